@@ -1,0 +1,3 @@
+"""The suite's one hook into pytest."""
+
+pytest_plugins = ["siteproof.plugin"]
