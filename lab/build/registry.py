@@ -1,0 +1,147 @@
+"""Container images, written straight into docker-registry's storage directory.
+
+The same inputs give the same bytes, so an image keeps its digest from one build of the lab to the next.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_CONFIG = "application/vnd.docker.container.image.v1+json"
+_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_LONG_AGO = "2020-01-01T00:00:00Z"
+APPLETS = ("sh", "cat", "echo", "env", "httpd", "ip", "ls", "nc", "nslookup", "ping", "sleep", "wget")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What one tag is to hold: busybox, and as many bytes of padding as its real counterpart is heavy."""
+
+    repository: str
+    tag: str
+    padding_bytes: int = 0
+
+
+# Both registries' content, by the storage directory it goes into.
+REGISTRIES = {
+    "registry-home": (
+        Image("siteproof/probe", "1"),
+        Image("viktor/tuya_bridge", "3216c87a", 4 << 20),
+    ),
+    "registry-public": (
+        Image("fluxcd/helm-controller", "v1.5.1", 4 << 20),
+        Image("rancher/mirrored-library-busybox", "1.37.0"),
+    ),
+}
+
+
+def inputs() -> dict[str, object]:
+    return {
+        "applets": APPLETS,
+        "images": {storage: [[i.repository, i.tag, i.padding_bytes] for i in r] for storage, r in REGISTRIES.items()},
+        "types": (_MANIFEST, _CONFIG, _LAYER, _LONG_AGO),
+    }
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def filler(seed: str, size: int) -> bytes:
+    """Bytes that no compression shortens and that are the same every time."""
+    return hashlib.shake_256(seed.encode()).digest(size)
+
+
+def root_tar(busybox: bytes, extra: dict[str, bytes]) -> bytes:
+    """A root filesystem as a tar archive: busybox under its applets' names, and some files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for directory, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
+            entry = tarfile.TarInfo(directory)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            archive.addfile(entry)
+        for applet in APPLETS:
+            entry = tarfile.TarInfo(f"bin/{applet}")
+            entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, "busybox", 0o777
+            archive.addfile(entry)
+        for name, content in {"bin/busybox": busybox, **extra}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o755 if name.startswith("bin/") else 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def image_config(architecture: str, layer_tar: bytes) -> bytes:
+    return _json(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "created": _LONG_AGO,
+            "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [digest(layer_tar)]},
+            "history": [{"created": _LONG_AGO, "created_by": "siteproof lab"}],
+        }
+    )
+
+
+def image_manifest(config: bytes, layer: bytes) -> bytes:
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "config": {"mediaType": _CONFIG, "size": len(config), "digest": digest(config)},
+            "layers": [{"mediaType": _LAYER, "size": len(layer), "digest": digest(layer)}],
+        }
+    )
+
+
+def store(storage: Path, image: Image, architecture: str, busybox: bytes) -> None:
+    """Write one image into a docker-registry storage directory."""
+    name = f"{image.repository}:{image.tag}"
+    extra = {"etc/image": f"{name}\n".encode()}
+    if image.padding_bytes:
+        extra["etc/padding"] = filler(name, image.padding_bytes)
+    tar = root_tar(busybox, extra)
+    layer = gzip.compress(tar, compresslevel=6, mtime=0)
+    config = image_config(architecture, tar)
+    manifest = image_manifest(config, layer)
+
+    top = storage / "docker/registry/v2"
+    repository = top / "repositories" / image.repository
+    for blob in (layer, config, manifest):
+        algorithm, _, value = digest(blob).partition(":")
+        _write(top / "blobs" / algorithm / value[:2] / value / "data", blob)
+    for blob in (layer, config):
+        _link(repository / "_layers", blob)
+    _link(repository / "_manifests/revisions", manifest)
+    tag = repository / "_manifests/tags" / image.tag
+    _link(tag / "index", manifest)
+    _write(tag / "current/link", digest(manifest).encode())
+
+
+def fill(into: Path, architecture: str, busybox: bytes) -> None:
+    """Both registries' storage directories, and the root filesystem that `docker import` takes."""
+    for storage, images in REGISTRIES.items():
+        for image in images:
+            store(into / storage, image, architecture, busybox)
+    _write(into / "busybox.tar", root_tar(busybox, {}))
+
+
+def _link(directory: Path, blob: bytes) -> None:
+    _write(directory.joinpath(*digest(blob).split(":"), "link"), digest(blob).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
