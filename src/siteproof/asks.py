@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
-from siteproof.errors import PrivilegeRefused, ProbeError, ToolFailed, ToolMissing, Unparseable
+from siteproof.errors import NoControl, PrivilegeRefused, ProbeError, ToolFailed, ToolMissing, Unparseable
 
 T = TypeVar("T")
+C = TypeVar("C")
 K = TypeVar("K")
 
 ProbeClass = Literal["reads", "sends", "borrows", "changes"]
@@ -88,29 +89,17 @@ class Output:
         return self.stderr.decode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True)
+Recorded = Output | ProbeError
+
+
 class Ask(Generic[T]):
-    """A question together with the pure function that reads its answer. `await` it inside a check."""
+    """Questions together with the pure function that reads their answers. `await` it inside a check."""
 
-    question: Question
-    parse: Callable[[Output], T]
-    answers: frozenset[int] = frozenset({0})
-    """Statuses that are answers. Any other is ToolFailed."""
+    questions: tuple[Question, ...]
 
-    def read(self, output: Output) -> T:
-        """Validate and parse. Raises ToolMissing, PrivilegeRefused, ToolFailed or Unparseable, never anything else."""
-        try:
-            refuse_no_answer(self.question, output, self.answers)
-            return self.parse(output)
-        except ProbeError as error:
-            error.host = error.host or self.question.host
-            raise
-        except Exception as error:  # noqa: BLE001 - a parser's bug is never an answer
-            raise Unparseable(
-                f"{self.question.probe} on {self.question.host}: the output could not be read "
-                f"({type(error).__name__}: {error})",
-                host=self.question.host,
-            ) from error
+    def read(self, recorded: Callable[[Question], Recorded]) -> T:
+        """The typed answer. Raises ProbeError where there is none, never anything else."""
+        raise NotImplementedError
 
     def __await__(self) -> Generator[Request, list[Any], T]:
         (answer,) = yield Request((self,), partial=False)
@@ -119,12 +108,80 @@ class Ask(Generic[T]):
         return answer  # type: ignore[no-any-return]
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"`await` is missing before {self.question.probe}")
+        raise TypeError(f"`await` is missing before {self.questions[0].probe}")
 
     def __eq__(self, other: object) -> NoReturn:
-        raise TypeError(f"`await` is missing before {self.question.probe}")
+        raise TypeError(f"`await` is missing before {self.questions[0].probe}")
 
     __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class Single(Ask[T]):
+    """One question and its parser."""
+
+    question: Question
+    parse: Callable[[Output], T]
+    answers: frozenset[int] = frozenset({0})
+    """Statuses that are answers. Any other is ToolFailed."""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return (self.question,)
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> T:
+        output = recorded(self.question)
+        host, probe = self.question.host, self.question.probe
+        try:
+            if isinstance(output, ProbeError):
+                raise output
+            refuse_no_answer(self.question, output, self.answers)
+            return self.parse(output)
+        except ProbeError as error:
+            error.host = error.host or host
+            raise
+        except Exception as error:  # noqa: BLE001 - a parser's bug is never an answer
+            reason = f"{type(error).__name__}: {error}"
+            raise Unparseable(f"{probe} on {host}: the output could not be read ({reason})", host=host) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Controlled(Ask[T], Generic[T, C]):
+    """An ask whose answer may be a silence, and the control beside it. See `controlled`."""
+
+    ask: Ask[T]
+    control: Ask[C]
+    silent: Callable[[T], bool]
+    seen: Callable[[C], bool]
+    proves: str
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return (*self.ask.questions, *self.control.questions)
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> T:
+        answer = self.ask.read(recorded)
+        if not self.silent(answer):
+            return answer
+        asked = self.ask.questions[0]
+        nothing = f"{asked.probe} on {asked.host} showed nothing"
+        try:
+            control = self.control.read(recorded)
+        except ProbeError as error:
+            raise NoControl(f"{nothing}, and its control could not be asked: {error}", host=asked.host) from error
+        if not self.seen(control):
+            raise NoControl(f"{nothing}, but neither did its control: {self.proves}", host=asked.host)
+        return answer
+
+
+def controlled(
+    ask: Ask[T], control: Ask[C], *, silent: Callable[[T], bool], seen: Callable[[C], bool], proves: str
+) -> Ask[T]:
+    """`ask`, where a `silent` answer counts only if the `control`, asked from the same place, was `seen`.
+
+    Otherwise awaiting raises NoControl; `proves` says what the control would have shown.
+    """
+    return Controlled(ask, control, silent, seen, proves)
 
 
 @dataclass(frozen=True)
@@ -169,7 +226,7 @@ def total(asks: Mapping[K, Ask[T]]) -> Each[K, T]:
     return Each(asks, partial=False)
 
 
-Check = Coroutine[Request, list[Any], None]
+Check = Coroutine[Any, Any, None]
 
 
 @dataclass
@@ -195,6 +252,7 @@ def command(
     probe: str,
     parse: Callable[[Output], T],
     tools: tuple[str, ...],
+    may_use: tuple[str, ...] = (),
     root: bool = False,
     answers: frozenset[int] = frozenset({0}),
     deadline_s: float = 5.0,
@@ -203,7 +261,8 @@ def command(
 ) -> Ask[T]:
     """An ask that runs a POSIX sh script on `host`. `probe` names it for people, `tools` lists what it runs.
 
-    A missing tool is found before the script starts, so that no part of a pipeline can hide it.
+    A missing tool is found before the script starts, so that no part of a pipeline can hide it; `may_use` are tools
+    that the script looks for by itself.
     """
     question = Command(
         host=host,
@@ -211,11 +270,11 @@ def command(
         deadline_s=deadline_s,
         probe_class=probe_class,
         script=f"need {' '.join(tools)}\n{script}" if tools else script,
-        tools=tools,
+        tools=tools + may_use,
         root=root,
         slow=slow,
     )
-    return Ask(question, parse, answers)
+    return Single(question, parse, answers)
 
 
 MISSING = "siteproof: not on this host: "

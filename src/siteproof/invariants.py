@@ -1,0 +1,77 @@
+"""What makes a coroutine an invariant of the site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from siteproof.asks import ProbeClass
+
+Severity = Literal["low", "medium", "high", "critical"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+ATTRIBUTE = "__siteproof_invariant__"
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """The entry of a check in the register."""
+
+    id: str
+    sentence: str
+    family: str
+    severity: Severity
+    probe_class: ProbeClass
+    incident: str
+    remedy: str
+    gate: bool
+    also: tuple[str, ...]
+    """Ids of the catalogue that this check covers too."""
+    follows: tuple[str, ...]
+    """Ids whose violation on the same host brings this one along: printed under that root, not beside it."""
+
+
+def invariant(
+    id: str,
+    *,
+    family: str,
+    severity: Severity,
+    incident: str,
+    remedy: str,
+    probe_class: ProbeClass = "reads",
+    gate: bool = False,
+    also: tuple[str, ...] = (),
+    follows: tuple[str, ...] = (),
+) -> Callable[[F], F]:
+    """Declare a coroutine as the check of one invariant.
+
+    `family` names the facts (`siteproof_<family>`) whose subjects it is parametrized over, by the types of its
+    parameters. `probe_class` is the heaviest class of probe it awaits. The first line of its docstring is the
+    sentence; without one the function's name is.
+    """
+
+    def declare(check: F) -> F:
+        said = (check.__doc__ or "").strip().splitlines()
+        name = check.__name__.removeprefix("test_").replace("_", " ")
+        entry = Invariant(
+            id=id,
+            sentence=said[0] if said else f"{name[:1].upper()}{name[1:]}.",
+            family=family,
+            severity=severity,
+            probe_class=probe_class,
+            incident=incident,
+            remedy=remedy,
+            gate=gate,
+            also=also,
+            follows=follows,
+        )
+        setattr(check, ATTRIBUTE, entry)
+        return check
+
+    return declare
+
+
+def of(check: object) -> Invariant | None:
+    """The register entry of a test function, None for a plain test."""
+    return getattr(check, ATTRIBUTE, None)

@@ -1,0 +1,93 @@
+"""crictl: a real pull through the node's own containerd, watched by an nftables observer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from importlib import resources
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import NoControl, ToolFailed, Unparseable
+from siteproof.probes.sections import split, whole_number
+
+_SCRIPT = resources.files(__package__).joinpath("observed_pull.sh").read_text()
+
+_FAILED = re.compile(r"rpc error: code = (?P<code>\w+) desc = (?P<cause>.*?)\"?$", re.MULTILINE)
+_PULLED = re.compile(r"^Image is up to date for (?P<id>\S+)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A pull, and where its connections went."""
+
+    failure: str
+    """containerd's own words; empty if the image was pulled."""
+    cached: bool
+    """The image was there before, so that only name, token and manifest were asked for, no blob."""
+    dialled: frozenset[tuple[IPv4Address | IPv6Address, int]]
+    """Address and port of every new TCP connection that the observer saw."""
+    whole_host: bool
+    """The observer saw all of the host's connections, not containerd's alone."""
+
+
+def observed_pull(node: str, image: str, *, deadline_s: int) -> Ask[Pull]:
+    """Pull `image` on `node` through its CRI and observe which addresses are dialled.
+
+    A pull speaks to somebody in any case: if the observer saw no connection at all, it is no observer, and that is
+    NoControl. The image is removed again unless it was there before.
+    """
+    named = f"image={shlex.quote(image)} image_hash={hashlib.sha256(image.encode()).hexdigest()[:6]}"
+    return command(
+        node,
+        f"{named}\n{_SCRIPT}",
+        probe=f"crictl pull {image}, observed by nft",
+        parse=parse,
+        tools=("crictl", "nft", "date", "setsid", "sleep"),
+        root=True,
+        deadline_s=deadline_s,
+        probe_class="borrows",
+        slow=True,
+    )
+
+
+def parse(output: Output) -> Pull:
+    """crictl's exit 1 is an answer only with containerd's own error; its exit 0 only with its own success."""
+    sections = split(output.text)
+    status, said = whole_number(sections, "status"), sections["pull"]
+    failed = _FAILED.search(said)
+    if status == 1 and failed:
+        failure = failed["cause"]
+    elif status == 0 and _PULLED.search(said):
+        failure = ""
+    else:
+        raise ToolFailed(f"crictl pull ended with status {status} and neither pulled nor says why not: {said[-300:]!r}")
+    dialled = _dialled(sections.get("seen", ""))
+    if not dialled:
+        raise NoControl("the observer saw no connection at all, although a pull makes one")
+    scope, present = sections.get("scope"), sections.get("present")
+    if scope not in ("containerd", "host") or present not in ("yes", "no"):
+        raise Unparseable(f"the script did not say what it observed: {scope!r}, {present!r}")
+    return Pull(failure, present == "yes", dialled, scope == "host")
+
+
+def _dialled(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
+    try:
+        found = json.loads(text)["nftables"]
+        sets = [item["set"] for item in found if "set" in item]
+    except (ValueError, KeyError, TypeError):
+        raise Unparseable(f"nft -j printed no table: {text[:200]!r}") from None
+    if {s["name"] for s in sets} != {"seen", "seen6"}:
+        raise Unparseable("nft does not show the observer's sets")
+    return frozenset(_endpoint(element) for s in sets for element in s.get("elem", []))
+
+
+def _endpoint(element: Any) -> tuple[IPv4Address | IPv6Address, int]:
+    """`{"concat": ["10.0.20.203", 443]}`, or the same inside `{"elem": {"val": …}}`."""
+    value = element["elem"]["val"] if "elem" in element else element
+    address, port = value["concat"]
+    return ip_address(address), int(port)

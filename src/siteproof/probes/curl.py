@@ -1,0 +1,129 @@
+"""curl, with ss beside it: how large the segments of a real transfer are."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from siteproof.asks import Ask, Output, command, controlled
+from siteproof.errors import ToolFailed, Unparseable
+from siteproof.probes.sections import section, split, whole_number
+
+MINIMUM_BYTES = 200_000
+"""Fewer do not show the segment size: the receiver's estimate starts at 536."""
+SAMPLED_AFTER = 262_144
+COMPLETE, TIMED_OUT = 0, 28
+TIMESTAMP_OPTION = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A download as far as it came."""
+
+    received_bytes: int
+    stalled: bool
+    """Connected, and then nothing more came until the deadline."""
+    stalled_in: str
+    """`TLS handshake`, `response` or `body`; empty if it did not stall."""
+    segment_bytes: int
+    """The size of the TCP segments that came, options included; 0 if it stalled."""
+    remote: str
+
+
+def transfer(host: str, url: str, *, control: str) -> Ask[Transfer]:
+    """Download at least 262,144 bytes of `url` on `host` and look at the segments.
+
+    A stall counts only if `control`, the URL of such a download that does not take the path in question, completes
+    from the same host; otherwise NoControl.
+    """
+    return controlled(
+        _download(host, url),
+        _download(host, control),
+        silent=lambda seen: seen.stalled,
+        seen=lambda seen: not seen.stalled,
+        proves=f"{control} stalls as well",
+    )
+
+
+def _download(host: str, url: str, limit_s: int = 10) -> Ask[Transfer]:
+    # ss looks while curl waits for the reader of the pipe: the connection is there, and has carried enough.
+    # curl's own deadline makes a stall an answer; only the outer one is none.
+    script = f"""\
+{section("sockets")}
+exec 3>&1
+metrics=$(
+    {{
+        {{ curl -sSN --max-time {limit_s} -w '%{{stderr}}%{{json}}' {shlex.quote(url)} 2>&4; echo " $?" >&4; }} |
+            {{ head -c {SAMPLED_AFTER} >/dev/null; ss -tinHO state established >&3; cat >/dev/null; }}
+    }} 4>&1
+)
+{section("metrics")}
+printf '%s\\n' "${{metrics% *}}"
+{section("status")}
+printf '%s\\n' "${{metrics##* }}"
+"""
+    return command(
+        host,
+        script,
+        probe=f"curl {url}, with ss",
+        parse=parse,
+        tools=("curl", "ss", "head", "cat"),
+        deadline_s=limit_s + 2,
+        probe_class="sends",
+        slow=True,
+    )
+
+
+def parse(output: Output) -> Transfer:
+    """Raises ToolFailed where curl did not get as far as a transfer, Unparseable where it cannot be told."""
+    sections = split(output.text)
+    status = whole_number(sections, "status")
+    metrics = _metrics(sections)
+    received = int(metrics["size_download"])
+    remote = f"{metrics['remote_ip']}:{metrics['remote_port']}"
+    if status == TIMED_OUT and float(metrics["time_connect"]) > 0:
+        return Transfer(received, True, _stalled_in(metrics), 0, remote)
+    if status != COMPLETE:
+        raise ToolFailed(f"curl ended with status {status}, which is no transfer: {metrics.get('errormsg')}")
+    if int(metrics["response_code"]) != 200 or received < SAMPLED_AFTER:
+        raise Unparseable(
+            f"no transfer to look at: HTTP {metrics['response_code']} with {received} bytes from {remote}"
+        )
+    return Transfer(received, False, "", _segment_bytes(sections["sockets"], metrics), remote)
+
+
+def _stalled_in(metrics: dict[str, Any]) -> str:
+    if metrics["scheme"] in ("HTTPS", "https", None, "") and float(metrics["time_appconnect"]) == 0:
+        return "TLS handshake"
+    return "response" if float(metrics["time_starttransfer"]) == 0 else "body"
+
+
+def _metrics(sections: dict[str, str]) -> dict[str, Any]:
+    """curl's own messages, if any, stand before its JSON."""
+    text = sections.get("metrics", "")
+    try:
+        found = json.loads(text[text.index("{") :])
+    except ValueError:
+        raise Unparseable(f"curl printed no JSON: {text[:200]!r}") from None
+    wanted = {"size_download", "remote_ip", "remote_port", "local_ip", "local_port", "time_connect", "time_appconnect"}
+    if not isinstance(found, dict) or wanted - set(found):
+        raise Unparseable(f"not curl's report: {text[:200]!r}")
+    return found
+
+
+def _segment_bytes(sockets: str, metrics: dict[str, Any]) -> int:
+    """`rcvmss` is the payload of the segments that came; their options count too, and timestamps are the only ones."""
+    ends = rf"\s{re.escape(str(metrics['local_ip']))}:{metrics['local_port']}\s+"
+    remote = rf"{re.escape(str(metrics['remote_ip']))}:{metrics['remote_port']}\s"
+    lines = [line for line in sockets.splitlines() if re.search(ends + remote, line)]
+    if len(lines) != 1:
+        raise Unparseable(f"ss shows the connection from port {metrics['local_port']} {len(lines)} times")
+    values = dict(re.findall(r"(\w+):(\d+)", lines[0]))
+    if not {"rcvmss", "bytes_received"} <= set(values):
+        raise Unparseable(f"ss shows no rcvmss: {lines[0]!r}")
+    if int(values["bytes_received"]) < MINIMUM_BYTES:
+        raise Unparseable(f"ss looked after {values['bytes_received']} bytes, too early to tell")
+    return int(values["rcvmss"]) + (TIMESTAMP_OPTION if re.search(r"\sts\s", lines[0]) else 0)

@@ -1,0 +1,129 @@
+"""nmap: which ports answer from where, how, and from how far away."""
+
+from __future__ import annotations
+
+import shlex
+import xml.etree.ElementTree as ET
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import NoControl, TimedOut, Unparseable
+
+# What TTL a packet may have started with, by operating system.
+INITIAL_TTLS = (64, 128, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One port as seen from outside."""
+
+    reason: str
+    """nmap's: `syn-ack`, `reset`, `no-response`, `admin-prohibited`, `port-unreach`, …"""
+    distance: int | None
+    """Hops from here to whoever answered; None if nobody did."""
+
+    @property
+    def open(self) -> bool:
+        return self.reason == "syn-ack"
+
+    def __str__(self) -> str:
+        return self.reason if self.distance is None else f"{self.reason} from {self.distance} hops away"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The TCP ports of one address."""
+
+    ports: dict[int, Port]
+    hops: dict[int, IPv4Address]
+    """Distance -> the router that answered there; some may be missing."""
+    control: int
+
+    def is_behind(self, port: int, edge: Collection[IPv4Address]) -> bool:
+        """Whether a SYN to `port` got past the router that has the addresses `edge`.
+
+        An open port did. A refusal did if it comes from further away than that router, by its TTL; where the router
+        shows itself nowhere on the way, if it comes from as far as the control does. Raises NoControl where the two
+        cannot be told apart.
+        """
+        seen, reference = self.ports[port], self.ports[self.control]
+        if seen.open:
+            return True
+        if seen.reason == "no-response":
+            return False
+        distances = [distance for distance, address in self.hops.items() if address in edge]
+        if seen.distance is None or (not distances and reference.distance is None):
+            raise NoControl(f"port {port} answers ({seen.reason}), and nothing tells from how far away")
+        if distances:
+            return seen.distance > min(distances)
+        if reference.distance is not None and seen.distance < reference.distance:
+            raise NoControl(
+                f"port {port} answers ({seen.reason}) from {seen.distance} hops away, the control from "
+                f"{reference.distance}, and the edge does not show itself between"
+            )
+        return True
+
+
+def tcp_scan(source: str, address: IPv4Address, ports: Collection[int], *, control: int) -> Ask[Scan]:
+    """How `address` answers a SYN from `source` on `ports`, and the hops on the way to it.
+
+    `control` is a port that must be open from there, or the scan is NoControl: then nothing of the address can be
+    seen from there, and a closed port says nothing. It is scanned together with the others.
+    """
+    wanted = sorted({*ports, control})
+    listed = ",".join(map(str, wanted))
+    return command(
+        source,
+        f"exec $ROOT nmap -n -Pn -sS -p {shlex.quote(listed)} --reason --traceroute --max-retries 2 "
+        f"--initial-rtt-timeout 300ms --max-rtt-timeout 1s --host-timeout 25s -oX - {address}",
+        probe=f"nmap -sS {address}",
+        parse=lambda output: parse(output, address, wanted, control),
+        tools=("nmap",),
+        root=True,
+        deadline_s=30,
+        probe_class="sends",
+        slow=True,
+    )
+
+
+def parse(output: Output, address: IPv4Address, wanted: Collection[int], control: int) -> Scan:
+    """Raises Unparseable unless the scan ended well and shows every port, NoControl unless `control` is open."""
+    try:
+        run = ET.fromstring(output.text)
+    except ET.ParseError as error:
+        raise Unparseable(f"nmap printed no XML ({error}): {output.text[:200]!r}") from None
+    finished, host = run.find("runstats/finished"), run.find("host")
+    if run.tag != "nmaprun" or finished is None or finished.get("exit") != "success" or host is None:
+        raise Unparseable("nmap's run did not end with success")
+    if host.get("timedout") == "true":
+        raise TimedOut(f"nmap gave up on {address}")
+    if (shown := host.find("address")) is None or shown.get("addr") != str(address):
+        raise Unparseable(f"nmap speaks of another address than {address}")
+    ports = {int(p.attrib["portid"]): _port(p) for p in host.iterfind("ports/port")}
+    for group in host.iterfind("ports/extraports/extrareasons"):
+        for number in _numbers(group.get("ports", "")):
+            ports.setdefault(number, Port(group.attrib["reason"].removesuffix("s"), None))
+    if missing := set(wanted) - set(ports):
+        raise Unparseable(f"nmap does not show the ports {sorted(missing)}")
+    if not ports[control].open:
+        raise NoControl(f"the control, port {control} of {address}, is not open but {ports[control].reason}")
+    hops = {int(h.attrib["ttl"]): IPv4Address(h.attrib["ipaddr"]) for h in host.iterfind("trace/hop")}
+    return Scan({number: ports[number] for number in sorted(wanted)}, hops, control)
+
+
+def _port(port: ET.Element) -> Port:
+    state = port.find("state")
+    if state is None:
+        raise Unparseable("nmap shows a port without its state")
+    reason, ttl = state.attrib["reason"], int(state.attrib["reason_ttl"])
+    return Port(reason, None if ttl == 0 else min(i for i in INITIAL_TTLS if i >= ttl) - ttl + 1)
+
+
+def _numbers(ports: str) -> list[int]:
+    numbers: list[int] = []
+    for part in filter(None, ports.split(",")):
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers

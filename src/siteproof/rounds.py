@@ -1,0 +1,125 @@
+"""Drive checks round by round, and judge them on evidence.
+
+Before anything runs every check is driven to its first `await`; the questions found there are round 1. With their
+answers each check is driven again, from its start, to the first question that is still open: round 2. A check is a
+pure function of evidence, so running it again costs nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from siteproof.asks import REMARKS, Ask, Check, Question, Recorded, Remarks, Request
+from siteproof.errors import NotRecorded, ProbeError, TooManyRounds
+
+MAX_ROUNDS = 3
+
+
+class Evidence(Protocol):
+    """Where answers are found."""
+
+    def get(self, question: Question) -> Recorded | None:
+        """The Output, or the ProbeError recorded instead; None if it was never asked."""
+
+
+@dataclass
+class Trace:
+    """What happened while a check was driven."""
+
+    asked: dict[str, Question] = field(default_factory=dict)
+    missing: list[ProbeError] = field(default_factory=list)
+    """Answers that an `each` went on without."""
+    rounds: int = 0
+    remarks: Remarks = field(default_factory=Remarks)
+
+
+def answer(ask: Ask[Any], evidence: Evidence, trace: Trace) -> Any:
+    """The parsed answer, or the ProbeError that stands in its place."""
+
+    def recorded(question: Question) -> Recorded:
+        found = evidence.get(question)
+        if found is not None:
+            return found
+        if trace.rounds > MAX_ROUNDS:
+            return TooManyRounds(f"a check may ask in at most {MAX_ROUNDS} rounds", host=question.host)
+        return NotRecorded(f"{question.probe} on {question.host}: not in the evidence", host=question.host)
+
+    try:
+        return ask.read(recorded)
+    except ProbeError as error:
+        return error
+
+
+def drive(check: Check, evidence: Evidence, trace: Trace, *, to_the_end: bool) -> Request | None:
+    """Run `check` on evidence until it ends (None) or, unless `to_the_end`, until it waits for an unasked question.
+
+    Raises whatever the check raises.
+    """
+    token = REMARKS.set(trace.remarks)
+    try:
+        request: Request = check.send(None)
+        while True:
+            trace.rounds += 1
+            questions = {q.key: q for a in request.asks for q in a.questions}
+            trace.asked.update(questions)
+            if not to_the_end and any(evidence.get(q) is None for q in questions.values()):
+                return request
+            answers = [answer(a, evidence, trace) for a in request.asks]
+            if request.partial:
+                trace.missing += [a for a in answers if isinstance(a, ProbeError)]
+            request = check.send(answers)
+    except StopIteration:
+        return None
+    finally:
+        check.close()
+        REMARKS.reset(token)
+
+
+def next_questions(
+    checks: Iterable[Callable[[], Check]], evidence: Evidence
+) -> tuple[list[Callable[[], Check]], dict[str, Question]]:
+    """The checks that still wait for an answer, and the questions that they wait for."""
+    waiting: list[Callable[[], Check]] = []
+    questions: dict[str, Question] = {}
+    for make in checks:
+        try:
+            request = drive(make(), evidence, Trace(), to_the_end=False)
+        except Exception:  # noqa: BLE001, S112 - whatever it raises is judged later, where it can be reported
+            continue
+        if request is not None:
+            waiting.append(make)
+            questions.update((q.key, q) for a in request.asks for q in a.questions if evidence.get(q) is None)
+    return waiting, questions
+
+
+def gather(
+    checks: Collection[Callable[[], Check]], evidence: Evidence, ask: Callable[[int, Collection[Question]], None]
+) -> list[int]:
+    """Ask everything the checks want to know; returns the number of questions of each round.
+
+    `ask(round, questions)` returns when every question is in the evidence, as an answer or as a ProbeError.
+    """
+    asked: list[int] = []
+    live = list(checks)
+    for number in range(1, MAX_ROUNDS + 1):
+        live, questions = next_questions(live, evidence)
+        if not questions:
+            break
+        ask(number, questions.values())
+        asked.append(len(questions))
+    return asked
+
+
+def judge(check: Check, evidence: Evidence, trace: Trace) -> None:
+    """Run the check on the evidence. Returns if the invariant held; raises AssertionError if it did not.
+
+    Raises ProbeError if it could not be judged: nothing was asked, or a part of an `each` is missing and what came
+    does not violate the invariant by itself.
+    """
+    drive(check, evidence, trace, to_the_end=True)
+    if not trace.asked:
+        raise TypeError("the check awaited nothing, so it has seen nothing")
+    if trace.missing:
+        raise trace.missing[0]
