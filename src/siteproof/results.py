@@ -1,0 +1,186 @@
+"""What a run found: results, hosts, coverage, and the exit code that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What was found out about one subject of one check."""
+
+    HELD = "held"
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+    NOT_APPLICABLE = "not applicable"
+
+
+class ExitCode(IntEnum):
+    """The suite's own exit codes, beside pytest's 2 to 5."""
+
+    HELD = 0
+    VIOLATED = 1
+    LAB_FAILED = 3
+    BAD_INPUT = 4
+    UNKNOWN = 6
+    SHORTFALL = 7
+
+
+@dataclass(frozen=True)
+class EvidenceRef:
+    """Where one answer stands: a line of the bundle, and the part of it that a person wants to see."""
+
+    host: str
+    probe: str
+    file: str
+    """Relative to the run directory."""
+    key: str
+    shown: str
+    """The answer as received, redacted and cut to a screenful."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One (id, subject) of one run."""
+
+    id: str
+    check: str
+    """The check's sentence."""
+    subject: str
+    host: str | None
+    """The vantage point; None where the subject has none."""
+    verdict: Verdict
+    severity: str
+    probe_class: str
+    nodeid: str
+    message: str = ""
+    """Why: for a violation what is wrong, for unknown which answer is missing, else empty."""
+    expected: str | None = None
+    seen: str | None = None
+    declared_at: str | None = None
+    """`file:line` of the fact that the expectation comes from."""
+    incident: str = ""
+    remedy: str = ""
+    notes: tuple[str, ...] = ()
+    attempts: int = 1
+    blocked_by: str | None = None
+    """Why nothing could be known: the one cause that several unknown results share."""
+    follows_from: str | None = None
+    """The `id[subject]` of the violation that brought this one along."""
+    waiver: str | None = None
+    duration_s: float = 0.0
+    evidence: tuple[EvidenceRef, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`id[subject]`."""
+        return f"{self.id}[{self.subject}]"
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as schema 1 has it."""
+        found = asdict(self)
+        found["class"] = found.pop("probe_class")
+        found["vantage"] = self.host
+        return found
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> Result:
+        known = {k: v for k, v in found.items() if k not in ("class", "vantage")}
+        known |= {
+            "probe_class": found["class"],
+            "verdict": Verdict(found["verdict"]),
+            "notes": tuple(found["notes"]),
+            "evidence": tuple(EvidenceRef(**e) for e in found["evidence"]),
+        }
+        return Result(**known)
+
+
+@dataclass(frozen=True)
+class HostResult:
+    """How a host was met."""
+
+    name: str
+    reached: bool
+    error: str | None
+    identity: Mapping[str, str]
+    seconds: float
+    tools: tuple[str, ...]
+    """The tools that were asked about there."""
+    login_user: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a report says."""
+
+    started: str
+    """ISO 8601, UTC."""
+    finished: str
+    inventory: str
+    directory: str
+    planned: int
+    results: tuple[Result, ...]
+    hosts: tuple[HostResult, ...]
+    shortfalls: tuple[str, ...] = ()
+    """Sentences: what the plan has and the run has not."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about the run as a whole: unused waivers, deselected checks."""
+    gate: bool = False
+    pytest_exit: int = 0
+    """What pytest itself would have exited with."""
+    plain: Mapping[str, int] = field(default_factory=dict)
+    """Outcome -> count of the tests that are no invariants."""
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(result.verdict is verdict for result in self.results)
+
+    @property
+    def summary(self) -> dict[str, int]:
+        return {"planned": self.planned} | {v.value.replace(" ", "_"): self.count(v) for v in Verdict}
+
+    @property
+    def coverage_complete(self) -> bool:
+        return not self.shortfalls and self.planned == len(self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """Precedence: pytest's 2 to 5, then violated, unknown, shortfall."""
+        if 2 <= self.pytest_exit <= 5:
+            return self.pytest_exit
+        violated = self.count(Verdict.VIOLATED) or (self.gate and self.count(Verdict.WAIVED))
+        if violated or self.plain.get("failed"):
+            return ExitCode.VIOLATED
+        if self.count(Verdict.UNKNOWN) or self.plain.get("error"):
+            return ExitCode.UNKNOWN
+        return ExitCode.HELD if self.coverage_complete else ExitCode.SHORTFALL
+
+    def to_json(self) -> dict[str, Any]:
+        """report.json, schema 1."""
+        return {
+            "schema": 1,
+            "started": self.started,
+            "finished": self.finished,
+            "inventory": self.inventory,
+            "exit_code": int(self.exit_code),
+            "gate": self.gate,
+            "summary": self.summary,
+            "shortfalls": list(self.shortfalls),
+            "remarks": list(self.remarks),
+            "results": [result.to_json() for result in self.results],
+            "hosts": [asdict(host) for host in self.hosts],
+        }
+
+
+def grouped(results: Iterable[Result]) -> tuple[dict[str, list[Result]], list[Result]]:
+    """(root `id[subject]` -> what follows from it, the roots and everything else, worst first)."""
+    followers: dict[str, list[Result]] = {}
+    others: list[Result] = []
+    for result in results:
+        if result.follows_from:
+            followers.setdefault(result.follows_from, []).append(result)
+        else:
+            others.append(result)
+    return followers, others
