@@ -1,0 +1,1 @@
+"""The only place that knows paramiko: connections, the batch and its frames, streams."""

@@ -1,0 +1,241 @@
+"""Many commands through one shell: the script that asks them, and the frames their answers come in.
+
+Everything here is pure. The script is POSIX sh for the stdin of `sh -s`. After each command it prints a line with the
+channel's nonce on stdout and on stderr; what a stream had before that line, and after the one before, is the command's.
+
+Each command runs in a process group of its own where the host has coreutils' timeout. What it leaves running in the
+background is killed with the group when the command ends, so that it cannot write into the next command's frame. A
+child that leaves the group (setsid, or root's under sudo) and keeps the streams is not found out: a probe that starts
+one has to redirect its output.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from siteproof.asks import MISSING, Command
+
+MARGIN_S = 2
+"""The frame's limit is the probe's deadline and this; a tool that keeps its own deadline has answered before."""
+KILL_AFTER_S = 1
+LONGEST_SCRIPT = 256 * 1024
+"""Commands per channel are cut here, well within a channel's first window: nobody reads while the script is sent."""
+_KILLED_STATUSES = (124, 137, 143)
+
+_NEED = f"""need() {{
+for tool; do command -v "$tool" >/dev/null 2>&1 || {{ echo "{MISSING}$tool" >&2; exit 127; }}; done
+}}
+"""
+_NO_SUDO = """no_sudo() { echo "sudo: not used, because ansible_become is false for this host" >&2; exit 1; }
+"""
+_PRELUDE = """cd /
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C NONCE=%(run_nonce)s
+export PATH LC_ALL NONCE
+nonce=%(nonce)s
+functions=%(functions)s
+if timeout -k 1 1 true; then timeout="timeout -k 1"
+elif timeout 1 true; then timeout=timeout
+elif timeout -t 1 true; then timeout="timeout -t"
+else timeout=
+fi 2>/dev/null
+[ "$(id -u)" = 0 ] && sudo= || sudo="%(sudo)s"
+mark() { printf '\\n%%s %%s\\n' "$nonce" "$1 $2"; printf '\\n%%s %%s\\n' "$nonce" "$1" >&2; }
+frame() {
+DEADLINE=$2 ROOT=$sudo${sudo:+${timeout:+ $timeout $3}}
+export DEADLINE ROOT
+${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
+wait $!
+status=$?
+[ -z "$timeout" ] || kill -s KILL -- "-$!" 2>/dev/null
+mark "$1" "$status"
+}
+mark start "${timeout:-none}"
+"""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What is the same for every host of a run."""
+
+    nonce: str
+    """`$NONCE` of the commands."""
+    byte_cap: int = 4 << 20
+    """Per stream and command."""
+
+
+def limit_s(command: Command) -> int:
+    """When the host kills the command. Whole seconds, because not every timeout takes a fraction."""
+    return _whole_deadline(command) + MARGIN_S
+
+
+def used_up(command: Command, status: int, seconds: float) -> bool:
+    """Whether the command was killed at its limit, as opposed to ending with the same status by itself.
+
+    Seen from our side, between two marks: they may be late by the network and our own load, so a second is forgiven.
+    To take one for the other is to call a tool's failure a timeout, or the reverse, and never makes an answer.
+    """
+    return status in _KILLED_STATUSES and seconds >= limit_s(command) - 1
+
+
+def script(commands: Sequence[Command], *, nonce: str, run: RunContext, become: bool, first_decides: bool) -> bytes:
+    """The shell script that asks `commands` in order. `first_decides`: if the first one fails, no other is run."""
+    functions = _NEED if become else _NEED + _NO_SUDO
+    names = {
+        "run_nonce": shlex.quote(run.nonce),
+        "nonce": nonce,
+        "functions": shlex.quote(functions),
+        "sudo": "sudo -n" if become else "no_sudo",
+    }
+    frames = [_frame(index, command) for index, command in enumerate(commands)]
+    if first_decides:
+        frames.insert(1, '[ "$status" = 0 ] || exit 0')
+    return "\n".join([_PRELUDE % names, *frames, "mark end 0", "exit 0", ""]).encode("utf-8", "surrogateescape")
+
+
+def _frame(index: int, command: Command) -> str:
+    deadline = f"{command.deadline_s:g}"
+    return f"frame {index} {deadline} {_whole_deadline(command)} {limit_s(command)} {shlex.quote(command.script)}"
+
+
+def _whole_deadline(command: Command) -> int:
+    return max(1, math.ceil(command.deadline_s))
+
+
+def portions(commands: Iterable[Command]) -> Iterator[list[Command]]:
+    """`commands` in order, cut into scripts of a bounded length."""
+    portion: list[Command] = []
+    length = 0
+    for command in commands:
+        if portion and length + len(command.script) > LONGEST_SCRIPT:
+            yield portion
+            portion, length = [], 0
+        portion.append(command)
+        length += len(command.script)
+    if portion:
+        yield portion
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A nonce line, and what its stream had before it. `body` is None where that was more than the cap."""
+
+    word: str
+    argument: str
+    body: bytes | None
+
+
+class FrameReader:
+    """One stream, cut at its nonce lines. Takes chunks of any size, keeps little more than the cap."""
+
+    def __init__(self, nonce: str, cap: int) -> None:
+        self._nonce = f"\n{nonce} ".encode()
+        self._cap = cap
+        self._buffer = bytearray()
+        self._searched = 0
+        self.too_large = False
+        """What came since the last mark is more than the cap; it is not kept."""
+
+    def feed(self, chunk: bytes) -> list[Mark]:
+        self._buffer += chunk
+        marks = []
+        while (mark := self._next()) is not None:
+            marks.append(mark)
+        return marks
+
+    @property
+    def rest(self) -> bytes:
+        """What came since the last mark."""
+        return bytes(self._buffer)
+
+    def _next(self) -> Mark | None:
+        start = self._buffer.find(self._nonce, self._searched)
+        end = self._buffer.find(b"\n", start + len(self._nonce)) if start >= 0 else -1
+        if end < 0:
+            self._searched = start if start >= 0 else max(0, len(self._buffer) - len(self._nonce))
+            self._drop_excess()
+            return None
+        fits = not self.too_large and start <= self._cap
+        body = bytes(self._buffer[:start]) if fits else None
+        line = self._buffer[start + len(self._nonce) : end].decode("ascii", "replace")
+        del self._buffer[: end + 1]
+        self._searched, self.too_large = 0, False
+        word, _, argument = line.partition(" ")
+        return Mark(word, argument, body)
+
+    def _drop_excess(self) -> None:
+        if self._searched > self._cap:
+            self.too_large = True
+            del self._buffer[: self._searched]
+            self._searched = 0
+
+
+class OutOfFrame(Exception):
+    """A mark that cannot stand where it stood."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One command's frame, whole on both streams. None in place of a stream that was over the cap."""
+
+    index: int
+    status: int
+    stdout: bytes | None
+    stderr: bytes | None
+
+
+class Frames:
+    """Both streams of a channel, put together to the answers of its commands."""
+
+    def __init__(self, nonce: str, cap: int) -> None:
+        self._readers = FrameReader(nonce, cap), FrameReader(nonce, cap)
+        self._marks: tuple[list[Mark], list[Mark]] = ([], [])
+        self.timeout: str | None = None
+        """The host's way to call timeout, or `none`; known once the shell has started."""
+        self.ended = False
+        self.answered = 0
+
+    @property
+    def started(self) -> bool:
+        return self.timeout is not None
+
+    @property
+    def too_large(self) -> bool:
+        """The running command has written more than the cap."""
+        return self.started and any(reader.too_large for reader in self._readers)
+
+    @property
+    def rest(self) -> tuple[bytes, bytes]:
+        """What came on stdout and stderr since the last mark."""
+        return self._readers[0].rest, self._readers[1].rest
+
+    def stdout(self, chunk: bytes) -> list[Answer]:
+        return self._feed(0, chunk)
+
+    def stderr(self, chunk: bytes) -> list[Answer]:
+        return self._feed(1, chunk)
+
+    def _feed(self, stream: int, chunk: bytes) -> list[Answer]:
+        self._marks[stream].extend(self._readers[stream].feed(chunk))
+        answers = []
+        out, errors = self._marks
+        while out and errors:
+            if (answer := self._pair(out.pop(0), errors.pop(0))) is not None:
+                answers.append(answer)
+        return answers
+
+    def _pair(self, out: Mark, errors: Mark) -> Answer | None:
+        if out.word != errors.word or self.ended:
+            raise OutOfFrame(f"{out.word!r} on stdout, {errors.word!r} on stderr")
+        if out.word == "start" and not self.started:
+            self.timeout = out.argument
+            return None
+        if out.word == "end":
+            self.ended = True
+            return None
+        if out.word != str(self.answered) or not out.argument.isdecimal():
+            raise OutOfFrame(f"{out.word} {out.argument} where {self.answered} was due")
+        self.answered += 1
+        return Answer(self.answered - 1, int(out.argument), out.body, errors.body)

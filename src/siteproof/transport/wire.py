@@ -1,0 +1,85 @@
+"""What siteproof needs of an SSH transport and paramiko does not give."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, Literal
+
+import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.message import Message
+
+# Without a handler the logging module prints paramiko's tracebacks to the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+PROHIBITED = 1
+"""SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
+
+
+class Refused(Exception):
+    """The server did not open a channel; `str()` is its own words."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Transport(paramiko.Transport):
+    # paramiko wakes every connection's thread ten times a second to see whether it was closed; `hang_up` wakes it.
+    _active_check_timeout = 5.0
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self._refusals: dict[int, Refused] = {}
+        self._opening = threading.local()
+
+    def open(
+        self, kind: Literal["session", "direct-tcpip"], timeout_s: float, target: tuple[str, int] | None = None
+    ) -> paramiko.Channel:
+        """Like open_channel, but safe in several threads: paramiko keeps one failure for the whole connection.
+
+        Raises Refused where the server says no, SSHException where there is no word from it.
+        """
+        try:
+            return self.open_channel(kind, target, ("127.0.0.1", 0) if target else None, timeout=timeout_s)
+        except (paramiko.SSHException, EOFError):
+            if (refused := self._refusals.pop(self._opening.channel, None)) is not None:
+                raise refused from None
+            raise
+
+    def _next_channel(self) -> int:
+        self._opening.channel = super()._next_channel()  # type: ignore[misc]
+        return int(self._opening.channel)
+
+    def _parse_channel_open_failure(self, message: Message) -> None:
+        channel, code = message.get_int(), message.get_int()
+        text = message.get_text()
+        self._refusals[channel] = Refused(code, text)
+        message.rewind()
+        super()._parse_channel_open_failure(message)  # type: ignore[misc]
+
+
+def request(channel: paramiko.Channel, name: str, argument: str, *, reply: bool) -> None:
+    """A channel request whose reply nobody waits for: paramiko's own waits without a bound."""
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string(name)
+    message.add_boolean(reply)
+    message.add_string(argument)
+    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
+
+
+def hang_up(transport: Transport) -> None:
+    with suppress(OSError, EOFError):
+        transport.sock.shutdown(socket.SHUT_RDWR)
+    transport.close()
+
+
+def words(error: BaseException | None) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
