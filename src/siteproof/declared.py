@@ -13,14 +13,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from siteproof.errors import BadInput
 from siteproof.inventory import Value
 from siteproof.spelling import Part, did_you_mean, dotted, nearest, pointer
 
-__all__ = ["CITED", "Citation", "Declared", "declared_at", "nearest", "read"]
+__all__ = ["CITED", "Citation", "Declared", "declared_at", "nearest", "read", "read_all"]
 
 M = TypeVar("M", bound="Declared")
 
@@ -63,6 +63,16 @@ class Declared(BaseModel):
         for name, field in cls.model_fields.items():
             setattr(cls, name, _CitedField(name, field.alias or name))
 
+    def origin(self, key: str) -> str:
+        """The `file:line` that says `key` of these facts, or what is nearest around it; "" for facts made by hand."""
+        where = _where(self)
+        return where.source.line(pointer((*where.parts, key))) if where else ""
+
+    def path(self, key: str) -> str:
+        """The whole name of `key` of these facts: `siteproof_dns.names[0].internal`."""
+        where = _where(self)
+        return dotted(where.name, (*where.parts, key)) if where else key
+
 
 class _CitedField:
     """Gives the field's value, and cites it where somebody keeps a list.
@@ -83,9 +93,8 @@ class _CitedField:
         except KeyError:
             raise AttributeError(self._name) from None
         cited = CITED.get()
-        if cited is not None and (where := _where(model)) is not None:
-            parts = (*where.parts, self._alias)
-            cited.append(Citation(dotted(where.name, parts), value, where.source.line(pointer(parts))))
+        if cited is not None and _where(model) is not None:
+            cited.append(Citation(model.path(self._alias), value, model.origin(self._alias)))
         return value
 
     def __set__(self, model: Declared, value: Any) -> None:
@@ -98,8 +107,19 @@ def read(model: type[M], value: Value, *, name: str) -> M:
 
     Raises BadInput with one line for each problem of the variable, in the order of the file.
     """
+    fact: M = _validated(TypeAdapter(model), model, value, name)
+    return fact
+
+
+def read_all(model: type[M], value: Value, *, name: str) -> tuple[M, ...]:
+    """The variable `name`, a list, as facts of the kind `model`. Raises BadInput as `read` does."""
+    facts: tuple[M, ...] = _validated(TypeAdapter(tuple[model, ...]), model, value, name)
+    return facts
+
+
+def _validated(adapter: TypeAdapter[Any], model: type[Declared], value: Value, name: str) -> Any:
     try:
-        fact = model.model_validate_json(json.dumps(value.value), strict=True)
+        fact = adapter.validate_json(json.dumps(value.value), strict=True)
     except ValidationError as error:
         problems = [_problem(model, value, name, each) for each in error.errors(include_url=False)]
         raise BadInput("\n".join(text for _, text in sorted(problems, key=lambda problem: problem[0]))) from None
