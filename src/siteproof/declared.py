@@ -113,7 +113,7 @@ def read(model: type[M], value: Value, *, name: str) -> M:
 
 def read_all(model: type[M], value: Value, *, name: str) -> tuple[M, ...]:
     """The variable `name`, a list, as facts of the kind `model`. Raises BadInput as `read` does."""
-    facts: tuple[M, ...] = _validated(TypeAdapter(tuple[model, ...]), model, value, name)
+    facts: tuple[M, ...] = _validated(TypeAdapter(tuple[model, ...]), model, value, name)  # type: ignore[valid-type]
     return facts
 
 
@@ -141,6 +141,16 @@ def declared_at(citations: Sequence[Citation], expected: Any) -> str | None:
             if test(citation.value):
                 return citation.origin
     return citations[-1].origin if citations else None
+
+
+def said(fact: Declared, field: str) -> Citation:
+    """Where a field was said, without reading it in a check's name."""
+    value = fact.__dict__[field]
+    where = _where(fact)
+    if where is None:
+        return Citation(field, value, "")
+    parts = (*where.parts, type(fact).model_fields[field].alias or field)
+    return Citation(dotted(where.name, parts), value, where.source.line(pointer(parts)))
 
 
 def _where(model: Declared) -> _Where | None:
