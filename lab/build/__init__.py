@@ -111,7 +111,7 @@ def _make_missing(places: Built, here: machine.Machine, progress: Callable[[str]
         )
     run(parts, commands, progress)
     if not places.bin.is_dir():
-        cache.publish(cache.unfinished(places.bin), places.bin)
+        binaries.finish(places.bin)
 
 
 def _fill(into: Path, places: Built, architecture: str) -> None:

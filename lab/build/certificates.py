@@ -18,7 +18,7 @@ PART = "certificates and keys"
 KEY_BITS = 4096
 TOKEN_KEY_BITS = 2048
 VALID_DAYS = 3650
-CHAIN_BYTES_AT_LEAST = 2800
+CHAIN_BYTES_AT_LEAST = 2900
 SERVERS = {
     "home": ("home.example", "*.home.example"),
     "public": (
@@ -33,7 +33,7 @@ SERVERS = {
     ),
 }
 SSH_HOSTS = ("edge", "dns", "ingress", "cp1", "worker1", "swarm1", "lan1", "outside")
-_SUBJECT = "/O=siteproof lab/CN="
+_SUBJECT = "/O=siteproof lab/OU=an internet of its own, for tests/CN="
 _AUTHORITY = "basicConstraints = critical, CA:TRUE{path}\nkeyUsage = critical, keyCertSign, cRLSign\n"
 _SERVER = (
     "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature, keyEncipherment\n"

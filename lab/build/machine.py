@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.build.errors import BuildError
-from lab.build.processes import Commands
+from lab.build.processes import SBIN, Commands
 
 _DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Tool to package. None of these packages starts anything when it is installed.
@@ -25,7 +25,6 @@ HOST_TOOLS = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
 }
-_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def require_debian(machine: Machine) -> None:
 
 def find_tool(name: str) -> str | None:
     """Where a tool is, also for a caller whose PATH lacks the administrator's directories."""
-    return shutil.which(name) or shutil.which(name, path=_SBIN)
+    return shutil.which(name) or shutil.which(name, path=SBIN)
 
 
 def missing_packages() -> list[str]:
@@ -72,21 +71,22 @@ def pythons() -> list[str]:
 def install(commands: Commands, packages: list[str], progress: Callable[[str], None]) -> None:
     """Install Debian packages on this machine, after saying which."""
     part = "host tools"
+    commands.begin(part)
     progress(f"build: installing on this machine: {' '.join(packages)}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     # The lock's wait is for another package manager at work; it is released in seconds or minutes.
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
     wanted = [*apt, "install", "-y", "--no-install-recommends", "--no-upgrade", *packages]
     try:
-        commands.run(part, wanted, env=environment)
+        commands.run(part, wanted, env=environment, sealed=False)
     except BuildError:
         # The machine's package lists may be absent or old. Whether they could be renewed shows in the second try:
         # one unreachable source of somebody else's must not matter.
         try:
-            commands.run(part, [*apt, "update"], env=environment)
+            commands.run(part, [*apt, "update"], env=environment, sealed=False)
         except BuildError as error:
             progress(f"build: {error}")
-        commands.run(part, wanted, env=environment)
+        commands.run(part, wanted, env=environment, sealed=False)
 
 
 def require_root(missing: list[str]) -> None:

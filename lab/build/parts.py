@@ -21,6 +21,7 @@ class Part:
 
 def run(parts: Sequence[Part], commands: Commands, progress: Callable[[str], None]) -> None:
     """Make all parts, each as soon as what it comes after is there; the first failure stops the others."""
+    progress(f"build: making {', '.join(part.name for part in parts)}")
     waiting = list(parts)
     begun: dict[Future[None], tuple[str, float]] = {}
     failure: BaseException | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import threading
@@ -18,6 +19,8 @@ SEALED = (
     "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation", "private", "--",
 )  # fmt: skip
 LIMIT_SECONDS = 1800
+# A root shell opened by `su` may lack these, and the tools of a package installation are there.
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _TROUBLE = re.compile(r"^E:|\berror\b|\bfailed\b|\bcannot\b|\bdenied\b|\bnot found\b|\bunable\b", re.IGNORECASE)
 
 
@@ -46,18 +49,21 @@ class Commands:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        stdin: str | None = None,
+        sealed: bool = True,
     ) -> str:
-        """Run to the end and return what it printed; BuildError says what went wrong in its own words."""
+        """Run to the end and return what it printed; BuildError says what went wrong in its own words.
+
+        Not sealed: it works on the machine itself, and is better left to finish when the build is killed.
+        """
         words = [str(word) for word in argv]
         log = self._log(part)
         with log.open("a") as errors:
             errors.write(f"$ {' '.join(words)}\n")
             errors.flush()
             written_before = log.stat().st_size
-            process = self._start([*SEALED, *words], errors, env, cwd)
+            process = self._start(words, errors, {**os.environ, **(env or {})}, cwd, sealed)
             try:
-                out, _ = process.communicate(stdin, timeout=LIMIT_SECONDS)
+                out, _ = process.communicate(timeout=LIMIT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -83,23 +89,24 @@ class Commands:
         return self._logs / f"{part.replace(' ', '-')}.log"
 
     def _start(
-        self, words: list[str], errors: IO[str], env: Mapping[str, str] | None, cwd: Path | None
+        self, words: list[str], errors: IO[str], env: Mapping[str, str], cwd: Path | None, sealed: bool
     ) -> subprocess.Popen[str]:
         with self._guard:
             if self._cancelled:
                 raise Cancelled
             process = subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
+                [*SEALED, *words] if sealed else words,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=env,
+                env={**env, "PATH": f"{env.get('PATH', os.defpath)}:{SBIN}", "LC_ALL": "C.UTF-8"},
                 cwd=cwd,
                 text=True,
                 errors="replace",
                 start_new_session=True,
             )
-            self._running.add(process)
+            if sealed:
+                self._running.add(process)
             return process
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import subprocess
 from pathlib import Path
 
 from lab.build import cache
@@ -30,11 +30,12 @@ LEFT_OUT = (
 # What Debian would start on every host. The topology says which host runs which of them; ssh stays on.
 SWITCHED_OFF = (
     "unbound.service", "named.service", "containerd.service", "docker.service", "docker.socket",
-    "docker-registry.service", "nftables.service", "systemd-resolved.service", "systemd-timesyncd.service",
-    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
-    "fstrim.timer",
+    "docker-registry.service", "nftables.service", "systemd-resolved.service", "apt-daily.timer",
+    "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+    "getty@tty1.service", "systemd-pstore.service", "remote-fs.target",
 )  # fmt: skip
-# Every host gets its own identity, names and keys; the base has none, and no trace of where its packages came from.
+# Every host gets its own identity, names and keys; the base has none, trusts nobody, and keeps no trace of where its
+# packages came from.
 FINISH = """
 set -eu
 root=$1
@@ -43,11 +44,13 @@ chroot "$root" useradd --uid 1500 --user-group --create-home --shell /bin/bash -
 printf '%s\\n' 'siteproof ALL=(ALL:ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/siteproof"
 chmod 0440 "$root/etc/sudoers.d/siteproof"
 for unit in "$@"; do
-    chroot "$root" systemctl --quiet disable "$unit" || [ ! -e "$root/lib/systemd/system/$unit" ]
+    # Releases differ in what comes along: what is not there need not be switched off.
+    [ ! -e "$root/usr/lib/systemd/system/$unit" ] || chroot "$root" systemctl --quiet disable "$unit"
 done
 cd "$root"
 rm -f etc/machine-id var/lib/dbus/machine-id etc/hostname etc/resolv.conf etc/ssh/ssh_host_*
-rm -f etc/apt/sources.list etc/apt/sources.list.d/* etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
+rm -f etc/ssl/certs/* etc/apt/sources.list etc/apt/sources.list.d/*
+rm -f etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap
 rm -rf var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb var/cache/debconf/*-old
 rm -rf var/log/* run/* tmp/*
 """
@@ -75,12 +78,11 @@ def make(commands: Commands, machine: Machine, target: Path) -> None:
     commands.begin(PART)
     work = cache.unfinished(target)
     cache.remove(work)
-    work.mkdir()
+    # A mirror's or a proxy's address may carry a password, so these go through files that only root can read.
+    work.mkdir(mode=0o700)
     listed, options, finish = work / "sources.list", work / "apt.conf", work / "finish.sh"
     listed.write_text("".join(f"{source.line()}\n" for source in sources))
-    # Through a file, not the command line: a proxy's address may carry a password.
-    options.touch(0o600)
-    options.write_text(reaching(commands.run(PART, ["apt-config", "dump"])))
+    options.write_text(reaching(subprocess.run(["apt-config", "dump"], capture_output=True, text=True).stdout))
     finish.write_text(FINISH)
     root = work / "root"
     commands.run(
@@ -93,9 +95,9 @@ def make(commands: Commands, machine: Machine, target: Path) -> None:
             *(f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT),
             machine.codename, root, listed,
         ],
-        env={**os.environ, "TMPDIR": str(work), "LC_ALL": "C.UTF-8"},
+        env={"TMPDIR": str(work)},
     )  # fmt: skip
-    commands.run(PART, ["sh", finish, root, *SWITCHED_OFF], env={**os.environ, "LC_ALL": "C.UTF-8"})
+    commands.run(PART, ["sh", finish, root, *SWITCHED_OFF])
     cache.publish(root, target)
     cache.remove(work)
 
