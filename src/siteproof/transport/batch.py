@@ -21,6 +21,7 @@ from siteproof.asks import MISSING, Command
 MARGIN_S = 2
 """The frame's limit is the probe's deadline and this; a tool that keeps its own deadline has answered before."""
 KILL_AFTER_S = 1
+NO_TIMEOUT = "none"
 LONGEST_SCRIPT = 256 * 1024
 """Commands per channel are cut here, well within a channel's first window: nobody reads while the script is sent."""
 _KILLED_STATUSES = (124, 137, 143)
@@ -48,11 +49,11 @@ DEADLINE=$2 ROOT=$sudo${sudo:+${timeout:+ $timeout $3}}
 export DEADLINE ROOT
 ${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
 wait $!
-status=$?
+result=$?
 [ -z "$timeout" ] || kill -s KILL -- "-$!" 2>/dev/null
-mark "$1" "$status"
+mark "$1" "$result"
 }
-mark start "${timeout:-none}"
+mark start "${timeout:-%(no_timeout)s}"
 """
 
 
@@ -80,19 +81,20 @@ def used_up(command: Command, status: int, seconds: float) -> bool:
     return status in _KILLED_STATUSES and seconds >= limit_s(command) - 1
 
 
-def script(commands: Sequence[Command], *, nonce: str, run: RunContext, become: bool, first_decides: bool) -> bytes:
-    """The shell script that asks `commands` in order. `first_decides`: if the first one fails, no other is run."""
+def script(commands: Sequence[Command], *, nonce: str, run: RunContext, become: bool, stop_unless_first: bool) -> bytes:
+    """The shell script that asks `commands` in order. `stop_unless_first`: no other is run if the first fails."""
     functions = _NEED if become else _NEED + _NO_SUDO
     names = {
         "run_nonce": shlex.quote(run.nonce),
         "nonce": nonce,
         "functions": shlex.quote(functions),
+        "no_timeout": NO_TIMEOUT,
         "sudo": "sudo -n" if become else "no_sudo",
     }
     frames = [_frame(index, command) for index, command in enumerate(commands)]
-    if first_decides:
-        frames.insert(1, '[ "$status" = 0 ] || exit 0')
-    return "\n".join([_PRELUDE % names, *frames, "mark end 0", "exit 0", ""]).encode("utf-8", "surrogateescape")
+    if stop_unless_first:
+        frames.insert(1, '[ "$result" = 0 ] || exit 0')
+    return "\n".join([_PRELUDE % names, *frames, "exit 0", ""]).encode("utf-8", "surrogateescape")
 
 
 def _frame(index: int, command: Command) -> str:
@@ -190,11 +192,11 @@ class Frames:
     """Both streams of a channel, put together to the answers of its commands."""
 
     def __init__(self, nonce: str, cap: int) -> None:
+        self.cap = cap
         self._readers = FrameReader(nonce, cap), FrameReader(nonce, cap)
         self._marks: tuple[list[Mark], list[Mark]] = ([], [])
         self.timeout: str | None = None
         """The host's way to call timeout, or `none`; known once the shell has started."""
-        self.ended = False
         self.answered = 0
 
     @property
@@ -227,13 +229,10 @@ class Frames:
         return answers
 
     def _pair(self, out: Mark, errors: Mark) -> Answer | None:
-        if out.word != errors.word or self.ended:
+        if out.word != errors.word:
             raise OutOfFrame(f"{out.word!r} on stdout, {errors.word!r} on stderr")
         if out.word == "start" and not self.started:
             self.timeout = out.argument
-            return None
-        if out.word == "end":
-            self.ended = True
             return None
         if out.word != str(self.answered) or not out.argument.isdecimal():
             raise OutOfFrame(f"{out.word} {out.argument} where {self.answered} was due")

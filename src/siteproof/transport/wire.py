@@ -12,6 +12,8 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
+from siteproof.errors import Unreachable
+
 # Without a handler the logging module prints paramiko's tracebacks to the terminal.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
@@ -25,6 +27,10 @@ class Refused(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class ConnectionLost(Unreachable):
+    """The connection was there and is not any more. It may be made again."""
 
 
 class Transport(paramiko.Transport):

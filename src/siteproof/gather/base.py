@@ -1,0 +1,48 @@
+"""What a gatherer is, wherever it runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from siteproof.asks import Output, Question
+
+Phase = Literal["connecting", "asking", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one host is in the round."""
+
+    host: str
+    phase: Phase
+    done: int
+    total: int
+
+
+Report = Callable[[Progress], None]
+
+
+class Gatherer(ABC):
+    """Owns every connection of a run."""
+
+    @abstractmethod
+    def ask(self, questions: Collection[Question], progress: Report | None = None) -> None:
+        """One round. Returns when each question has an answer or a ProbeError in the store.
+
+        A question that is already there is not asked again.
+        """
+
+    @abstractmethod
+    def run(self, host: str, command: str, timeout_s: float) -> Output:
+        """One command, live, recorded nowhere. Raises ProbeError."""
+
+    @property
+    @abstractmethod
+    def duplicates(self) -> list[tuple[str, str]]:
+        """Pairs of hosts that have shown the same machine-id."""
+
+    @abstractmethod
+    def close(self) -> None: ...

@@ -1,0 +1,182 @@
+"""One host's part of a round."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+
+from siteproof.asks import Command, Output, Question, Stream
+from siteproof.errors import HostError, ProbeError
+from siteproof.evidence import Attempt, HostRecord, Store
+from siteproof.transport.batch import RunContext
+from siteproof.transport.connection import Connection
+from siteproof.transport.dial import Dialer
+from siteproof.transport.identity import Identity
+from siteproof.transport.ssh import MOST_CHANNELS, Session
+from siteproof.transport.wire import ConnectionLost
+
+Lane = Callable[[], None]
+"""What one channel after another asks. Lanes of a host run beside each other."""
+
+
+class Round:
+    """The questions of one host that are not answered yet."""
+
+    def __init__(self, questions: Iterable[Question], store: Store, answered: Callable[[int], None]) -> None:
+        self._open = {question.key: question for question in questions}
+        self._store = store
+        self._answered = answered
+        self._lock = threading.Lock()
+
+    @property
+    def open(self) -> list[Question]:
+        with self._lock:
+            return list(self._open.values())
+
+    def record(self, question: Question, attempt: Attempt) -> None:
+        with self._lock:
+            if self._open.pop(question.key, None) is None:
+                return
+            self._store.add(question, attempt)
+            left = len(self._open)
+        self._answered(left)
+
+    def fail_all(self, error: ProbeError, seconds: float = 0.0) -> None:
+        for question in self.open:
+            self.record(question, Attempt(time.time(), seconds, error))
+
+
+class Host:
+    """A connection that is made once in a run, and again at most once in a round if it was lost."""
+
+    def __init__(self, connection: Connection, dialer: Dialer, run: RunContext, store: Store) -> None:
+        self.connection = connection
+        self._dialer = dialer
+        self._run = run
+        self._store = store
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._failure: HostError | None = None
+        self._recorded: HostRecord | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        return self._session.identity if self._session else None
+
+    def ask(self, round_: Round, connected: Callable[[], None]) -> bool:
+        """Answer or fail every question of the round. Whether the host could be asked."""
+        begun = time.monotonic()
+        try:
+            try:
+                self._ask_open(round_, connected)
+            except ConnectionLost:
+                self._ask_open(round_, connected)
+        except HostError as error:
+            round_.fail_all(error, time.monotonic() - begun)
+            self._note(error, time.monotonic() - begun)
+            return False
+        self._note(None, time.monotonic() - begun)
+        return True
+
+    def run(self, command: str, timeout_s: float) -> Output:
+        """One live command. Raises ProbeError."""
+        session = self._connected()
+        try:
+            return session.run(command, timeout_s, self._run)
+        except ConnectionLost:
+            return self._connected().run(command, timeout_s, self._run)
+        finally:
+            self._note(None, 0.0)
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def _connected(self) -> Session:
+        with self._lock:
+            if self._failure is not None:
+                raise type(self._failure)(self._failure.message, host=self.connection.name)
+            if self._session is None or not self._session.alive:
+                first = self._session is None
+                try:
+                    self._session = Session.connect(self.connection, self._dialer)
+                except HostError as error:
+                    self._failure = error if first else None
+                    raise
+            return self._session
+
+    def _ask_open(self, round_: Round, connected: Callable[[], None]) -> None:
+        session = self._connected()
+        connected()
+        errors = _beside_each_other(self._lanes(session, round_))
+        lost = [error for error in errors if isinstance(error, ConnectionLost)]
+        for error in errors:
+            if error not in lost:
+                # What one channel has found out about the host holds for all of them.
+                self._failure = error
+                raise error
+        if lost and round_.open:
+            raise lost[0]
+
+    def _lanes(self, session: Session, round_: Round) -> list[Lane]:
+        with_password = self.connection.become_password is not None
+        batches: dict[bool, list[Command]] = {False: [], True: []}
+        lanes: list[Lane] = []
+        for question in round_.open:
+            if isinstance(question, Stream):
+                lanes.append(partial(self._stream, session, round_, question))
+            elif isinstance(question, Command):
+                as_root = question.root and with_password
+                if question.slow:
+                    lanes.append(partial(self._batch, session, round_, [question], as_root))
+                else:
+                    batches[as_root].append(question)
+        for as_root, commands in batches.items():
+            if commands:
+                lanes.insert(0, partial(self._batch, session, round_, commands, as_root))
+        return lanes
+
+    def _stream(self, session: Session, round_: Round, question: Stream) -> None:
+        round_.record(question, session.stream(question, self._run))
+
+    def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
+        with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
+            for command, attempt in answers:
+                round_.record(command, attempt)
+
+    def _note(self, error: HostError | None, seconds: float) -> None:
+        """Write down how the host was met, when that is new."""
+        session, identity = self._session, self.identity
+        record = HostRecord(
+            name=self.connection.name,
+            reached=session is not None,
+            error=error,
+            identity={"hostname": identity.hostname, "machine_id": identity.machine_id} if identity else {},
+            seconds=round(seconds, 3),
+            login_user=session.login_user if session else self.connection.user or "",
+            become=self.connection.become,
+        )
+        with self._lock:
+            if self._recorded is None or (error and not self._recorded.error):
+                self._recorded = record
+                self._store.add_host(record)
+
+
+def _beside_each_other(lanes: list[Lane]) -> list[HostError]:
+    """Run all lanes; give back what ended some of them. A failure of ours is raised."""
+    if len(lanes) == 1:
+        return _ended_by(lanes[0])
+    with ThreadPoolExecutor(max_workers=MOST_CHANNELS) as pool:
+        return [error for errors in pool.map(_ended_by, lanes) for error in errors]
+
+
+def _ended_by(lane: Lane) -> list[HostError]:
+    try:
+        lane()
+    except HostError as error:
+        return [error]
+    return []

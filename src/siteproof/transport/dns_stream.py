@@ -1,0 +1,68 @@
+"""A DNS question over TCP that leaves from the host: spoken here, carried by a channel of its SSH connection."""
+
+from __future__ import annotations
+
+import struct
+import time
+
+import dns.message
+import paramiko
+
+from siteproof.asks import Stream
+from siteproof.errors import ChannelRefused, TimedOut, ToolFailed, Truncated
+from siteproof.transport.wire import PROHIBITED, ConnectionLost, Refused, Transport, words
+
+_HEADER_LENGTH = 12
+
+
+def ask(transport: Transport, question: Stream) -> bytes:
+    """The reply as it came, without its length. Raises ProbeError."""
+    what = f"{question.probe} from {question.host} to {question.address}:{question.port}"
+    end = time.monotonic() + question.deadline_s
+    query = _query(question)
+    channel = _open(transport, question, what)
+    try:
+        channel.settimeout(max(0.01, end - time.monotonic()))
+        channel.sendall(struct.pack("!H", len(query)) + query)
+        (length,) = struct.unpack("!H", _receive(channel, 2, end, what))
+        reply = _receive(channel, length, end, what)
+    except TimeoutError as error:
+        raise TimedOut(f"{what}: connected, and no whole answer within {question.deadline_s:g} s") from error
+    except OSError as error:
+        raise Truncated(f"{what}: {words(error)}") from error
+    finally:
+        channel.close()
+    if length < _HEADER_LENGTH or reply[:2] != query[:2]:
+        raise Truncated(f"{what}: what came ({length} bytes) is not a reply to what was asked")
+    return reply
+
+
+def _query(question: Stream) -> bytes:
+    parameters = dict(question.parameters)
+    # The id follows from the question, so that a replayed answer still belongs to it.
+    identifier = int(question.key[:4], 16)
+    return dns.message.make_query(parameters["name"], parameters["type"], use_edns=False, id=identifier).to_wire()
+
+
+def _open(transport: Transport, question: Stream, what: str) -> paramiko.Channel:
+    try:
+        return transport.open("direct-tcpip", question.deadline_s, (question.address, question.port))
+    except Refused as refused:
+        if refused.code == PROHIBITED:
+            raise ChannelRefused(f"{what}: sshd on {question.host} forbids forwarding: {refused}") from refused
+        raise ToolFailed(f"{what}: {refused}") from refused
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if transport.is_active():
+            raise TimedOut(f"{what}: no connection within {question.deadline_s:g} s") from error
+        raise ConnectionLost(f"{question.host}: the connection was lost: {words(error)}") from error
+
+
+def _receive(channel: paramiko.Channel, length: int, end: float, what: str) -> bytes:
+    received = b""
+    while len(received) < length:
+        channel.settimeout(max(0.01, end - time.monotonic()))
+        chunk = channel.recv(length - len(received))
+        if not chunk:
+            raise Truncated(f"{what}: the answer ended after {len(received)} of {length} bytes")
+        received += chunk
+    return received

@@ -1,0 +1,102 @@
+"""A shell on the host: its stdin, and both of its streams without a thread for each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import paramiko
+
+from siteproof.errors import PrivilegeRefused
+from siteproof.transport.wire import request
+
+_CHUNK = 1 << 20
+_SEND_S = 10.0
+_ROOT_SHELL = (
+    "exec env LC_ALL=C sudo -S -p '' sh -c "
+    '\'printf "%s\\n" {nonce}; while IFS= read -r line; do [ "$line" = {nonce} ] && exec sh -s; done\''
+)
+"""Says when sudo has let us in. Skips the password where sudo did not want it: a shell would take it for a command."""
+
+
+class Bell(threading.Event):
+    """Rings when either stream has something. paramiko clears it when one of them is empty, which says nothing."""
+
+    def clear(self) -> None:
+        pass
+
+    def silence(self) -> None:
+        super().clear()
+
+
+class Shell:
+    """Reads never wait longer than they are told to."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._bell = Bell()
+        channel.in_buffer.set_event(self._bell)
+        channel.in_stderr_buffer.set_event(self._bell)
+
+    def start(self) -> None:
+        """Without waiting for sshd's word: the script can follow at once, and a refusal closes the channel."""
+        request(self._channel, "exec", "exec sh -s", reply=True)
+
+    def start_as_root(self, host: str, nonce: str, password: str, timeout_s: float) -> None:
+        """Raises PrivilegeRefused with sudo's words. The password goes through stdin only, and only once."""
+        request(self._channel, "exec", _ROOT_SHELL.format(nonce=nonce), reply=True)
+        self.send(f"{password}\n".encode())
+        stdout, stderr = b"", b""
+        end = time.monotonic() + timeout_s
+        while nonce.encode() not in stdout:
+            got = self.read(end - time.monotonic())
+            if got is None or got == (b"", b""):
+                said = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.startswith("sudo:")]
+                raise PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
+            stdout, stderr = stdout + got[0], stderr + got[1]
+            if b"try again" in stderr:
+                self._channel.shutdown_write()
+        self.send(f"{nonce}\n".encode())
+
+    def send(self, data: bytes) -> None:
+        self._channel.settimeout(_SEND_S)
+        self._channel.sendall(data)
+
+    def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
+        """What is new on stdout and stderr; nothing on both after `timeout_s`; None when both have ended."""
+        end = time.monotonic() + timeout_s
+        self._channel.settimeout(0.0)
+        while True:
+            self._bell.silence()
+            stdout, stderr = _take(self._channel.recv), _take(self._channel.recv_stderr)
+            if stdout or stderr:
+                return stdout or b"", stderr or b""
+            if stdout is None and stderr is None:
+                return None
+            if not self._bell.wait(max(0.0, end - time.monotonic())):
+                return b"", b""
+
+    @property
+    def refused(self) -> bool:
+        """sshd did not run the shell at all."""
+        return self._channel.closed and not self._channel.event_ready
+
+    @property
+    def exit_status(self) -> int | None:
+        return self._channel.exit_status if self._channel.exit_status >= 0 else None
+
+    def kill(self) -> None:
+        """The shell too, so that it does not go on with the rest of its script. Not every sshd takes it; all close."""
+        request(self._channel, "signal", "KILL", reply=False)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _take(receive: Callable[[int], bytes]) -> bytes | None:
+    """What is there now, b"" if nothing, None at the end."""
+    try:
+        return receive(_CHUNK) or None
+    except TimeoutError:
+        return b""
