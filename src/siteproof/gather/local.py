@@ -40,6 +40,7 @@ class LocalGatherer(Gatherer):
         run = RunContext(run_nonce, byte_cap)
         self._hosts = {name: Host(connection, self._dialer, run, store) for name, connection in connections.items()}
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._being_asked: dict[str, threading.Event] = {}
 
     def ask(self, questions: Collection[Question], progress: Report | None = None) -> None:
@@ -105,7 +106,7 @@ class LocalGatherer(Gatherer):
         pool.shutdown()
 
     def _ask_host(self, name: str, questions: Collection[Question], progress: Report | None) -> None:
-        tracker = _Tracker(name, len(questions), progress)
+        tracker = _Tracker(name, len(questions), progress, self._telling)
         round_ = Round(questions, self._store, tracker.left)
         tracker.say("connecting")
         try:
@@ -124,22 +125,22 @@ class LocalGatherer(Gatherer):
 
 @dataclass
 class _Tracker:
-    """Tells how far a host is."""
+    """Tells how far a host is, one at a time of all hosts."""
 
     host: str
     total: int
     report: Report | None
+    telling: threading.Lock
     done: int = field(default=0, init=False)
     _phase: Phase = field(default="connecting", init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def say(self, phase: Phase) -> None:
-        with self._lock:
+        with self.telling:
             self._phase = phase
             self._tell()
 
     def left(self, questions: int) -> None:
-        with self._lock:
+        with self.telling:
             self.done = self.total - questions
             self._tell()
 
