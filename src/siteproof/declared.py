@@ -143,16 +143,6 @@ def declared_at(citations: Sequence[Citation], expected: Any) -> str | None:
     return citations[-1].origin if citations else None
 
 
-def said(fact: Declared, field: str) -> Citation:
-    """Where a field was said, without reading it in a check's name."""
-    value = fact.__dict__[field]
-    where = _where(fact)
-    if where is None:
-        return Citation(field, value, "")
-    parts = (*where.parts, type(fact).model_fields[field].alias or field)
-    return Citation(dotted(where.name, parts), value, where.source.line(pointer(parts)))
-
-
 def _where(model: Declared) -> _Where | None:
     where: _Where | None = getattr(model, "_siteproof_where", None)
     return where

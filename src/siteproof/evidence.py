@@ -193,6 +193,10 @@ class Store:
                 file.tail()
             return question.key in file.lines
 
+    def file_of(self, host: str) -> Path:
+        """Where the answers of a host stand."""
+        return self._path(host)
+
     @property
     def hosts(self) -> list[str]:
         """The hosts of which something is known, sorted."""
@@ -231,6 +235,19 @@ class Store:
 
     def _file(self, host: str) -> _HostFile:
         return self._files.setdefault(host, _HostFile(self._path(host)))
+
+
+class Blank(Store):
+    """The evidence of a run that asks nothing."""
+
+    def __init__(self) -> None:
+        self.directory = Path(os.devnull)
+
+    def get(self, question: Question) -> Output | ProbeError | None:
+        return None
+
+    def host_records(self) -> dict[str, HostRecord]:
+        return {}
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from siteproof.declared import Declared, nearest, read
+from siteproof.declared import Declared, nearest, read, read_all
 from siteproof.errors import BadInput
 from siteproof.inventory import Inventory, Value
 
@@ -393,7 +393,7 @@ def _match(inventory: Inventory, facts: Declared, key: str, pattern: str) -> tup
     try:
         hosts = inventory.match(pattern)
     except BadInput as error:
-        raise BadInput(f"{facts.origin(key)}: {error}") from None
+        raise BadInput(f"{facts.origin(key)}: {facts.path(key)}: {error}") from None
     if not hosts:
         raise BadInput(f"{facts.origin(key)}: {facts.path(key)}: no host matches `{pattern}`")
     return hosts
@@ -440,8 +440,8 @@ def site_wide(inventory: Inventory, variable: str) -> Value | None:
     for host, value in others:
         if value.value != first[1].value:
             raise BadInput(
-                f"{value.origin()}: {variable} is a fact of the whole site, but {host} has another value than "
-                f"{first[0]} ({first[1].origin()})"
+                f"{value.line()}: {variable} is a fact of the whole site, but {host} has another value than "
+                f"{first[0]} ({first[1].line()})"
             )
     return first[1]
 
@@ -453,7 +453,7 @@ def _refuse_unknown(inventory: Inventory) -> None:
             if variable not in known:
                 near = nearest(variable, known)
                 hint = f"; did you mean `{near}`?" if near else f"; known are {', '.join(known)}"
-                raise BadInput(f"{value.origin()}: {variable} is not known{hint}")
+                raise BadInput(f"{value.line()}: {variable} is not known{hint}")
 
 
 def _absent(
@@ -463,9 +463,9 @@ def _absent(
     if value is None:
         return {}
     if not isinstance(value.value, dict):
-        raise BadInput(f"{value.origin()}: siteproof_absent maps a family to the reason why the site has none")
+        raise BadInput(f"{value.line()}: siteproof_absent maps a family to the reason why the site has none")
     for family, reason in value.value.items():
-        where = value.origin(f"/{family}")
+        where = value.line(f"/{family}")
         if family not in FAMILIES:
             near = nearest(str(family), list(FAMILIES))
             raise BadInput(
@@ -479,13 +479,6 @@ def _absent(
     return dict(value.value)
 
 
-class _Waivers(Declared):
-    waivers: tuple[Waiver, ...]
-
-
 def _waivers(inventory: Inventory) -> tuple[Waiver, ...]:
     value = site_wide(inventory, PREFIX + "waivers")
-    if value is None:
-        return ()
-    nested = Value({"waivers": value.value}, {f"/waivers{p}": o for p, o in value.origins.items()})
-    return read(_Waivers, nested, name="siteproof_waivers").waivers
+    return () if value is None else read_all(Waiver, value, name=PREFIX + "waivers")

@@ -167,6 +167,7 @@ class Run:
             "exit_code": int(self.exit_code),
             "gate": self.gate,
             "summary": self.summary,
+            "plain": dict(self.plain),
             "shortfalls": list(self.shortfalls),
             "remarks": list(self.remarks),
             "results": [result.to_json() for result in self.results],
@@ -175,12 +176,27 @@ class Run:
 
 
 def grouped(results: Iterable[Result]) -> tuple[dict[str, list[Result]], list[Result]]:
-    """(root `id[subject]` -> what follows from it, the roots and everything else, worst first)."""
+    """(root `id[subject]` -> all that follows from it, the roots and everything else), in the order given.
+
+    A result hides under another one only where both are violated; in a circle nobody hides.
+    """
+    every = list(results)
+    violated = {r.name: r for r in every if r.verdict is Verdict.VIOLATED}
     followers: dict[str, list[Result]] = {}
     others: list[Result] = []
-    for result in results:
-        if result.follows_from:
-            followers.setdefault(result.follows_from, []).append(result)
+    for result in every:
+        if result.verdict is Verdict.VIOLATED and (root := _root(result, violated)) is not result:
+            followers.setdefault(root.name, []).append(result)
         else:
             others.append(result)
     return followers, others
+
+
+def _root(result: Result, violated: Mapping[str, Result]) -> Result:
+    passed, root = {result.name}, result
+    while (above := violated.get(root.follows_from or "")) is not None:
+        if above.name in passed:
+            return result
+        passed.add(above.name)
+        root = above
+    return root

@@ -1,0 +1,324 @@
+"""pytest's side: options, subjects, the rounds before the first test, verdicts, the report."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Generator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from siteproof import invariants, opening, planning, report, rounds
+from siteproof.errors import BadInput
+from siteproof.facts import Case
+from siteproof.live import host_parameters, live_host
+from siteproof.progress import Progress
+from siteproof.results import Result, Run, Verdict
+from siteproof.suite import Judgement, Planned, Suite, plain
+from siteproof.verdicts import COMPARED, Comparison
+
+SUITE = pytest.StashKey[Suite]()
+PLANNED = pytest.StashKey[Planned]()
+JUDGED = pytest.StashKey[Judgement]()
+RUN = pytest.StashKey[Run]()
+
+UNPLANNED = Case("without-hosts", None, {})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--hosts` itself is testinfra's; what it means here is in `inventory.resolve_source`."""
+    group = parser.getgroup("siteproof")
+    group.addoption(
+        "--limit", metavar="PATTERN", help="only hosts of this Ansible pattern; checks that need others are deselected"
+    )
+    group.addoption(
+        "--reports", metavar="DIR", default=None, help="where runs are kept (default: reports/ in the root directory)"
+    )
+    group.addoption(
+        "--plan", action="store_true", help="print every question of the first round and stop; nothing is connected to"
+    )
+    group.addoption("--check-access", action="store_true", help="print for each host whether it can be asked, and stop")
+    group.addoption(
+        "--gate", action="store_true", help="only the checks of the gate; fail closed: a waived violation counts"
+    )
+    group.addoption("--read-only", action="store_true", help="leave out checks that borrow anything on a host")
+    group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
+    group.addoption("--fanout", type=int, default=64, metavar="N", help="at most N hosts at once (default: 64)")
+    group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
+    parser.addini(
+        "siteproof_inventory", "what the word `inventory` means in --hosts=inventory", default="inventories/lab"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "gate: part of the gate before a maintenance window")
+    config.addinivalue_line("markers", "siteproof_case(case): the subject of an invariant (set by the plugin)")
+    try:
+        if (given := opening.from_controller(config)) is not None:
+            config.stash[SUITE] = opening.join(given)
+        elif config.getoption("hosts") is not None:
+            config.stash[SUITE] = opening.open_suite(config)
+            config.option.tbstyle = "no" if config.option.tbstyle == "auto" else config.option.tbstyle
+            config.option.reportchars = ""
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Controller: tell a worker which run it belongs to."""
+    if (suite := node.config.stash.get(SUITE, None)) is not None:
+        node.workerinput["siteproof"] = opening.for_worker(suite, node.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (suite := config.stash.get(SUITE, None)) is not None and suite.gatherer is not None:
+        suite.gatherer.close()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    suite = metafunc.config.stash.get(SUITE, None)
+    if (declared := invariants.of(metafunc.function)) is None:
+        if "host" in metafunc.fixturenames:
+            hosts = host_parameters(metafunc.module, suite) if suite else [None]
+            metafunc.parametrize(
+                "_siteproof_host", hosts, ids=[h or UNPLANNED.id for h in hosts], scope="module", indirect=True
+            )
+        return
+    hints = {n: t for n, t in typing.get_type_hints(metafunc.function).items() if n != "return"}
+    try:
+        cases = [UNPLANNED] if suite is None else suite.site.cases(declared.family, hints)
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
+    metafunc.parametrize(
+        list(hints),
+        [
+            pytest.param(*(case.arguments.get(n) for n in hints), id=case.id, marks=_marks(case, gate=declared.gate))
+            for case in cases
+        ],
+    )
+
+
+def _marks(case: Case, *, gate: bool) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.siteproof_case(case)]
+    if gate:
+        marks.append(pytest.mark.gate)
+    if case.absent is not None:
+        marks.append(pytest.mark.skip(reason=case.absent))
+    return marks
+
+
+@pytest.fixture(scope="module")
+def _siteproof_host(request: pytest.FixtureRequest) -> str:
+    return typing.cast(str, request.param)
+
+
+@pytest.fixture(scope="module")
+def host(_siteproof_host: str, request: pytest.FixtureRequest) -> Any:
+    """testinfra's Host on the run's own connection: same deadlines, strict host keys, ProbeError for no answer."""
+    return live_host(_siteproof_host, request.config.stash[SUITE])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    suite = config.stash.get(SUITE, None)
+    asking = [item for item in items if _is_check(item)]
+    if suite is None:
+        if asking and not config.option.collectonly:
+            raise pytest.UsageError(
+                f"{asking[0].nodeid.partition('[')[0]} asks hosts, and no --hosts says which: "
+                "pytest --hosts=inventory, or --hosts=<a folder under inventories/>"
+            )
+        return
+    kept = []
+    for item in items:
+        planned = _planned(item)
+        item.stash[PLANNED] = planned
+        if (reason := opening.deselected(config, suite, planned)) is None:
+            kept.append(item)
+        else:
+            suite.remarks.append(f"deselected: {planned.name}: {reason}")
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    suite.planned = {item.nodeid: item.stash[PLANNED] for item in items}
+    suite.follows = {p.invariant.id: p.invariant.follows for p in suite.planned.values()}
+
+
+def _is_check(item: pytest.Item) -> bool:
+    return invariants.of(getattr(item, "obj", None)) is not None or "host" in getattr(item, "fixturenames", ())
+
+
+def _planned(item: pytest.Item) -> Planned:
+    declared = invariants.of(getattr(item, "obj", None))
+    if declared is not None and (mark := item.get_closest_marker("siteproof_case")) is not None:
+        return Planned(declared, mark.args[0], item.nodeid)
+    name = getattr(item, "originalname", None) or item.name
+    callspec = getattr(item, "callspec", None)
+    subject = callspec.id if callspec else item.path.stem
+    host = callspec.params.get("_siteproof_host") if callspec else None
+    sentence = name.removeprefix("test_").replace("_", " ")
+    return Planned(plain(name, f"{sentence[:1].upper()}{sentence[1:]}."), Case(subject, host, {}), item.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Ask everything, round by round, before the first check is judged."""
+    config = session.config
+    suite = config.stash.get(SUITE, None)
+    if suite is None or suite.gatherer is None or config.option.collectonly or config.option.plan:
+        return
+    checks = [_maker(item) for item in session.items if _asks(item)]
+    progress = Progress(config)
+    if config.option.check_access:
+        for line in planning.check_access(suite, progress, checks):
+            _say(config, line)
+        return
+    gatherer = suite.gatherer
+    rounds.gather(checks, suite.store, lambda number, questions: progress.round(number, questions, gatherer.ask))
+
+
+def _asks(item: pytest.Item) -> bool:
+    return item.stash[PLANNED].case.absent is None and inspect.iscoroutinefunction(getattr(item, "obj", None))
+
+
+def _maker(item: pytest.Item) -> Any:
+    function, arguments = typing.cast(Any, item).obj, item.stash[PLANNED].case.arguments
+    return lambda: function(**arguments)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """`--plan` and `--check-access` judge nothing."""
+    config = session.config
+    suite = config.stash.get(SUITE, None)
+    if suite is None or not (config.option.plan or config.option.check_access):
+        return None
+    if config.option.plan:
+        for line in planning.plan(suite, [_maker(item) for item in session.items if _asks(item)]):
+            _say(config, line)
+    return True
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(line)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    suite = pyfuncitem.config.stash.get(SUITE, None)
+    if suite is None or invariants.of(pyfuncitem.obj) is None:
+        return None
+    error, judgement = suite.judge(_maker(pyfuncitem)())
+    pyfuncitem.stash[JUDGED] = judgement
+    if error is not None:
+        raise error
+    return True
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> None:
+    if (compared := COMPARED.get()) is not None:
+        compared.append(Comparison(op, left, right))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The one place where what happened becomes a verdict."""
+    found = yield
+    suite = item.config.stash.get(SUITE, None)
+    if suite is None or PLANNED not in item.stash:
+        return found
+    planned = item.stash[PLANNED]
+    if call.when == "setup" and found.skipped and planned.case.absent is not None:
+        found.siteproof = suite.not_applicable(planned).to_json()  # type: ignore[attr-defined]
+    elif call.when == "call" or call.excinfo is not None:
+        error = call.excinfo.value if call.excinfo else None
+        result = suite.conclude(planned, error, item.stash.get(JUDGED, None), call.duration)
+        _translate(found, result)
+    return found
+
+
+def _translate(found: pytest.TestReport, result: Result) -> None:
+    """pytest's words for a verdict: passed, failed, error (a failure that is not in the call), xfailed."""
+    found.siteproof = result.to_json()  # type: ignore[attr-defined]
+    found.__dict__.pop("wasxfail", None)
+    found.longrepr = None if result.verdict is Verdict.HELD else f"{result.verdict}: {result.message}"
+    if result.verdict is Verdict.HELD:
+        found.outcome = "passed"
+    elif result.verdict is Verdict.WAIVED:
+        found.outcome = "skipped"
+        found.wasxfail = result.waiver or ""
+    else:
+        found.outcome = "failed"
+        if result.verdict is Verdict.UNKNOWN and found.when == "call":
+            found.when = "setup"
+
+
+class _Results:
+    """Keeps the results of this process and of its workers."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if (found := getattr(report, "siteproof", None)) is not None:
+            result = Result.from_json(found)
+            before = self.suite.results.get(result.nodeid)
+            if before is None or before.verdict is Verdict.HELD:
+                self.suite.results[result.nodeid] = result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if (suite := session.config.stash.get(SUITE, None)) is not None:
+        session.config.pluginmanager.register(_Results(suite), "siteproof-results")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Controller: a worker has ended; take over its plan and what it noticed."""
+    suite = node.config.stash.get(SUITE, None)
+    told = getattr(node, "workeroutput", {}).get("siteproof")
+    if suite is None or told is None:
+        return
+    opening.take_over(suite, told)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    suite = config.stash.get(SUITE, None)
+    if suite is None:
+        return
+    if opening.from_controller(config) is not None:
+        config.workeroutput["siteproof"] = opening.tell(suite)  # type: ignore[attr-defined]
+        return
+    if config.option.collectonly or config.option.plan:
+        return
+    if config.option.check_access:
+        session.exitstatus = planning.access_exit_code(suite)
+        return
+    run = suite.run(pytest_exit=int(exitstatus), finished=datetime.now(UTC))
+    config.stash[RUN] = run
+    report.write_all(run, suite.directory)
+    session.exitstatus = run.exit_code
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if (run := config.stash.get(RUN, None)) is None:
+        return
+    writer = terminalreporter._tw
+    terminalreporter.ensure_newline()
+    for line in report.terminal.lines(
+        run, width=writer.fullwidth, colour=writer.hasmarkup, verbose=config.option.verbose
+    ):
+        terminalreporter.write_line(line)

@@ -1,0 +1,282 @@
+"""One run: the site, its evidence, and what was found. pytest knows nothing of this; `plugin` connects the two."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from siteproof import rounds
+from siteproof.asks import Check, Command, Output, Question
+from siteproof.declared import CITED, Citation, declared_at
+from siteproof.evidence import Redactor, Store
+from siteproof.facts import Case, Site, Waiver
+from siteproof.gather.base import Gatherer
+from siteproof.invariants import Invariant
+from siteproof.results import EvidenceRef, HostResult, Result, Run, Verdict
+from siteproof.verdicts import COMPARED, Comparison, outcome
+
+SHOWN_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A check and one of its subjects, before anything is asked."""
+
+    invariant: Invariant
+    case: Case
+    nodeid: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.invariant.id}[{self.case.id}]"
+
+
+@dataclass
+class Judgement:
+    """What is known once a check was judged."""
+
+    trace: rounds.Trace
+    cited: list[Citation]
+    compared: list[Comparison]
+
+
+@dataclass
+class Suite:
+    """The state of a run in one process. Under xdist each worker has one, and the controller has one."""
+
+    site: Site
+    directory: Path
+    nonce: str
+    store: Store
+    gatherer: Gatherer | None
+    checks: Path
+    """The directory of the checks: an AssertionError from below it is a violation."""
+    started: datetime
+    gate: bool = False
+    planned: dict[str, Planned] = field(default_factory=dict)
+    """By node id."""
+    results: dict[str, Result] = field(default_factory=dict)
+    follows: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Check id -> the ids that it follows from."""
+    remarks: list[str] = field(default_factory=list)
+    tools: dict[str, set[str]] = field(default_factory=dict)
+    """Host -> the tools that were asked about there."""
+    access_failed: bool = False
+
+    def judge(self, check: Check) -> tuple[BaseException | None, Judgement]:
+        """Run a check on the evidence; gives what it raised, if anything, and what it read on its way."""
+        judgement = Judgement(rounds.Trace(), [], [])
+        cited, compared = CITED.set(judgement.cited), COMPARED.set(judgement.compared)
+        try:
+            rounds.judge(check, self.store, judgement.trace)
+        except Exception as error:  # noqa: BLE001 - `verdicts` says what it means
+            return error, judgement
+        finally:
+            CITED.reset(cited)
+            COMPARED.reset(compared)
+        return None, judgement
+
+    def conclude(
+        self, planned: Planned, error: BaseException | None, judgement: Judgement | None, seconds: float
+    ) -> Result:
+        """The result of one check on one subject, waivers applied."""
+        found = outcome(error, judgement.compared if judgement else [], self.checks)
+        trace = judgement.trace if judgement else rounds.Trace()
+        invariant, case = planned.invariant, planned.case
+        for question in trace.asked.values():
+            if isinstance(question, Command):
+                self.tools.setdefault(question.host, set()).update(question.tools)
+        result = Result(
+            id=invariant.id,
+            check=invariant.sentence,
+            subject=case.id,
+            host=case.host,
+            verdict=found.verdict,
+            severity=invariant.severity,
+            probe_class=invariant.probe_class,
+            nodeid=planned.nodeid,
+            message=found.message,
+            expected=found.expected,
+            seen=found.seen,
+            declared_at=declared_at(judgement.cited, found.expectation) if judgement else None,
+            incident=invariant.incident,
+            remedy=invariant.remedy,
+            notes=tuple(trace.remarks.notes),
+            blocked_by=found.blocked_by,
+            duration_s=round(seconds, 4),
+            evidence=tuple(self._shown(q) for q in trace.asked.values()),
+        )
+        return self._redacted(self._waived(result))
+
+    def not_applicable(self, planned: Planned) -> Result:
+        """The result of a check that the inventory declares away."""
+        invariant, case = planned.invariant, planned.case
+        return Result(
+            id=invariant.id,
+            check=invariant.sentence,
+            subject=case.id,
+            host=case.host,
+            verdict=Verdict.NOT_APPLICABLE,
+            severity=invariant.severity,
+            probe_class=invariant.probe_class,
+            nodeid=planned.nodeid,
+            message=case.absent or "",
+            incident=invariant.incident,
+            remedy=invariant.remedy,
+        )
+
+    def _waived(self, result: Result) -> Result:
+        today = datetime.now(UTC).date()
+        for waiver in self.waivers_of(result.id, result.host):
+            if waiver.until < today:
+                said = f"a waiver of {waiver.owner} expired on {waiver.until}: {waiver.reason}"
+                result = replace(result, notes=(*result.notes, said))
+            elif result.verdict is Verdict.VIOLATED:
+                said = f"{waiver.owner}, until {waiver.until}: {waiver.reason}"
+                return replace(result, verdict=Verdict.WAIVED, waiver=said)
+            elif result.verdict is Verdict.HELD:
+                said = f"held, although {waiver.owner} waived it until {waiver.until}: the waiver can go"
+                result = replace(result, notes=(*result.notes, said), waiver="healed")
+        return result
+
+    def waivers_of(self, id: str, host: str | None) -> list[Waiver]:
+        """The waivers that speak of a check on a host."""
+        every = zip(self.site.waivers, self.site.waiver_hosts, strict=True)
+        return [w for w, hosts in every if w.id == id and (host is None or host in hosts)]
+
+    def _shown(self, question: Question) -> EvidenceRef:
+        answer = self.store.get(question)
+        if isinstance(answer, Output):
+            text = answer.text if answer.stdout.isascii() or _is_text(answer.stdout) else f"{len(answer.stdout)} bytes"
+            text = "\n".join(part for part in (text.strip("\n"), answer.errors.strip("\n")) if part)
+        else:
+            text = str(answer or "never asked")
+        if len(text) > SHOWN_CHARACTERS:
+            text = f"{text[:SHOWN_CHARACTERS]}\n… {len(text) - SHOWN_CHARACTERS} more characters in the evidence file"
+        file = self.store.file_of(question.host).relative_to(self.directory)
+        return EvidenceRef(question.host, question.probe, str(file), question.key, text)
+
+    def _redacted(self, result: Result) -> Result:
+        """A fact may hold what a vault hides; it must not come out through a message."""
+        redact = Redactor(self.site.inventory.secrets).text
+        return replace(
+            result,
+            message=redact(result.message),
+            expected=result.expected and redact(result.expected),
+            seen=result.seen and redact(result.seen),
+            blocked_by=result.blocked_by and redact(result.blocked_by),
+            notes=tuple(map(redact, result.notes)),
+        )
+
+    def run(self, *, pytest_exit: int, finished: datetime) -> Run:
+        """The run as reports tell it."""
+        results = self._follow(sorted(self.results.values(), key=lambda r: r.nodeid))
+        return Run(
+            started=_iso(self.started),
+            finished=_iso(finished),
+            inventory=self.site.inventory.source,
+            directory=str(self.directory),
+            planned=len(self.planned),
+            results=tuple(results),
+            hosts=tuple(self._hosts()),
+            shortfalls=tuple(self._shortfalls()),
+            remarks=(*self.remarks, *self._unused_waivers(results)),
+            gate=self.gate,
+            pytest_exit=pytest_exit,
+        )
+
+    def _follow(self, results: Iterable[Result]) -> list[Result]:
+        found = list(results)
+        violated = {(r.id, r.host): r for r in reversed(found) if r.verdict is Verdict.VIOLATED}
+        roots = {
+            r.name: next((violated[i, r.host] for i in self.follows.get(r.id, ()) if (i, r.host) in violated), None)
+            for r in found
+            if r.verdict is Verdict.VIOLATED
+        }
+        return [replace(r, follows_from=root.name) if (root := roots.get(r.name)) else r for r in found]
+
+    def _shortfalls(self) -> list[str]:
+        said = [
+            f"{family}: neither declared (siteproof_{family}) nor listed with a reason in siteproof_absent"
+            for family in self.site.undeclared
+        ]
+        if missing := [p.name for n, p in self.planned.items() if n not in self.results]:
+            said.append(f"planned and not judged: {', '.join(sorted(missing))}")
+        return said
+
+    def _unused_waivers(self, results: Sequence[Result]) -> list[str]:
+        return [
+            f"the waiver of {w.id} on {w.hosts} ({w.owner}, until {w.until}) was not needed by any check of this run"
+            for w, hosts in zip(self.site.waivers, self.site.waiver_hosts, strict=True)
+            if not any(r.id == w.id and (r.host is None or r.host in hosts) for r in results)
+        ]
+
+    def _hosts(self) -> list[HostResult]:
+        return [
+            HostResult(
+                name=record.name,
+                reached=record.reached,
+                error=None if record.error is None else str(record.error),
+                identity=dict(record.identity),
+                seconds=round(record.seconds, 3),
+                tools=tuple(sorted(self.tools.get(record.name, ()))),
+                login_user=record.login_user,
+            )
+            for record in self.store.host_records().values()
+        ]
+
+
+def new_directory(reports: Path, started: datetime) -> Path:
+    """`<reports>/<UTC to ms>-<pid>`, readable by its owner alone."""
+    reports.mkdir(parents=True, exist_ok=True)
+    stamp = started.strftime("%Y%m%dT%H%M%S.") + f"{started.microsecond // 1000:03d}Z"
+    directory = reports / f"{stamp}-{os.getpid()}"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def new_nonce() -> str:
+    """What the run's borrowed things are named with."""
+    return secrets.token_hex(6)
+
+
+def plain(name: str, sentence: str, severity: str = "medium") -> Invariant:
+    """The register entry of a test that is not declared an invariant."""
+    return Invariant(
+        id=re.sub(r"_+", "-", name.removeprefix("test_")).strip("-"),
+        sentence=sentence,
+        family="",
+        severity=severity,  # type: ignore[arg-type]
+        probe_class="reads",
+        incident="",
+        remedy="",
+        gate=False,
+        also=(),
+        follows=(),
+    )
+
+
+def merged(stores: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
+    """The tools of several processes, by host."""
+    tools: dict[str, set[str]] = {}
+    for each in stores:
+        for host, names in each.items():
+            tools.setdefault(host, set()).update(names)
+    return tools
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data

@@ -1,0 +1,100 @@
+"""From what happened to a check to its verdict.
+
+*Violated* is one thing only: an AssertionError whose innermost frame is in a check or its helpers. Whatever else comes
+out of a check (a ProbeError, an assertion inside a library, a KeyError, a timeout) says that we do not know.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence, Set
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from siteproof.errors import HostError, ProbeError
+from siteproof.results import Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The two sides of the comparison that failed: `assert seen == expected`."""
+
+    operator: str
+    seen: Any
+    expected: Any
+
+
+COMPARED: ContextVar[list[Comparison] | None] = ContextVar("siteproof_compared", default=None)
+"""Where pytest's rewritten asserts leave what they compared, while a check is judged."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verdict and its reason, before waivers."""
+
+    verdict: Verdict
+    message: str = ""
+    blocked_by: str | None = None
+    expected: str | None = None
+    seen: str | None = None
+    expectation: Any = None
+    """The expected value itself, to look up where it was declared."""
+
+
+def outcome(error: BaseException | None, compared: Sequence[Comparison], checks: Path) -> Outcome:
+    """The verdict of a check that ended with `error`. `checks` is the directory where checks and their helpers live."""
+    if error is None:
+        return Outcome(Verdict.HELD)
+    if isinstance(error, ProbeError):
+        return Outcome(Verdict.UNKNOWN, str(error), blocked_by=str(error) if isinstance(error, HostError) else None)
+    where = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, AssertionError) and where and Path(where[-1].filename).is_relative_to(checks):
+        return _violated(error, compared[-1] if compared else None)
+    place = f" at {Path(where[-1].filename).name}:{where[-1].lineno}" if where else ""
+    said = "".join(traceback.format_exception_only(error)).strip()
+    return Outcome(
+        Verdict.UNKNOWN, f"the check or a probe of it is broken, which says nothing of the site: {said}{place}"
+    )
+
+
+def _violated(error: AssertionError, comparison: Comparison | None) -> Outcome:
+    if comparison is None:
+        message = str(error.args[0]) if error.args else "the assertion failed"
+        return Outcome(Verdict.VIOLATED, message.splitlines()[0])
+    seen, expected = differing(comparison.seen, comparison.expected)
+    prefix = "" if comparison.operator in ("==", "in", "is") else f"{comparison.operator} "
+    return Outcome(
+        Verdict.VIOLATED,
+        message=f"seen {shown(seen, brief=True)}, expected {prefix}{shown(expected, brief=True)}",
+        expected=f"{prefix}{shown(expected)}",
+        seen=shown(seen),
+        expectation=comparison.expected,
+    )
+
+
+def differing(seen: Any, expected: Any) -> tuple[Any, Any]:
+    """Of two mappings only what differs, so that the outlier stands by name and alone."""
+    if not (isinstance(seen, Mapping) and isinstance(expected, Mapping)):
+        return seen, expected
+    keys = [k for k in {**expected, **seen} if seen.get(k, seen) != expected.get(k, expected)]
+    return {k: seen[k] for k in keys if k in seen}, {k: expected[k] for k in keys if k in expected}
+
+
+def shown(value: Any, *, brief: bool = False) -> str:
+    """A value as an operator writes it: addresses bare, sets sorted, mappings one line a key."""
+    if isinstance(value, Mapping):
+        if not value:
+            return "nothing"
+        lines = [f"{shown(k)}: {shown(v, brief=True)}" for k, v in value.items()]
+        return ", ".join(lines) if brief else "\n".join(lines)
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, str):
+        return value or "(empty)"
+    if isinstance(value, Set | list | tuple):
+        items = [shown(v, brief=True) for v in value]
+        return ", ".join(sorted(items) if isinstance(value, Set) else items) or "nothing"
+    return str(value)
