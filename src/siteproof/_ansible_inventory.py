@@ -328,7 +328,8 @@ class Rendering:
             return value
         if isinstance(value, (datetime.date, datetime.time)):
             return value.isoformat()
-        raise self._refused(f"is of the kind {type(value).__name__}, which no fact can be", parts, place)
+        kind = type(value).__name__.removeprefix("_AnsibleTagged").lower()
+        raise self._refused(f"is of the kind {kind}, which no fact can be", parts, place)
 
     def _note(self, parts: tuple[Part, ...], outer: Origin | None, inner: Origin | None = None) -> None:
         places = [text for text in (_text(outer), _text(inner)) if text]

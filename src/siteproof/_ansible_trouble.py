@@ -22,8 +22,8 @@ HARMLESS = (
     "Invalid characters were found in group names",
     "Found variable using reserved name",
 )
-# What is said after the cause was already said.
-CONSEQUENCES = ("Unable to parse ", "No inventory was parsed")
+# What is said beside the complaint that has the cause.
+CONSEQUENCES = ("Unable to parse ", "No inventory was parsed", "Error loading plugin ")
 # Which plugin's complaint is the one the operator can use: the others only say that the file is not theirs.
 PLUGINS_BY_SUFFIX = {
     ".yml": ("yaml", "auto"),
@@ -181,7 +181,7 @@ def _one_sentence(message: str) -> str:
 
 
 def _quoted(message: str) -> list[str]:
-    found = re.findall(r"""['"(\[]([\w.:\-]+)['")\]]|^([\w.\-]+) is """, message)
+    found = re.findall(r"""['"(\[]([\w.:\-]+)['")\]]|^([\w.\-]+) is |: ([\w.\-]+)$""", message)
     return [name for pair in found for name in pair if name]
 
 
@@ -207,8 +207,9 @@ def _places(path: str, name: str) -> Iterator[tuple[int, str]]:
 def _mentions(data: Any, name: str, above: tuple[str | int, ...]) -> Iterator[tuple[int, str]]:
     pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for key, value in pairs:
-        said = key if isinstance(data, dict) else value
-        origin = origin_of(said)
-        if said == name and origin is not None and origin.line_num:
-            yield origin.line_num, dotted(str((*above, key)[0]), (*above, key)[1:])
+        for said in (key, value):
+            origin = origin_of(said)
+            if isinstance(said, str) and said == name and origin is not None and origin.line_num:
+                path = (*above, key)
+                yield origin.line_num, dotted(str(path[0]), path[1:])
         yield from _mentions(value, name, (*above, key))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -232,7 +233,7 @@ def _ask_helper(arguments: Sequence[str], rootpath: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise BadInput(f"ansible-core could not read the inventory: {_last_line(done.stderr)}") from None
+        raise BadInput(f"ansible-core could not start to read the inventory: {_last_line(done.stderr)}") from None
     return document
 
 
@@ -251,8 +252,9 @@ def _settings(scratch: str) -> dict[str, str]:
 
 
 def _last_line(stderr: str) -> str:
+    """The message of the exception that ended the helper, without the exception's class."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return re.sub(r"^[\w.]+(Error|Exception): ", "", lines[-1]).rstrip(".") if lines else "it said nothing"
 
 
 def _inventory(document: Mapping[str, Any], values: Sequence[Value], source: str) -> Inventory:
