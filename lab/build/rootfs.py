@@ -32,7 +32,7 @@ SWITCHED_OFF = (
     "unbound.service", "named.service", "containerd.service", "docker.service", "docker.socket",
     "docker-registry.service", "nftables.service", "systemd-resolved.service", "apt-daily.timer",
     "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
-    "getty@tty1.service", "systemd-pstore.service", "remote-fs.target",
+    "systemd-pstore.service", "remote-fs.target",
 )  # fmt: skip
 # Every host gets its own identity, names and keys; the base has none, trusts nobody, and keeps no trace of where its
 # packages came from.
