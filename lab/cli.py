@@ -1,0 +1,147 @@
+"""The lab's command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lab import lifecycle, paths, state, topology
+from lab.errors import LabError, UsageError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(f"{message} ({self.format_usage().strip()})")
+
+
+def main(arguments: Sequence[str]) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        options.name = paths.lab_name(options.name)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m lab", description="A site of Linux hosts in namespaces, to test and to break.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def add(word: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(word, help=text, description=text)
+        sub.add_argument("--name", help="which lab (default: $SITEPROOF_LAB, else lab)")
+        sub.set_defaults(command=command)
+        return sub
+
+    add("build", build, "make the base root, certificates and registry content every lab stands on")
+    add("up", up, "bring the lab up (builds first if needed); returns when its data path works")
+    add("down", down, "remove the lab")
+    add("status", status, "say what runs and what is broken").add_argument("--json", action="store_true")
+    run = add("exec", execute, "run a command on a host")
+    run.add_argument("host")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
+    add("restart", restart, "switch a host off and on again").add_argument("host")
+    return parser
+
+
+def _say(started: float) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    return say
+
+
+def build(options: argparse.Namespace) -> int:
+    from lab.build import BuildError
+    from lab.build import build as make
+
+    try:
+        parts = make(_say(time.monotonic()))
+    except BuildError as error:
+        raise LabError(str(error)) from error
+    print(f"built: {parts.base}, {parts.assets}, {parts.bin}")
+    return 0
+
+
+def up(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    before = state.running(options.name)
+    current = lifecycle.up(options.name, _say(started))
+    broken = f"; broken: {', '.join(current.broken)}" if current.broken else ""
+    if before and before.nonce == current.nonce:
+        print(f"lab {options.name} is already up{broken}")
+    else:
+        print(f"lab {options.name} is up: {len(current.hosts)} hosts in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def down(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    existed = lifecycle.down(options.name)
+    seconds = f" in {time.monotonic() - started:.1f} s"
+    print(f"lab {options.name} is down{seconds}" if existed else f"lab {options.name} was not up")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    current = state.read(options.name)
+    running = state.running(options.name) is not None
+    if current is None:
+        phase = "down"
+    elif not current.alive:
+        phase = "dead"
+    else:
+        phase = current.phase
+    hosts = {name: process.alive for name, process in current.hosts.items()} if current else {}
+    broken = list(current.broken) if current and running else []
+    if options.json:
+        run = str(paths.run_dir(options.name))
+        report = {"name": options.name, "phase": phase, "up": running, "hosts": hosts, "broken": broken, "run": run}
+        print(json.dumps(report, indent=1))
+    else:
+        print(f"lab {options.name}: {'up' if running else phase}")
+        for name, alive in hosts.items() if running else ():
+            print(f"  {name:10} {'runs' if alive else 'is gone'}")
+        if broken:
+            print(f"  broken: {', '.join(broken)}")
+        if phase == "dead":
+            print("  its holder died: down removes what is left")
+    return 0 if running else 3
+
+
+def execute(options: argparse.Namespace) -> int:
+    from lab.enter import argv
+
+    known = topology.load().hosts
+    if options.host not in known:
+        raise UsageError(f"no host {options.host}{nearest(options.host, list(known))}")
+    command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not command:
+        raise UsageError("exec HOST -- CMD…: there is no command")
+    current = lifecycle.must_run(options.name)
+    process = current.hosts.get(options.host)
+    if process is None or not process.alive:
+        raise LabError(f"{options.host} is not running: python -m lab restart {options.host}")
+    sys.stdout.flush()
+    line = argv(current, options.host, command, os.environ.get("TERM", "dumb"))
+    os.execvp(line[0], line)
+
+
+def restart(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    lifecycle.restart(options.name, options.host, _say(started))
+    print(f"{options.host} runs again after {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def write_json(path: Path, data: object) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,128 @@
+"""What is written into a host's upper layer before it boots: its configuration, identity and units."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.topology import BASE_SERVICES, HERE, Host, Topology
+
+DAEMONS = HERE / "daemons"
+LOGIN = "siteproof"
+LOGIN_ID = 1500
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+# Units that wait for hardware, seats, time or housekeeping that a host in a namespace does not have.
+MASKED = (
+    "apt-daily.timer apt-daily-upgrade.timer console-getty.service cron.service dev-hugepages.mount dev-mqueue.mount "
+    "dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty.target ldconfig.service "
+    "logrotate.timer man-db.timer modprobe@.service motd-news.timer sys-fs-fuse-connections.mount "
+    "sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount systemd-binfmt.service "
+    "systemd-firstboot.service systemd-hwdb-update.service systemd-journal-catalog-update.service "
+    "systemd-logind.service systemd-machine-id-commit.service systemd-modules-load.service "
+    "systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-repart.service systemd-sysctl.service "
+    "systemd-sysusers.service systemd-timesyncd.service systemd-udev-trigger.service "
+    "systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service systemd-update-done.service "
+    "systemd-update-utmp-runlevel.service systemd-update-utmp.service unbound-resolvconf.service "
+    "docker-registry.service named-resolvconf.service"
+).split()
+
+
+def machine_id(lab: str, host: str) -> str:
+    return hashlib.sha256(f"siteproof-lab/{lab}/{host}".encode()).hexdigest()[:32]
+
+
+def write_host(layer: Path, host: Host, topology: Topology, assets: Path, lab: str) -> None:
+    """Fill the upper directory of a host that does not exist yet."""
+    for path, text in _contents(host, topology, assets, lab):
+        target = _under(layer, path)
+        target.write_bytes(text)
+        if path.endswith((".key", "_key", "authorized_keys")):
+            target.chmod(0o600)
+        elif "/sbin/" in path:
+            target.chmod(0o755)
+    if host.resolver == "resolved":
+        _under(layer, "/etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    for path in (*host.disks, *(p for p, source in host.binds.items() if (_source_is_directory(source, assets)))):
+        _under(layer, path).mkdir(exist_ok=True)
+    for path, source in host.binds.items():
+        if not _source_is_directory(source, assets):
+            _under(layer, path).touch()
+    _own_home(layer)
+    _units(layer, host)
+
+
+def _own_home(layer: Path) -> None:
+    for directory in ("root", f"home/{LOGIN}"):
+        for path in (layer / directory, layer / directory / ".ssh"):
+            if path.is_dir():
+                path.chmod(0o700)
+    home = layer / "home" / LOGIN
+    for path in (home, *home.rglob("*")) if home.exists() else ():
+        os.chown(path, LOGIN_ID, LOGIN_ID)
+
+
+def _source_is_directory(source: str, assets: Path) -> bool:
+    return source.startswith("assets/") and (assets / source.removeprefix("assets/")).is_dir()
+
+
+def _contents(host: Host, topology: Topology, assets: Path, lab: str) -> Iterator[tuple[str, bytes]]:
+    key = asset(assets, "id_ed25519.pub")
+    yield "/etc/hostname", f"{host.name}\n".encode()
+    yield "/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {host.name}\n".encode()
+    yield "/etc/machine-id", f"{machine_id(lab, host.name)}\n".encode()
+    yield CA_BUNDLE, asset(assets, "ca-certificates.crt")
+    if host.resolver not in ("", "resolved"):
+        yield "/etc/resolv.conf", f"nameserver {host.resolver}\n".encode()
+    if host.mode == "systemd":
+        yield "/etc/ssh/ssh_host_ed25519_key", asset(assets, f"hostkeys/{host.name}")
+        yield "/etc/ssh/ssh_host_ed25519_key.pub", asset(assets, f"hostkeys/{host.name}.pub")
+        root_login = "prohibit-password" if host.root_login else "no"
+        sshd = (DAEMONS / "common/sshd.conf").read_text() + f"PermitRootLogin {root_login}\n"
+        yield "/etc/ssh/sshd_config.d/lab.conf", sshd.encode()
+        yield "/etc/systemd/journald.conf.d/lab.conf", (DAEMONS / "common/journald.conf").read_bytes()
+        yield f"/home/{LOGIN}/.ssh/authorized_keys", key
+        if host.root_login:
+            yield "/root/.ssh/authorized_keys", key
+    for path, source in host.files.items():
+        if source.startswith("assets/"):
+            yield path, asset(assets, source.removeprefix("assets/"))
+        else:
+            text = (DAEMONS / source).read_text()
+            yield path, topology.fill(text, host.name, f"lab/daemons/{source}").encode()
+
+
+def asset(assets: Path, name: str) -> bytes:
+    try:
+        return (assets / name).read_bytes()
+    except OSError as error:
+        raise LabError(f"the build has no {name}: {error}") from error
+
+
+def _under(layer: Path, path: str) -> Path:
+    target = layer / path.removeprefix("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _units(layer: Path, host: Host) -> None:
+    if host.mode != "systemd":
+        return
+    units = layer / "etc/systemd/system"
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    unwanted = [f"{name}.service" for name in BASE_SERVICES if name not in host.services]
+    if "docker" not in host.services:
+        unwanted.append("docker.socket")
+    for unit in (*MASKED, *unwanted):
+        (units / unit).symlink_to("/dev/null")
+    for service in host.services:
+        own = DAEMONS / "units" / f"{service}.service"
+        if own.exists():
+            shutil.copyfile(own, units / own.name)
+            (wants / own.name).symlink_to(f"../{own.name}")
+        else:
+            (wants / f"{service}.service").symlink_to(f"/lib/systemd/system/{service}.service")

@@ -1,0 +1,194 @@
+"""Start the holder and the hosts, and know their processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import cgroups, files, kernel
+from lab.build import Built
+from lab.errors import LabError
+from lab.holder import FIRST_ID, IDS
+from lab.topology import Host, Topology
+
+PROJECT = Path(__file__).parent.parent
+# Long enough for a slow disk; a boot that has not reported by then has failed.
+REPORT_SECONDS = 20
+
+
+@dataclass
+class Holder:
+    link: socket.socket
+    pid: int
+    keeper: int
+
+
+@dataclass
+class Starting:
+    """A host whose first process waits for its links."""
+
+    host: Host
+    link: socket.socket
+    notify: socket.socket
+    pid: int = 0
+
+    def let_go(self) -> None:
+        self.link.send(b"go")
+        self.link.close()
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lab.{module} import main; main()"
+    return [sys.executable, "-I", "-S", "-c", start, *arguments]
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ours.settimeout(REPORT_SECONDS)
+    return ours, theirs
+
+
+def _report(link: socket.socket, what: str, log: Path) -> tuple[bytes, int]:
+    try:
+        data, pid = kernel.receive_with_pid(link)
+    except TimeoutError:
+        raise LabError(f"{what} did not start within {REPORT_SECONDS} s: see {log}") from None
+    if not data:
+        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        raise LabError(f"{what} did not start: {lines[-1] if lines else 'it said nothing'}")
+    return data, pid
+
+
+def start_holder(name: str, run: Path, top: Path) -> Holder:
+    ours, theirs = _channel()
+    log = run / "holder.log"
+    spec = {"lab": name, "link": theirs.fileno(), "cgroup": str(cgroups.create(top, "holder"))}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            _python("holder", json.dumps(spec)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            pass_fds=[theirs.fileno()],
+        )
+    theirs.close()
+    pids = {}
+    for _ in range(2):
+        data, pid = _report(ours, "the holder", log)
+        pids[data.decode()] = pid
+    process.wait()
+    for kind in ("uid", "gid"):
+        Path(f"/proc/{pids['keeper']}/{kind}_map").write_text(f"0 {FIRST_ID} {IDS}\n")
+    return Holder(ours, pids["holder"], pids["keeper"])
+
+
+def start_host(
+    host: Host, topology: Topology, built: Built, lab: str, run: Path, top: Path, holder: int, keeper: int
+) -> Starting:
+    """Make the host's directory if it is not there yet (after a restart it is), and start its first process."""
+    directory = run / "hosts" / host.name
+    if not directory.exists():
+        _make_directory(directory, host, topology, built, lab)
+    notify_path = directory / "notify"
+    notify_path.unlink(missing_ok=True)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    _bind_in(notify, directory, "notify")
+    ours, theirs = _channel()
+    with _namespace(holder, "pid") as pid_ns, _namespace(keeper, "user") as user_ns:
+        spec = {
+            "name": host.name,
+            "mode": host.mode,
+            "directory": str(directory),
+            "base": str(built.base),
+            "cgroup": str(cgroups.create(top, host.name)),
+            "notify": str(notify_path),
+            "binds": _operator_binds(directory, host) if host.mode == "operator" else _sources(host, built),
+            "disks": {path: str(directory / "disk" / path.strip("/").replace("/", "-")) for path in host.disks},
+            "sysctl": dict(host.sysctl),
+            "link": theirs.fileno(),
+            "pid_namespace": pid_ns,
+            "user_namespace": user_ns,
+        }
+        with (directory / "console").open("ab") as out:
+            process = subprocess.Popen(
+                _python("boot", "siteproof-lab", lab, host.name), stdin=subprocess.PIPE, stdout=out, stderr=out,
+                pass_fds=[theirs.fileno(), pid_ns, user_ns],
+            )
+    theirs.close()
+    assert process.stdin is not None  # noqa: S101
+    with process.stdin as stdin:
+        stdin.write(json.dumps(spec).encode() + b"\n")
+    return Starting(host, ours, notify)
+
+
+def wait_for_pid(starting: Starting, run: Path) -> int:
+    log = run / "hosts" / starting.host.name / "console"
+    _, starting.pid = _report(starting.link, f"host {starting.host.name}", log)
+    return starting.pid
+
+
+def _make_directory(directory: Path, host: Host, topology: Topology, built: Built, lab: str) -> None:
+    for part in ("layer/upper", "layer/work", "root", "base"):
+        (directory / part).mkdir(parents=True)
+    for disk in host.disks:
+        (directory / "disk" / disk.strip("/").replace("/", "-")).mkdir(parents=True)
+    if host.mode != "operator":
+        files.write_host(directory / "layer/upper", host, topology, built.assets, lab)
+
+
+def _sources(host: Host, built: Built) -> dict[str, str]:
+    roots = {"assets": built.assets, "bin": built.bin}
+    found = {}
+    for path, source in host.binds.items():
+        kind, _, name = source.partition("/")
+        found[path] = str(roots[kind] / name)
+        if not Path(found[path]).exists():
+            raise LabError(f"the build has no {source}, which {host.name} needs at {path}")
+    return found
+
+
+def _operator_binds(directory: Path, host: Host) -> dict[str, str]:
+    """The machine's resolver configuration, replaced in the operator's view only."""
+    (directory / "resolv.conf").write_text(f"nameserver {host.resolver}\n")
+    binds = {str(directory / "resolv.conf"): "/etc/resolv.conf"}
+    if not Path("/etc/resolv.conf").exists():
+        raise LabError("the machine has no /etc/resolv.conf for the operator's to be put over")
+    switch = Path("/etc/nsswitch.conf")
+    if switch.exists():
+        # The machine's own helpers (resolve, mdns, nscd) would ask from the machine's network.
+        lines = ["hosts: files dns" if line.startswith("hosts:") else line for line in switch.read_text().splitlines()]
+        (directory / "nsswitch.conf").write_text("\n".join(lines) + "\n")
+        binds[str(directory / "nsswitch.conf")] = str(switch)
+    if Path("/run/nscd").is_dir():
+        (directory / "nscd").mkdir(exist_ok=True)
+        binds[str(directory / "nscd")] = "/run/nscd"
+    return binds
+
+
+def _bind_in(sock: socket.socket, directory: Path, name: str) -> None:
+    """Bind by a short path: the name of a UNIX socket has 107 bytes at most, a lab's home may be longer."""
+    fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        sock.bind(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)
+    (directory / name).chmod(0o666)
+
+
+@contextlib.contextmanager
+def _namespace(pid: int, kind: str) -> Iterator[int]:
+    fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def discard(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)

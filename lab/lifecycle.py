@@ -1,0 +1,202 @@
+"""Bring a lab up, take it down, restart one of its hosts. Each may be killed at any moment and called again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from lab import cgroups, hosts, kernel, network, paths, ready, ssh, state, topology
+from lab.build import Built, BuildError, build, built
+from lab.enter import command_on
+from lab.errors import LabError, UsageError, nearest
+from lab.state import Process, State
+
+Progress = Callable[[str], None]
+BOOT_SECONDS = 60
+
+
+def require_root() -> None:
+    if os.geteuid():
+        raise LabError("the lab makes network namespaces and mounts, which takes root: try sudo")
+
+
+def up(name: str, progress: Progress) -> State:
+    """A lab whose data path works: the one that runs, or a new one."""
+    require_root()
+    site = topology.load()
+    try:
+        parts = built() or build(progress)
+    except BuildError as error:
+        raise LabError(str(error)) from error
+    with state.locked(name):
+        running = state.running(name)
+        if running:
+            return running
+        _remove(name)
+        try:
+            return _make(name, site, parts, progress)
+        except BaseException as error:
+            _keep_consoles(name)
+            _remove(name)
+            if isinstance(error, OSError | subprocess.SubprocessError):
+                raise LabError(f"the lab could not be brought up: {error}") from error
+            raise
+
+
+def down(name: str) -> bool:
+    """Remove the lab and everything it made; False if there was nothing."""
+    require_root()
+    with state.locked(name):
+        existed = paths.run_dir(name).exists() or paths.cgroup(name).exists()
+        _remove(name)
+        return existed
+
+
+def restart(name: str, host: str, progress: Progress) -> None:
+    """Switch a host off and on again: its disk stays, everything else is new."""
+    require_root()
+    site = topology.load()
+    if host not in site.hosts:
+        raise UsageError(f"no host {host}{nearest(host, list(site.hosts))}")
+    with state.locked(name):
+        current = must_run(name)
+        parts = built()
+        if parts is None or str(parts.base) != current.base:
+            raise LabError("the lab runs on an older build: down and up again")
+        process = current.hosts[host]
+        if process.alive:
+            os.kill(process.pid, 9)
+        _wait_gone(process, host)
+        cgroups.remove(paths.cgroup(name) / host)
+        starting = hosts.start_host(
+            site.hosts[host], site, parts, name, paths.run_dir(name), paths.cgroup(name),
+            current.holder.pid, current.keeper.pid,
+        )
+        _let_boot([starting], current.holder.pid, site, paths.run_dir(name))
+        current = current.with_host(host, Process.of(starting.pid))
+        state.write(current)
+        if starting.host.mode == "systemd":
+            _wait_for_systemd(current, [starting], progress)
+        if not current.broken:
+            ready.wait_for_data_path(current, progress)
+
+
+def must_run(name: str) -> State:
+    running = state.running(name)
+    if running is None:
+        raise LabError(f"the lab {name} is not up: python -m lab up --name {name}")
+    return running
+
+
+def _make(name: str, site: topology.Topology, parts: Built, progress: Progress) -> State:
+    os.umask(0o022)
+    run, top = paths.run_dir(name), paths.cgroup(name)
+    run.mkdir(parents=True, mode=0o700)
+    cgroups.create(top)
+    holder = hosts.start_holder(name, run, top)
+    current = State(
+        name=name, nonce=secrets.token_hex(8), boot_id=kernel.boot_id(), phase="making",
+        holder=Process.of(holder.pid), keeper=Process.of(holder.keeper), base=str(parts.base),
+    )
+    state.write(current)
+    progress(f"starting {len(site.hosts)} hosts")
+    starting = [
+        hosts.start_host(host, site, parts, name, run, top, holder.pid, holder.keeper) for host in site.hosts.values()
+    ]
+    network.make_segments(holder.pid, site)
+    _let_boot(starting, holder.pid, site, run)
+    current = replace(current, hosts={s.host.name: Process.of(s.pid) for s in starting})
+    state.write(current)
+    ssh.write(run / "ssh", site, parts.assets)
+    _wait_for_systemd(current, [s for s in starting if s.host.mode == "systemd"], progress)
+    ready.wait_for_data_path(current, progress)
+    for host in site.systemd_hosts:
+        _require_running(current, host.name)  # again: a service may have given up since
+    holder.link.send(b"ready")
+    current = replace(current, phase=state.READY)
+    state.write(current)
+    return current
+
+
+def _let_boot(starting: list[hosts.Starting], holder: int, site: topology.Topology, run: Path) -> None:
+    """Connect the waiting hosts, then release them: their services find their interfaces in place."""
+    pids = {s.host.name: hosts.wait_for_pid(s, run) for s in starting}
+    network.connect(holder, site, pids)
+    for one in starting:
+        one.let_go()
+
+
+def _wait_for_systemd(current: State, starting: list[hosts.Starting], progress: Progress) -> None:
+    """Every systemd says READY=1 to its notify socket when its boot is over, well or not."""
+    waiting = {s.notify.fileno(): s for s in starting}
+    poll = select.poll()
+    for fd in waiting:
+        poll.register(fd, select.POLLIN)
+    end = time.monotonic() + BOOT_SECONDS
+    while waiting:
+        events = poll.poll(200)
+        for fd, _ in events:
+            one = waiting[fd]
+            if b"READY=1" in one.notify.recv(65536).split(b"\n"):
+                poll.unregister(fd)
+                del waiting[fd]
+                one.notify.close()
+                _require_running(current, one.host.name)
+        for one in waiting.values():
+            if kernel.process_start(one.pid) is None:
+                raise LabError(f"{one.host.name} died while it booted: see {state.console(current.name, one.host.name)}")
+        if time.monotonic() > end:
+            names = ", ".join(s.host.name for s in waiting.values())
+            raise LabError(f"not booted within {BOOT_SECONDS} s: {names} ({_jobs(current, waiting.values())})")
+    progress("every host is running")
+
+
+def _require_running(current: State, host: str) -> None:
+    answer = command_on(current, host, ["systemctl", "is-system-running"])
+    if answer.stdout.strip() == "running":
+        return
+    failed = command_on(current, host, ["systemctl", "list-units", "--failed", "--plain", "--no-legend"])
+    units = [line.split()[0] for line in failed.stdout.splitlines() if line.strip()]
+    journal = command_on(current, host, ["journalctl", "-b", "-o", "cat", "-n", "3", "-u", units[0]]) if units else None
+    words = " / ".join(journal.stdout.strip().splitlines()) if journal else ""
+    raise LabError(f"{host} is {answer.stdout.strip() or 'silent'}: {', '.join(units) or 'no failed unit'} ({words})")
+
+
+def _jobs(current: State, waiting: Iterable[hosts.Starting]) -> str:
+    host = next(iter(waiting)).host.name
+    listed = command_on(current, host, ["systemctl", "list-jobs", "--plain", "--no-legend"], timeout=5)
+    jobs = [" ".join(line.split()[1:4]) for line in listed.stdout.splitlines()[:4]]
+    return f"{host} waits for {', '.join(jobs)}" if jobs else f"{host} does not answer"
+
+
+def _wait_gone(process: Process, host: str) -> None:
+    end = time.monotonic() + 10
+    while process.alive:
+        if time.monotonic() > end:
+            raise LabError(f"{host} does not die")
+        time.sleep(0.01)
+
+
+def _remove(name: str) -> None:
+    """Order matters for a crash in between: first what can run, then what says that it ran, then its files."""
+    run = paths.run_dir(name)
+    cgroups.remove(paths.cgroup(name))
+    (run / "state.json").unlink(missing_ok=True)
+    hosts.discard(run)
+
+
+def _keep_consoles(name: str) -> None:
+    """What the hosts of a lab that failed last said, kept beside the run directories until the next failure."""
+    kept = paths.home() / "run" / f"{name}.failed"
+    hosts.discard(kept)
+    for console in sorted(paths.run_dir(name).glob("hosts/*/console")):
+        text = console.read_bytes()
+        if text.strip():
+            kept.mkdir(exist_ok=True)
+            (kept / f"{console.parent.name}.console").write_bytes(text)

@@ -1,0 +1,50 @@
+"""Bridges in the holder's network namespace, veths from there into the hosts'. Nothing in the machine's own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping
+
+from lab.errors import LabError
+from lab.topology import Host, Topology
+
+
+def batch(pid: int, lines: Iterable[str]) -> None:
+    """Run `ip` commands in the network namespace of `pid`, with the machine's own `ip`."""
+    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"]
+    done = subprocess.run(command, input="\n".join(lines) + "\n", text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise LabError(f"the lab's network could not be made: {done.stderr.strip()}")
+
+
+def bridge(segment: str) -> str:
+    return f"br-{segment}"
+
+
+def make_segments(holder: int, topology: Topology) -> None:
+    lines = ["link set lo up"]
+    for segment in topology.segments:
+        lines += [f"link add {bridge(segment)} type bridge", f"link set {bridge(segment)} up"]
+    batch(holder, lines)
+
+
+def connect(holder: int, topology: Topology, pids: Mapping[str, int]) -> None:
+    """Give every host in `pids` its links, addresses and routes; the far ends go when the host's namespace goes."""
+    lines = []
+    for name, pid in pids.items():
+        for number, link in enumerate(topology.hosts[name].links):
+            port = f"{name[:12]}.{number}"
+            lines.append(f"link add {port} type veth peer name {link.name} netns {pid}")
+            lines.append(f"link set {port} master {bridge(link.segment)} up")
+    batch(holder, lines)
+    for name, pid in pids.items():
+        batch(pid, configure(topology.hosts[name]))
+
+
+def configure(host: Host) -> list[str]:
+    lines = ["link set lo up", *(f"address add {address} dev lo" for address in host.loopback)]
+    for link in host.links:
+        lines += [f"address add {address} dev {link.name}" for address in link.addresses]
+        lines.append(f"link set {link.name} mtu {link.mtu} up")
+    lines += [f"route add {route.target} via {route.gateway}" for route in host.routes]
+    return lines
