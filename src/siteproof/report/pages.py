@@ -1,0 +1,128 @@
+"""report.html and report.md. Whatever a template prints is escaped; what it prints in the page's own name is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from siteproof.report import findings as told
+from siteproof.report.text import cut, printable
+from siteproof.results import Result, Run, Verdict
+
+OPEN_AT_FIRST = 6
+"""So many findings are unfolded when the page opens."""
+MARKDOWN_EVIDENCE = 1500
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]|~$]")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table of results."""
+
+    result: Result
+    anchor: str
+    open: bool
+    root: str | None
+    """The anchor of the finding that it follows from."""
+
+
+def html(run: Run) -> str:
+    """report.html."""
+    verdicts = [(v, run.count(v)) for v in told.WORST_FIRST if run.count(v)]
+    template = _environment(_as_html).get_template("report.html")
+    return template.render(
+        run=run,
+        told=told,
+        rows=_rows(run),
+        verdicts=verdicts,
+        worst=worst(run),
+        site=told.site(run.inventory),
+    )
+
+
+def markdown(run: Run, *, details: bool = True) -> str:
+    """report.md; without the details it stays small however much was found."""
+    template = _environment(_as_markdown).get_template("report.md")
+    return template.render(
+        run=run, told=told, findings=told.findings(run), causes=told.causes(run.results), details=details
+    )
+
+
+def worst(run: Run) -> str:
+    """The verdict that the whole run is shown as."""
+    if run.exit_code == 0:
+        return Verdict.HELD.value
+    return Verdict.VIOLATED.value if run.exit_code == 1 else Verdict.UNKNOWN.value
+
+
+def _rows(run: Run) -> list[Row]:
+    found = told.findings(run)
+    unfolded = {finding.first.name for finding in found[:OPEN_AT_FIRST]}
+    ordered = list(_with_followers(run, found))
+    anchors = {result.name: f"r{number}" for number, result in enumerate(ordered, 1)}
+    hidden = {follower.name for finding in found for follower in finding.followers}
+    return [
+        Row(r, anchors[r.name], r.name in unfolded, anchors.get(r.follows_from or "") if r.name in hidden else None)
+        for r in ordered
+    ]
+
+
+def _with_followers(run: Run, found: list[told.Finding]) -> Iterator[Result]:
+    for finding in found:
+        yield from (*finding.results, *told.worst_first(finding.followers))
+    yield from told.worst_first(r for r in run.results if r.verdict is not Verdict.VIOLATED)
+
+
+def _environment(finalize: Any) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("siteproof.report"),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"href": _href, "clock": _clock, "slug": _slug, "pre": _pre, "seconds": _seconds}
+    return environment
+
+
+def _as_html(value: object) -> object:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _as_markdown(value: object) -> object:
+    """Text for the middle of a line, also of a table's: no Markdown, no HTML and no line break gets through."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    lines = (str(escape(line)) for line in printable(value).splitlines())
+    return Markup("<br>".join(_MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", line) for line in lines))
+
+
+def _pre(text: str) -> Markup:
+    """Escaped for `<pre>`, which ends only where it is closed; Markdown does not look inside."""
+    text = printable(text)
+    return escape(text if len(text) <= MARKDOWN_EVIDENCE else f"{cut(text, MARKDOWN_EVIDENCE)}\n(more in the report)")
+
+
+def _href(path: str) -> str:
+    return quote(path, safe="/")
+
+
+def _clock(iso: str) -> str:
+    return told.moment(iso).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 100 else f"{seconds:.1f} s"
+
+
+def _slug(verdict: str) -> str:
+    return verdict.replace(" ", "-")
