@@ -234,7 +234,7 @@ class Frames:
         if out.word == "start" and not self.started:
             self.timeout = out.argument
             return None
-        if out.word != str(self.answered) or not out.argument.isdecimal():
+        if not self.started or out.word != str(self.answered) or not out.argument.isdecimal():
             raise OutOfFrame(f"{out.word} {out.argument} where {self.answered} was due")
         self.answered += 1
         return Answer(self.answered - 1, int(out.argument), out.body, errors.body)
