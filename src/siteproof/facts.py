@@ -112,13 +112,13 @@ class Dns(Family):
 
     name: ClassVar[str] = "dns"
 
-    on: str
+    hosts: str
     control_name: HostName
     """A name outside the site that every resolver in use must answer; without its answer a silence proves nothing."""
     names: Annotated[tuple[Name, ...], Field(min_length=1)]
 
     def subjects(self, hosts: HostsOf) -> Subjects:
-        return {Node: [Node(h) for h in hosts("on", self.on)], Name: self.names}
+        return {Node: [Node(h) for h in hosts("hosts", self.hosts)], Name: self.names}
 
 
 class Pulls(Family):
@@ -126,7 +126,7 @@ class Pulls(Family):
 
     name: ClassVar[str] = "pulls"
 
-    on: str
+    hosts: str
     probe_image: str
     """Dedicated to this probe and used by nothing else: it is pulled, and removed unless it was there before."""
     forbidden: Annotated[tuple[Network, ...], Field(min_length=1)]
@@ -134,7 +134,7 @@ class Pulls(Family):
     deadline_s: Annotated[int, Field(ge=5, le=600)] = 60
 
     def subjects(self, hosts: HostsOf) -> Subjects:
-        return {Node: [Node(h) for h in hosts("on", self.on)]}
+        return {Node: [Node(h) for h in hosts("hosts", self.hosts)]}
 
 
 class Link(Family):

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from siteproof import invariants, opening, planning, report, rounds
+from siteproof import invariants, opening, planning, rounds
 from siteproof.errors import BadInput
 from siteproof.facts import Case
 from siteproof.live import host_parameters, live_host
 from siteproof.progress import Progress
+from siteproof.report import terminal, write_all
 from siteproof.results import Result, Run, Verdict
 from siteproof.suite import Judgement, Planned, Suite, plain
 from siteproof.verdicts import COMPARED, Comparison
@@ -308,7 +309,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     run = suite.run(pytest_exit=int(exitstatus), finished=datetime.now(UTC))
     config.stash[RUN] = run
-    report.write_all(run, suite.directory)
+    write_all(run, suite.directory)
     session.exitstatus = run.exit_code
 
 
@@ -318,7 +319,5 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     writer = terminalreporter._tw
     terminalreporter.ensure_newline()
-    for line in report.terminal.lines(
-        run, width=writer.fullwidth, colour=writer.hasmarkup, verbose=config.option.verbose
-    ):
+    for line in terminal.lines(run, width=writer.fullwidth, colour=writer.hasmarkup, verbose=config.option.verbose):
         terminalreporter.write_line(line)

@@ -22,6 +22,11 @@ command -v iptables-legacy-save >/dev/null || exit 0
 exec $ROOT iptables-legacy-save -t nat
 """
 
+# iptables-nft does not read a nat table that nft made.
+_LEFT_TO_NFT = re.compile(
+    r"# Table `nat' (contains incompatible base-chains|is incompatible), use 'nft' tool.*(\n#.*)*"
+)
+
 
 def iptables_forwards(router: str) -> Ask[NatRules]:
     """Every destination NAT in iptables' nat table of `router`.
@@ -46,13 +51,11 @@ def iptables_forwards(router: str) -> Ask[NatRules]:
 
 
 def parse_forwards(output: Output) -> NatRules:
-    """`opaque` if there was nothing to read: no iptables on this host, or an empty print."""
+    """`opaque` if there was nothing to read: no iptables on this host, an empty print, or a table left to nft."""
     sections = split(output.text)
-    texts = [sections["save"], *([sections["legacy"]] if "legacy" in sections else [])]
-    if all(text.strip() in ("", "absent") for text in texts):
-        return NatRules((), opaque=True)
-    forwards = [f for text in texts if text.strip() not in ("", "absent") for f in _forwards(text)]
-    return NatRules(tuple(forwards))
+    texts = [text for name in ("save", "legacy") if (text := sections.get(name, "").strip())]
+    readable = [text for text in texts if text != "absent" and not _LEFT_TO_NFT.fullmatch(text)]
+    return NatRules(tuple(f for text in readable for f in _forwards(text)), opaque=not readable)
 
 
 def _forwards(text: str) -> list[Forward]:
