@@ -82,6 +82,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """The result as schema 1 has it."""
         found = asdict(self)
+        found["verdict"] = self.verdict.value
         found["class"] = found.pop("probe_class")
         found["vantage"] = self.host
         return found

@@ -22,10 +22,8 @@ command -v iptables-legacy-save >/dev/null || exit 0
 exec $ROOT iptables-legacy-save -t nat
 """
 
-# iptables-nft does not read a nat table that nft made.
-_LEFT_TO_NFT = re.compile(
-    r"# Table `nat' (contains incompatible base-chains|is incompatible), use 'nft' tool.*(\n#.*)*"
-)
+# iptables-nft does not read a nat table that nft made; it says so, and then prints an empty one as if it had.
+_LEFT_TO_NFT = re.compile(r"# Table .nat. (contains incompatible base-chains|is incompatible), use .nft. tool")
 
 
 def iptables_forwards(router: str) -> Ask[NatRules]:
@@ -54,7 +52,7 @@ def parse_forwards(output: Output) -> NatRules:
     """`opaque` if there was nothing to read: no iptables on this host, an empty print, or a table left to nft."""
     sections = split(output.text)
     texts = [text for name in ("save", "legacy") if (text := sections.get(name, "").strip())]
-    readable = [text for text in texts if text != "absent" and not _LEFT_TO_NFT.fullmatch(text)]
+    readable = [text for text in texts if text != "absent" and not _LEFT_TO_NFT.search(text)]
     return NatRules(tuple(f for text in readable for f in _forwards(text)), opaque=not readable)
 
 
