@@ -18,6 +18,30 @@ SAMPLED_AFTER = 262_144
 COMPLETE, TIMED_OUT = 0, 28
 TIMESTAMP_OPTION = 12
 
+# ss looks while curl waits for the reader of the pipe: the connection is there, and has carried enough. A look after
+# three seconds tells a transfer that stalled from a connection that was never made, which curl reports alike. curl's
+# own deadline makes a stall an answer; only the outer one is none. ss shows the options of a segment only with -o.
+_SCRIPT = """\
+{sockets}
+exec 3>&1
+metrics=$(
+    {{
+        {{ curl -sSN --max-time {limit_s} -w '%{{stderr}}%{{json}}' {url} 2>&4; echo " $?" >&4; }} | {{
+            {{ sleep 3 >/dev/null 3>&- && {stalled} && ss -tinoHO state established; }} </dev/null >&3 2>/dev/null 4>&- &
+            look=$!
+            head -c {enough} >/dev/null
+            ss -tinoHO state established >&3
+            cat >/dev/null
+            kill "$look" 2>/dev/null
+        }}
+    }} 4>&1
+)
+{metrics}
+printf '%s\\n' "${{metrics% *}}"
+{status}
+printf '%s\\n' "${{metrics##* }}"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
@@ -49,28 +73,20 @@ def transfer(host: str, url: str, *, control: str) -> Ask[Transfer]:
 
 
 def _download(host: str, url: str, limit_s: int = 10) -> Ask[Transfer]:
-    # ss looks while curl waits for the reader of the pipe: the connection is there, and has carried enough.
-    # curl's own deadline makes a stall an answer; only the outer one is none.
-    script = f"""\
-{section("sockets")}
-exec 3>&1
-metrics=$(
-    {{
-        {{ curl -sSN --max-time {limit_s} -w '%{{stderr}}%{{json}}' {shlex.quote(url)} 2>&4; echo " $?" >&4; }} |
-            {{ head -c {SAMPLED_AFTER} >/dev/null; ss -tinHO state established >&3; cat >/dev/null; }}
-    }} 4>&1
-)
-{section("metrics")}
-printf '%s\\n' "${{metrics% *}}"
-{section("status")}
-printf '%s\\n' "${{metrics##* }}"
-"""
     return command(
         host,
-        script,
+        _SCRIPT.format(
+            url=shlex.quote(url),
+            limit_s=limit_s,
+            enough=SAMPLED_AFTER,
+            sockets=section("sockets"),
+            stalled=section("stalled"),
+            metrics=section("metrics"),
+            status=section("status"),
+        ),
         probe=f"curl {url}, with ss",
         parse=parse,
-        tools=("curl", "ss", "head", "cat"),
+        tools=("curl", "ss", "head", "cat", "sleep"),
         deadline_s=limit_s + 2,
         probe_class="sends",
         slow=True,
@@ -84,7 +100,7 @@ def parse(output: Output) -> Transfer:
     metrics = _metrics(sections)
     received = int(metrics["size_download"])
     remote = f"{metrics['remote_ip']}:{metrics['remote_port']}"
-    if status == TIMED_OUT and float(metrics["time_connect"]) > 0:
+    if status == TIMED_OUT and _line(sections.get("stalled", ""), metrics):
         return Transfer(received, True, _stalled_in(metrics), 0, remote)
     if status != COMPLETE:
         raise ToolFailed(f"curl ended with status {status}, which is no transfer: {metrics.get('errormsg')}")
@@ -116,14 +132,19 @@ def _metrics(sections: dict[str, str]) -> dict[str, Any]:
 
 def _segment_bytes(sockets: str, metrics: dict[str, Any]) -> int:
     """`rcvmss` is the payload of the segments that came; their options count too, and timestamps are the only ones."""
-    ends = rf"\s{re.escape(str(metrics['local_ip']))}:{metrics['local_port']}\s+"
-    remote = rf"{re.escape(str(metrics['remote_ip']))}:{metrics['remote_port']}\s"
-    lines = [line for line in sockets.splitlines() if re.search(ends + remote, line)]
-    if len(lines) != 1:
-        raise Unparseable(f"ss shows the connection from port {metrics['local_port']} {len(lines)} times")
-    values = dict(re.findall(r"(\w+):(\d+)", lines[0]))
+    line = _line(sockets, metrics)
+    if line is None:
+        raise Unparseable(f"ss does not show the connection from port {metrics['local_port']}")
+    values = dict(re.findall(r"(\w+):(\d+)", line))
     if not {"rcvmss", "bytes_received"} <= set(values):
-        raise Unparseable(f"ss shows no rcvmss: {lines[0]!r}")
+        raise Unparseable(f"ss shows no rcvmss: {line!r}")
     if int(values["bytes_received"]) < MINIMUM_BYTES:
         raise Unparseable(f"ss looked after {values['bytes_received']} bytes, too early to tell")
-    return int(values["rcvmss"]) + (TIMESTAMP_OPTION if re.search(r"\sts\s", lines[0]) else 0)
+    return int(values["rcvmss"]) + (TIMESTAMP_OPTION if re.search(r"\sts\s", line) else 0)
+
+
+def _line(sockets: str, metrics: dict[str, Any]) -> str | None:
+    """What ss says of curl's own connection."""
+    local = rf"\s{re.escape(str(metrics['local_ip']))}:{metrics['local_port']}\s+"
+    remote = rf"{re.escape(str(metrics['remote_ip']))}:{metrics['remote_port']}\s"
+    return next((line for line in sockets.splitlines() if re.search(local + remote, line)), None)
