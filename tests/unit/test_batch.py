@@ -186,6 +186,7 @@ def test_every_shell_frames_the_same(shell: list[str], path: str) -> None:
         (0, b"still here\n"),
     ]
     assert answers[0].stderr == b"err\n"
+    assert answers[2].stderr == b""
     assert answers[8].stderr == f"{MISSING}nosuchtool\n".encode()
     assert answers[11].stderr == b"moved\n"
 

@@ -48,7 +48,7 @@ frame() {
 DEADLINE=$2 ROOT=$sudo${sudo:+${timeout:+ $timeout $3}}
 export DEADLINE ROOT
 ${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
-wait $!
+wait $! 2>/dev/null
 result=$?
 [ -z "$timeout" ] || kill -s KILL -- "-$!" 2>/dev/null
 mark "$1" "$result"

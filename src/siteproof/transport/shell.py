@@ -13,6 +13,7 @@ from siteproof.transport.wire import request
 
 _CHUNK = 1 << 20
 _SEND_S = 10.0
+_LAST_WORDS_S = 0.5
 _ROOT_SHELL = (
     "exec env LC_ALL=C sudo -S -p '' sh -c "
     '\'printf "%s\\n" {nonce}; while IFS= read -r line; do [ "$line" = {nonce} ] && exec sh -s; done\''
@@ -30,6 +31,18 @@ class Bell(threading.Event):
         super().clear()
 
 
+class Exit(threading.Event):
+    """Set when the shell has ended; rings the bell, since a child may keep the streams open long after."""
+
+    def __init__(self, bell: Bell) -> None:
+        super().__init__()
+        self._bell = bell
+
+    def set(self) -> None:
+        super().set()
+        self._bell.set()
+
+
 class Shell:
     """Reads never wait longer than they are told to."""
 
@@ -38,6 +51,7 @@ class Shell:
         self._bell = Bell()
         channel.in_buffer.set_event(self._bell)
         channel.in_stderr_buffer.set_event(self._bell)
+        self._exit = channel.status_event = Exit(self._bell)
 
     def start(self) -> None:
         """Without waiting for sshd's word: the script can follow at once, and a refusal closes the channel."""
@@ -64,8 +78,12 @@ class Shell:
         self._channel.sendall(data)
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
-        """What is new on stdout and stderr; nothing on both after `timeout_s`; None when both have ended."""
+        """What is new on stdout and stderr; nothing on both after `timeout_s`; None when no more can come.
+
+        That is when both have ended, or when the shell has and what it wrote has had the time to arrive.
+        """
         end = time.monotonic() + timeout_s
+        last_words = None
         self._channel.settimeout(0.0)
         while True:
             self._bell.silence()
@@ -74,8 +92,11 @@ class Shell:
                 return stdout or b"", stderr or b""
             if stdout is None and stderr is None:
                 return None
+            if self._exit.is_set():
+                last_words = last_words or time.monotonic() + _LAST_WORDS_S
+                end = min(end, last_words)
             if not self._bell.wait(max(0.0, end - time.monotonic())):
-                return b"", b""
+                return None if self._exit.is_set() else (b"", b"")
 
     @property
     def refused(self) -> bool:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
 from siteproof.errors import Unreachable
@@ -33,7 +33,17 @@ class ConnectionLost(Unreachable):
     """The connection was there and is not any more. It may be made again."""
 
 
+def _channel_request(channel: paramiko.Channel, message: Message) -> None:
+    # paramiko knows only a shell that ended by itself, not one that was killed.
+    if message.get_text() == "exit-signal":
+        channel.status_event.set()
+    message.rewind()
+    message.get_int()
+    channel._handle_request(message)  # type: ignore[attr-defined]
+
+
 class Transport(paramiko.Transport):
+    _channel_handler_table = paramiko.Transport._channel_handler_table | {MSG_CHANNEL_REQUEST: _channel_request}  # type: ignore[attr-defined]
     # paramiko wakes every connection's thread ten times a second to see whether it was closed; `hang_up` wakes it.
     _active_check_timeout = 5.0
 
