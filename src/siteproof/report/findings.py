@@ -163,9 +163,14 @@ def worst_first(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=_rank)
 
 
-def _rank(result: Result) -> tuple[int, int, str, str]:
+def _rank(result: Result) -> tuple[int, int, str, list[tuple[str, int]]]:
     severity = SEVERITIES.index(result.severity) if result.severity in SEVERITIES else len(SEVERITIES)
-    return WORST_FIRST.index(result.verdict), severity, result.id, result.subject
+    return WORST_FIRST.index(result.verdict), severity, result.id, _counting(result.subject)
+
+
+def _counting(name: str) -> list[tuple[str, int]]:
+    """A key that sorts n2 before n10."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
 def counts(run: Run) -> list[tuple[str, int]]:
@@ -188,7 +193,7 @@ def headline(run: Run) -> str:
     """How the run ended, in a few words; never better than its exit code."""
     parts = [f"{n} {v}" for v in (Verdict.VIOLATED, Verdict.UNKNOWN) if (n := run.count(v))]
     if n := run.count(Verdict.WAIVED):
-        parts.append(f"{n} waived, which a gate does not accept" if run.gate else f"{n} waived")
+        parts.append(f"{n} waived (a gate accepts none)" if run.gate else f"{n} waived")
     parts += [f"{n} plain {_tests(n)} {word}" for word in ("failed", "error") if (n := run.plain.get(word, 0))]
     if not run.coverage_complete:
         parts.append("coverage falls short")
@@ -198,7 +203,7 @@ def headline(run: Run) -> str:
         held = run.count(Verdict.HELD)
         nothing = "nothing applied" if run.results else "nothing was planned"
         parts.insert(0, nothing if not held else f"all {held} held" if not parts else f"{held} held")
-    said = " · ".join(parts)
+    said = ", ".join(parts)
     return said[:1].upper() + said[1:]
 
 
@@ -229,9 +234,9 @@ def moment(iso: str) -> datetime:
 def site(inventory: str) -> str:
     """The inventory's short name: `lab` of `inventories/lab` and of `inventories/lab/hosts.yml`."""
     path = PurePath(inventory)
-    if path.suffix in (".yml", ".yaml", ".ini", ".json", ".toml") and path.parent.name:
+    if path.stem in ("hosts", "inventory") and path.parent.name:
         path = path.parent
-    return path.stem if path.suffix in (".yml", ".yaml", ".ini") else path.name or inventory
+    return (path.stem if path.suffix in (".yml", ".yaml", ".ini", ".toml", ".json") else path.name) or inventory
 
 
 def evidence_path(ref: EvidenceRef, run: Run) -> str:

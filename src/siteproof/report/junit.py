@@ -18,12 +18,12 @@ def render(run: Run) -> str:
     suite.add_property("inventory", printable(run.inventory))
     suite.add_property("exit_code", str(int(run.exit_code)))
     suite.add_testcases([*(_case(run, result) for result in run.results), *_about_the_run(run)])
-    suite.time = round(told.took(run), 3)  # adding a case sums the cases, which ran side by side
     document = JUnitXml("siteproof")
     document.append(suite)
     document.update_statistics()
+    suite.time = document.time = round(told.took(run), 3)  # not the sum of its cases, which ran side by side
     text: str = document.tostring().decode()
-    return text
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def _case(run: Run, result: Result) -> TestCase:

@@ -31,6 +31,18 @@ class Row:
     open: bool
     root: str | None
     """The anchor of the finding that it follows from."""
+    again: bool
+    """The row above is about the same check."""
+
+    @property
+    def why(self) -> str:
+        """One line for the folded row."""
+        result = self.result
+        if self.root:
+            return f"because of {result.follows_from}"
+        if result.verdict is Verdict.UNKNOWN:
+            return told.reason(result)
+        return result.waiver or result.message if result.verdict is not Verdict.HELD else "; ".join(told.notes(result))
 
 
 def html(run: Run) -> str:
@@ -69,8 +81,14 @@ def _rows(run: Run) -> list[Row]:
     anchors = {result.name: f"r{number}" for number, result in enumerate(ordered, 1)}
     hidden = {follower.name for finding in found for follower in finding.followers}
     return [
-        Row(r, anchors[r.name], r.name in unfolded, anchors.get(r.follows_from or "") if r.name in hidden else None)
-        for r in ordered
+        Row(
+            result=r,
+            anchor=anchors[r.name],
+            open=r.name in unfolded,
+            root=anchors.get(r.follows_from or "") if r.name in hidden else None,
+            again=above is not None and (above.id, above.verdict) == (r.id, r.verdict),
+        )
+        for above, r in zip([None, *ordered], ordered, strict=False)
     ]
 
 
@@ -113,7 +131,7 @@ def _pre(text: str) -> Markup:
 
 
 def _href(path: str) -> str:
-    return quote(path, safe="/")
+    return quote(path, safe="/", errors="replace")
 
 
 def _clock(iso: str) -> str:

@@ -47,7 +47,7 @@ def _metric(name: str, meaning: str, samples: Iterable[Sample]) -> Iterator[str]
     yield f"# HELP siteproof_{name} {meaning}\n# TYPE siteproof_{name} gauge\n"
     for labels, value in samples:
         said = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        yield f"siteproof_{name}{{{said}}} {value:.17g}\n"
+        yield f"siteproof_{name}{{{said}}} {value!r}\n"
 
 
 def _escaped(text: str) -> str:

@@ -94,7 +94,14 @@ def excerpt(text: str, words: Collection[str], width: int, at_most: int) -> list
 
 
 def _pieces(line: str, width: int) -> list[str]:
-    return [line[start : start + width] for start in range(0, len(line), width)]
+    """Broken after a space or a comma where there is one: JSON of one line has nothing else."""
+    pieces = []
+    while len(line) > width:
+        end = max(line.rfind(" ", 0, width), line.rfind(",", 0, width)) + 1
+        end = end if end > width // 2 else width
+        pieces.append(line[:end].rstrip())
+        line = line[end:]
+    return [*pieces, line]
 
 
 def _around(line: str, words: Iterable[str], width: int) -> str:
