@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import lifecycle, paths, state, topology
+from lab import breaking, faults, lifecycle, paths, state, topology
 from lab.errors import LabError, UsageError, nearest
+
+PROJECT = Path(__file__).parent.parent
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("host")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
     add("restart", restart, "switch a host off and on again").add_argument("host")
+    add("faults", list_faults, "list the faults, what they do and what must notice")
+    for word, command, text in (("break", break_, "break the lab by faults"), ("heal", heal, "heal faults")):
+        sub = add(word, command, text)
+        sub.add_argument("fault", nargs="+" if word == "break" else "*")
+    commands.choices["break"].add_argument(
+        "--report", type=Path, default=PROJECT / "reports/latest/report.json",
+        help="a healthy run's report.json, for the faults that break tools (default: %(default)s)",
+    )
+    proof = add("prove", prove, "show that every fault is noticed by what should, and by nothing else")
+    proof.add_argument("fault", nargs="*")
+    proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
     return parser
 
 
@@ -143,5 +156,35 @@ def restart(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_json(path: Path, data: object) -> None:
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+def list_faults(options: argparse.Namespace) -> int:
+    for fault in faults.load(topology.load()).values():
+        print(f"{fault.id}\n  {fault.does}")
+        for pattern, verdict in fault.expect.items():
+            print(f"  {verdict}: {pattern}")
+    return 0
+
+
+def break_(options: argparse.Namespace) -> int:
+    site = topology.load()
+    chosen = faults.choose(faults.load(site), options.fault)
+    current = breaking.break_faults(options.name, chosen, site, options.report)
+    print(f"broken: {', '.join(current.broken)}")
+    return 0
+
+
+def heal(options: argparse.Namespace) -> int:
+    site = topology.load()
+    known = faults.load(site)
+    names = options.fault or lifecycle.must_run(options.name).broken
+    current = breaking.heal_faults(options.name, faults.choose(known, names), site)
+    print(f"still broken: {', '.join(current.broken)}" if current.broken else "nothing is broken")
+    return 0
+
+
+def prove(options: argparse.Namespace) -> int:
+    from lab.prove import prove_all
+
+    site = topology.load()
+    known = faults.load(site)
+    chosen = faults.choose(known, options.fault or known)
+    return prove_all(options.name, site, chosen, options.json, PROJECT)

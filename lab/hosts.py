@@ -45,7 +45,7 @@ class Starting:
         self.link.close()
 
 
-def _python(module: str, *arguments: str) -> list[str]:
+def python_line(module: str, *arguments: str) -> list[str]:
     start = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from lab.{module} import main; main()"
     return [sys.executable, "-I", "-S", "-c", start, *arguments]
 
@@ -74,7 +74,7 @@ def start_holder(name: str, run: Path, top: Path) -> Holder:
     spec = {"lab": name, "link": theirs.fileno(), "cgroup": str(cgroups.create(top, "holder"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            _python("holder", json.dumps(spec)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            python_line("holder", json.dumps(spec)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             pass_fds=[theirs.fileno()],
         )
     theirs.close()
@@ -117,7 +117,7 @@ def start_host(
         }
         with (directory / "console").open("ab") as out:
             process = subprocess.Popen(
-                _python("boot", "siteproof-lab", lab, host.name), stdin=subprocess.PIPE, stdout=out, stderr=out,
+                python_line("boot", "siteproof-lab", lab, host.name), stdin=subprocess.PIPE, stdout=out, stderr=out,
                 pass_fds=[theirs.fileno(), pid_ns, user_ns],
             )
     theirs.close()

@@ -1,0 +1,106 @@
+"""Break a running lab by its faults, and heal it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from lab import lifecycle, shims, state
+from lab.enter import command_on
+from lab.errors import LabError
+from lab.faults import EVERY_HOST, Fault, Step
+from lab.files import DAEMONS
+from lab.state import State
+from lab.topology import Topology
+
+SETTLE_SECONDS = 15
+STEP_SECONDS = 60
+
+# The tools asked on each host, as the report of a healthy run lists them.
+Tools = Mapping[str, list[str]]
+
+
+def tools_of(report: Path) -> Tools:
+    try:
+        hosts = json.loads(report.read_text())["hosts"]
+        tools = {host["name"]: list(host["tools"]) for host in hosts}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"which tools to break stands in a healthy run's report, but {report} has none: {error}") from None
+    if not any(tools.values()):
+        raise LabError(f"{report} lists no tools: break the lab after a healthy run")
+    return tools
+
+
+def break_faults(name: str, faults: Iterable[Fault], topology: Topology, report: Path) -> State:
+    with state.locked(name):
+        current = lifecycle.must_run(name)
+        for fault in faults:
+            tools = tools_of(report) if fault.needs_tools else {}
+            # Written down first: a break that is killed half-way is still known to heal and to status.
+            current = _remember(current, {*current.broken, fault.id})
+            for step in fault.breaks:
+                _take(current, step, topology, tools)
+            _settle(current, fault, fault.broken, "broken")
+    return current
+
+
+def heal_faults(name: str, faults: Iterable[Fault], topology: Topology) -> State:
+    """Heal each; one that cannot be healed stays written down as broken and does not keep the others from it."""
+    troubles: list[str] = []
+    with state.locked(name):
+        current = lifecycle.must_run(name)
+        for fault in faults:
+            before = len(troubles)
+            for act in (*[partial(_take, current, step, topology, {}) for step in fault.heals],
+                        partial(_settle, current, fault, fault.healed, "healed")):
+                try:
+                    act()
+                except LabError as error:
+                    troubles.append(f"{fault.id}: {error}")
+            if len(troubles) == before:
+                current = _remember(current, {*current.broken} - {fault.id})
+    if troubles:
+        raise LabError("; ".join(troubles))
+    return current
+
+
+def _remember(current: State, broken: set[str]) -> State:
+    changed = replace(current, broken=tuple(sorted(broken)))
+    state.write(changed)
+    return changed
+
+
+def _take(current: State, step: Step, topology: Topology, tools: Tools) -> None:
+    hosts = [h.name for h in topology.systemd_hosts] if EVERY_HOST in step.hosts else list(step.hosts)
+    for host in hosts:
+        if step.run:
+            _run(current, host, step.run)
+        for path in step.restore:
+            text = (DAEMONS / topology.hosts[host].files[path]).read_text()
+            _run(current, host, f"cat > {path}", topology.fill(text, host, path))
+        if step.shim and host in tools:
+            shims.replace(current, host, tools[host], step.shim)
+        if step.unshim:
+            shims.bring_back(current, host)
+
+
+def _run(current: State, host: str, script: str, stdin: str | None = None) -> None:
+    done = command_on(current, host, ["sh", "-euc", script], timeout=STEP_SECONDS, stdin=stdin)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it said nothing"]
+        raise LabError(f"on {host}, a step failed with {done.returncode}: {said[-1]} ({script.strip().splitlines()[0]})")
+
+
+def _settle(current: State, fault: Fault, poll: Step | None, word: str) -> None:
+    if poll is None:
+        return
+    end = time.monotonic() + SETTLE_SECONDS
+    for host in poll.hosts:
+        while command_on(current, host, ["sh", "-c", poll.run]).returncode:
+            if time.monotonic() > end:
+                raise LabError(f"{fault.id} is not {word} within {SETTLE_SECONDS} s: on {host}, {poll.run}")
+            time.sleep(0.1)
