@@ -34,7 +34,7 @@ class Screen:
         """The lines beside a label; nothing if there are none."""
         if not lines:
             return []
-        head = self.paint(f"{label:<{LABEL - 1}}", style) + " "
+        head = self.paint(label, style) + " " * (LABEL - len(label))
         return [head + lines[0], *(" " * LABEL + line for line in lines[1:])]
 
     def prose(self, label: str, text: str, at_most: int = 3, style: str = "label") -> list[str]:
@@ -159,7 +159,7 @@ def _cause(screen: Screen, cause: Cause) -> list[str]:
     count = len(cause.results)
     text = f"{cause.text} — {count} {'result' if count == 1 else 'results'} unknown"
     rows = screen.prose("UNKNOWN", text, 4, "unknown")
-    rows += screen.row("", listed([r.name for r in cause.results], screen.width, screen.cap(2)))
+    rows += screen.row("", listed([r.name for r in cause.results], screen.width, screen.cap(4)))
     shown = cause.results[0]
     return rows + (_evidence(screen, shown, screen.cap(4)) if not shown.blocked_by else [])
 
