@@ -10,35 +10,38 @@ It refuses (exit 4, `{"error": …}`) whatever ansible-core would only warn abou
 from __future__ import annotations
 
 import argparse
-import datetime
 import difflib
 import json
-import math
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
 import ansible.utils.vars
 from ansible import constants as ansible_constants
-from ansible._internal._datatag._tags import Origin
 from ansible._internal._templating._engine import TemplateEngine
-from ansible.errors import AnsibleError, AnsibleValueOmittedError
+from ansible.errors import AnsibleError
+from ansible.inventory.group import Group
 from ansible.inventory.helpers import sort_groups
+from ansible.inventory.host import Host
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString, VaultSecretsContext, get_file_vault_secret
 from ansible.plugins.loader import init_plugin_loader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+from jinja2 import Environment, TemplateError, meta
 
+from siteproof._ansible_rendering import Rendering, is_template
 from siteproof._ansible_trouble import Ears, Refused, origin_of, refusal
-from siteproof.spelling import Part, did_you_mean, dotted, pointer
+from siteproof.spelling import Part, did_you_mean, dotted
 
 PREFIX = "siteproof_"
+ASKS_FOR_ANYTHING = {"lookup", "query", "q", "vars"}
+PARSER = Environment(autoescape=False)  # it only parses; nothing is rendered with it
 SECRET_ENDINGS = ("_pass", "_password", "_passphrase")
 
 
@@ -90,6 +93,7 @@ def _read(options: argparse.Namespace) -> dict[str, Any]:
         reader = Reader(loader, manager, vault_given=vault_given)
         hosts = [reader.host(host) for host in manager.hosts.values()]
     except AnsibleError as error:
+        ears.refuse()  # what was said before an exception is often what led to it
         raise refusal(error, source=ears.source) from error
     ears.refuse()
     return {
@@ -105,7 +109,7 @@ def _read(options: argparse.Namespace) -> dict[str, Any]:
 def _keep_the_newest_key() -> None:
     """Makes an overriding definition win with its key as well.
 
-    `a | b` keeps the key object of `a`, hence the place of the definition that was overridden. Most values carry
+    A dictionary keeps its first key object, hence the place of the definition that was overridden. Most values carry
     their own place, but None, true and false cannot, and a mapping's place is the line below its key.
     """
     combine = ansible.utils.vars.combine_vars
@@ -118,6 +122,17 @@ def _keep_the_newest_key() -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "__dict__", {}).get("combine_vars") is combine:
             module.combine_vars = combine_vars  # type: ignore[attr-defined]
+    for kind in (Group, Host):
+        kind.set_variable = _with_the_newest_key(kind.set_variable)
+
+
+def _with_the_newest_key(set_variable: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
+    def set_and_rename(entity: Any, key: str, value: Any) -> None:
+        set_variable(entity, key, value)
+        if key in entity.vars:
+            entity.vars[key] = entity.vars.pop(key)
+
+    return set_and_rename
 
 
 def _unlock(loader: DataLoader, password_file: str | None) -> bool:
@@ -169,7 +184,9 @@ def _select(manager: InventoryManager, limit: str | None, ears: Ears) -> list[st
     except AnsibleError as error:
         raise Refused(f"--limit={limit}: {error.message.rstrip('.')}", key=limit) from error
     for heard in ears.heard:
-        pattern = heard.message.rpartition(": ")[2].lstrip("!&")
+        _, unmatched, pattern = heard.message.partition("Could not match supplied host pattern, ignoring: ")
+        if not unmatched:
+            raise Refused(f"--limit={limit}: {heard.message}", key=limit)
         hint = did_you_mean(pattern, [*manager.groups, *manager.hosts])
         raise Refused(f"--limit={limit}: no host or group is called {pattern}{hint}", key=pattern)
     if not selected:
@@ -188,7 +205,8 @@ class Reader:
         self._variables = VariableManager(loader=loader, inventory=manager)
         HostVars(manager, self._variables, loader)  # registers itself, so that `hostvars` can be used in templates
         self._index: dict[str, int] = {}
-        self._literals: dict[int, tuple[Any, int | None]] = {}
+        self._shared: dict[tuple[Any, ...], tuple[int, Any]] = {}
+        self._mentioned: dict[int, tuple[Any, frozenset[str] | None]] = {}
         self._searched: dict[int, Any] = {}
 
     def host(self, host: Any) -> dict[str, Any]:
@@ -210,17 +228,39 @@ class Reader:
         return {"name": host.name, "groups": groups, "variables": connection, "facts": facts}
 
     def _fact(self, name: str, raw: Any, engine: TemplateEngine) -> int:
-        """The number of the value: hosts share the facts of their groups, which are rendered and printed once."""
-        known = self._literals.get(id(raw))
-        if known is not None and known[1] is not None and not isinstance(raw, (bool, type(None))):
-            return known[1]
+        """The number of the value. Hosts that share a fact and all it is made from share its value: it is rendered and
+        printed once, without which a hundred hosts with a hundred templates would take five seconds."""
+        inputs = self._inputs(raw, engine.available_variables) if origin_of(raw) is not None else None
+        shared = (name, *map(id, inputs)) if inputs is not None else None
+        if shared is not None and shared in self._shared:
+            return self._shared[shared][0]
         rendering = Rendering(name, engine)
         document = {"value": rendering.render(raw), "origins": rendering.origins}
         number = self._index.setdefault(json.dumps(document), len(self.values))
         if number == len(self.values):
             self.values.append(document)
-        self._literals[id(raw)] = (raw, None if rendering.templated else number)
+        if shared is not None:
+            self._shared[shared] = (number, inputs)  # the inputs are kept alive, so that their ids stay their own
         return number
+
+    def _inputs(self, raw: Any, variables: Mapping[str, Any]) -> list[Any] | None:
+        """All that goes into a value, directly and through others; None where that cannot be told in advance."""
+        inputs, seen = [raw], set[str]()
+        for value in inputs:  # which grows meanwhile
+            names = self._names(value)
+            if names is None:
+                return None
+            inputs += [variables.get(name) for name in sorted(names - seen)]
+            seen |= names
+        return inputs
+
+    def _names(self, value: Any) -> frozenset[str] | None:
+        """The variables that the templates in a value mention."""
+        if id(value) not in self._mentioned:
+            found = [_names_in(leaf) for _, leaf in _leaves(value) if is_template(leaf)]
+            known = [names for names in found if names is not None]
+            self._mentioned[id(value)] = (value, frozenset().union(*known) if len(known) == len(found) else None)
+        return self._mentioned[id(value)][1]
 
     def _look_for_secrets(self, name: str, raw: Any) -> None:
         if id(raw) in self._searched:
@@ -251,118 +291,13 @@ class Reader:
             ) from error
 
 
-class Rendering:
-    """One variable as plain JSON. `origins` has, by JSON pointer, the place where a value stands, and behind it the
-    place of the variable it came from where a template said only "{{ other }}"."""
-
-    def __init__(self, name: str, engine: TemplateEngine) -> None:
-        self.origins: dict[str, list[str]] = {}
-        self.templated = False
-        self._name = name
-        self._engine = engine
-
-    def render(self, raw: Any) -> Any:
-        place = _place(self._name, raw)
-        return self._render(raw, (), place)
-
-    def _render(self, raw: Any, parts: tuple[Part, ...], place: Origin | None) -> Any:
-        """What the inventory says literally; its templates are rendered on the way down."""
-        if isinstance(raw, (dict, list, tuple)):
-            self._note(parts, place)
-            return self._container(raw, parts, place, self._render)
-        if isinstance(raw, EncryptedString) or _is_template(raw):
-            self.templated = True
-            result = self._template(raw, parts, place)
-            return self._came_from(result, parts, place, origin_of(result))
-        self._note(parts, place)
-        return self._scalar(raw, parts, place)
-
-    def _came_from(self, value: Any, parts: tuple[Part, ...], outer: Origin | None, inner: Origin | None) -> Any:
-        """The result of a template that stands at `outer`; nothing is left in it to be rendered."""
-        if value is OMITTED:
-            return value
-        self._note(parts, outer, inner)
-        if isinstance(value, (dict, list, tuple)):
-            return self._container(value, parts, inner, partial(self._came_from_within, outer))
-        return self._scalar(value, parts, outer)
-
-    def _came_from_within(self, outer: Origin | None, value: Any, parts: tuple[Part, ...], inner: Origin | None) -> Any:
-        return self._came_from(value, parts, outer, inner)
-
-    def _container(
-        self,
-        value: Any,
-        parts: tuple[Part, ...],
-        place: Origin | None,
-        render: Callable[[Any, tuple[Part, ...], Origin | None], Any],
-    ) -> Any:
-        if isinstance(value, dict):
-            named = [(self._key(key, parts, place), each, _place(key, each)) for key, each in value.items()]
-            rendered = {name: render(each, (*parts, name), where or place) for name, each, where in named}
-            return {name: each for name, each in rendered.items() if each is not OMITTED}
-        items = [render(each, (*parts, index), origin_of(each) or place) for index, each in enumerate(value)]
-        return [each for each in items if each is not OMITTED]
-
-    def _key(self, key: Any, parts: tuple[Part, ...], place: Origin | None) -> str:
-        if isinstance(key, (str, int)) and not isinstance(key, bool):
-            return str(key)
-        raise self._refused(f"has the key {key!r}, which is not a string; put it in quotes", parts, place)
-
-    def _template(self, raw: Any, parts: tuple[Part, ...], place: Origin | None) -> Any:
-        try:
-            return self._engine.template(raw)
-        except AnsibleValueOmittedError:
-            return OMITTED
-        except AnsibleError as error:
-            refused = refusal(error, key=dotted(self._name, parts))
-            if refused.file is None and place is not None:
-                refused.file, refused.line = place.path, place.line_num
-            raise refused from error
-
-    def _scalar(self, value: Any, parts: tuple[Part, ...], place: Origin | None) -> Any:
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, float) and not math.isfinite(value):
-            raise self._refused(f"is {value}, which is not a number", parts, place)
-        if isinstance(value, (str, int, float)):
-            return value
-        if isinstance(value, (datetime.date, datetime.time)):
-            return value.isoformat()
-        kind = type(value).__name__.removeprefix("_AnsibleTagged").lower()
-        raise self._refused(f"is of the kind {kind}, which no fact can be", parts, place)
-
-    def _note(self, parts: tuple[Part, ...], outer: Origin | None, inner: Origin | None = None) -> None:
-        places = [text for text in (_text(outer), _text(inner)) if text]
-        same_line = len(places) == 2 and places[0].rpartition(":")[0] == places[1].rpartition(":")[0]
-        if places:
-            self.origins[pointer(parts)] = places[:1] if same_line else places
-
-    def _refused(self, what: str, parts: tuple[Part, ...], place: Origin | None) -> Refused:
-        key = dotted(self._name, parts)
-        file, line = (place.path, place.line_num) if place is not None else (None, None)
-        return Refused(f"{key} {what}", file=file, line=line, key=key)
-
-
-OMITTED = object()  # what "{{ omit }}" leaves: nothing
-
-
-def _place(key: Any, value: Any) -> Origin | None:
-    """Where `key: value` stands: at its key, because the value of a block begins on a later line."""
-    said, own = origin_of(key), origin_of(value)
-    if said is None or own is None:
-        return own or said
-    follows = said.path == own.path and (said.line_num or 0) <= (own.line_num or 0)
-    return said if follows else own
-
-
-def _text(origin: Origin | None) -> str | None:
-    if origin is None or not origin.path:
+@cache
+def _names_in(template: str) -> frozenset[str] | None:
+    try:
+        names = meta.find_undeclared_variables(PARSER.parse(template))
+    except TemplateError:
         return None
-    return ":".join(str(part) for part in (origin.path, origin.line_num, origin.col_num) if part)
-
-
-def _is_template(raw: Any) -> bool:
-    return isinstance(raw, str) and ("{" in raw or raw.startswith("#jinja2:"))
+    return None if names & ASKS_FOR_ANYTHING else frozenset(names)
 
 
 def _leaves(raw: Any, parts: tuple[Part, ...] = ()) -> Iterator[tuple[tuple[Part, ...], Any]]:
@@ -392,13 +327,17 @@ def _is_vaulted(path: str) -> bool:
 
 def _refuse_near_miss(name: Any) -> None:
     """`siteprof_dns` would be nobody's variable, and the fact it was meant to be would be missing."""
-    prefix = str(name).partition("_")[0].partition("-")[0]
-    close = difflib.SequenceMatcher(None, prefix.casefold(), PREFIX[:-1]).ratio() > 0.85
-    joined = str(name).casefold().replace("-", "").replace("_", "").startswith(PREFIX[:-1])
-    if close or joined:
+    if _nearly_a_fact(str(name)):
         place = origin_of(name)
         file, line = (place.path, place.line_num) if place is not None else (None, None)
         raise Refused(f"{name} is nearly a {PREFIX}* fact, but not quite", file=file, line=line, key=str(name))
+
+
+@cache
+def _nearly_a_fact(name: str) -> bool:
+    first_word = name.casefold().partition("_")[0].partition("-")[0]
+    close = difflib.SequenceMatcher(None, first_word, PREFIX[:-1]).ratio() > 0.85
+    return close or name.casefold().replace("-", "").replace("_", "").startswith(PREFIX[:-1])
 
 
 def run() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -216,34 +217,57 @@ def _sources(source: str | Path, rootpath: Path) -> list[str]:
 def _ask_helper(arguments: Sequence[str], rootpath: Path) -> dict[str, Any]:
     package = str(Path(__file__).resolve().parent.parent)
     with tempfile.TemporaryDirectory(prefix="siteproof-inventory-") as scratch:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-P", "-c", _HELPER, package, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                cwd=rootpath,
-                env={**os.environ, **_settings(scratch)},
-                timeout=PATIENCE_S,
-                start_new_session=True,  # no terminal, on which somebody would wait for a password
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise BadInput(f"reading the inventory took longer than {PATIENCE_S} s") from None
+        stdout, stderr = _run(
+            [sys.executable, "-P", "-c", _HELPER, package, *arguments],
+            cwd=rootpath,
+            environ={**os.environ, **_absolute_settings(), **_settings(scratch)},
+        )
     try:
-        document: dict[str, Any] = json.loads(done.stdout)
+        document: dict[str, Any] = json.loads(stdout)
     except ValueError:
-        raise BadInput(f"ansible-core could not start to read the inventory: {_last_line(done.stderr)}") from None
+        raise BadInput(f"ansible-core could not start to read the inventory: {_last_line(stderr)}") from None
     return document
 
 
+def _run(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str]) -> tuple[str, str]:
+    """In a session of its own: without a terminal nobody waits there for a password, and it ends with its children."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        cwd=cwd,
+        env=environ,
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise BadInput(f"reading the inventory took longer than {PATIENCE_S} s") from None
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _absolute_settings() -> dict[str, str]:
+    """The paths in the environment that are relative to the working directory, which the helper does not share."""
+    said = {name: os.environ.get(name, "") for name in ("ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE")}
+    return {name: str(Path(path).absolute()) for name, path in said.items() if path and Path(path).exists()}
+
+
 def _settings(scratch: str) -> dict[str, str]:
-    """Keeps ansible-core from writing anything, anywhere but in `scratch`, and from being random."""
+    """Keeps ansible-core from writing anywhere but in `scratch`, from being random, and from keeping quiet."""
     return {
         "ANSIBLE_LOCAL_TEMP": scratch,
         "ANSIBLE_LOG_PATH": "",
         "ANSIBLE_CACHE_PLUGIN": "memory",
         "ANSIBLE_INVENTORY_CACHE": "false",
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "warn",
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "warning",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "true",
         "ANSIBLE_NOCOWS": "true",
         "ANSIBLE_NOCOLOR": "true",
         "PYTHONHASHSEED": "0",  # the order of the hosts of nested groups comes from sets

@@ -7,15 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
 
 from siteproof.errors import BadInput
-from siteproof.inventory import Inventory, Value, load, resolve_source
+from siteproof.inventory import Inventory, Value, load
 
 BIN = Path(sys.executable).parent
 
@@ -224,6 +224,85 @@ def test_nothing_is_written_and_nothing_beside_the_inventory_is_imported(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_hosts_share_a_value_only_when_they_share_all_it_is_made_from(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "hosts.yml": "all: {hosts: {a: , b: {who: bee}, c: }}\n",
+            "group_vars/all.yml": """\
+                site: home
+                who: "{{ inventory_hostname }}"
+                siteproof_far: "{{ near }}"
+                near: {who: "{{ who }}"}
+                siteproof_site: ["{{ site }}", "{{ lookup('vars', 'site') }}", "{{ lookup('vars', 'who') }}"]
+                siteproof_one: &same {x: "{{ site }}"}
+                siteproof_two: *same
+                siteproof_flag: true
+            """,
+        },
+    )
+    hosts = load("hosts.yml", limit=None, rootpath=tmp_path).hosts
+    facts = {
+        name: [host.facts[f"siteproof_{name}"] for host in hosts.values()] for name in ("far", "site", "one", "two")
+    }
+    assert [fact.value for fact in facts["far"]] == [{"who": "a"}, {"who": "bee"}, {"who": "c"}]
+    assert [fact.value for fact in facts["site"]] == [
+        ["home", "home", "a"],
+        ["home", "home", "bee"],
+        ["home", "home", "c"],
+    ]
+    assert facts["one"][0] is facts["one"][1]
+    assert [facts[name][0].line() for name in ("one", "two")] == ["group_vars/all.yml:6", "group_vars/all.yml:7"]
+
+
+def test_a_variable_that_is_set_twice_stands_at_the_second_place(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "hosts.yml": """\
+        all:
+          children:
+            lan: {hosts: {a: {siteproof_x: false, siteproof_y: {x: 1}}}}
+            nodes: {hosts: {a: {siteproof_x: true, siteproof_y: [1]}}}
+    """
+        },
+    )
+    facts = load("hosts.yml", limit=None, rootpath=tmp_path).hosts["a"].facts
+    assert {name: (fact.value, fact.line()) for name, fact in facts.items()} == {
+        "siteproof_x": (True, "hosts.yml:4"),
+        "siteproof_y": ([1], "hosts.yml:4"),
+    }
+
+
+def test_what_is_omitted_moves_no_place(tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.yml": 'all:\n  hosts:\n    a:\n      siteproof_x:\n        - "{{ omit }}"\n        - 2\n'})
+    fact = load("hosts.yml", limit=None, rootpath=tmp_path).hosts["a"].facts["siteproof_x"]
+    assert (fact.value, fact.line("/0")) == ([2], "hosts.yml:6")
+
+
+def test_settings_cannot_make_it_keep_quiet(tmp_path: Path) -> None:
+    quiet = "host_pattern_mismatch = ignore\nduplicate_dict_key = ignore\n"
+    write(tmp_path, {"hosts.yml": "all: {hosts: {a: }}\n", "ansible.cfg": f"[defaults]\n{quiet}[inventory]\n{quiet}"})
+    with pytest.raises(BadInput, match="no host or group is called b"):
+        load("hosts.yml", limit="a,b", rootpath=tmp_path)
+    write(tmp_path, {"host_vars/a.yml": "x: 1\nx: 2\n"})
+    with pytest.raises(BadInput, match="^host_vars/a.yml:2: x is given twice$"):
+        load("hosts.yml", limit=None, rootpath=tmp_path)
+
+
+def test_a_source_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"hosts.sh": f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n"})
+    (tmp_path / "hosts.sh").chmod(0o755)
+    monkeypatch.setattr("siteproof.inventory.PATIENCE_S", 3)
+    with pytest.raises(BadInput, match="^reading the inventory took longer than 3 s$"):
+        load("hosts.sh", limit=None, rootpath=tmp_path)
+    cmdline = Path("/proc", (tmp_path / "pid").read_text().strip(), "cmdline")
+    deadline = time.monotonic() + 5
+    while cmdline.exists() and cmdline.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not cmdline.exists() or not cmdline.read_bytes()  # gone, or dead and waiting for somebody to notice
+
+
 def test_harmless_remarks_are_notes(tmp_path: Path) -> None:
     write(tmp_path, {"hosts.yml": "k3s-nodes: {hosts: {a: {port: 5}}}\n"})
     inventory = load("hosts.yml", limit=None, rootpath=tmp_path)
@@ -294,54 +373,3 @@ def test_a_vaulted_value_that_stays_closed_is_named(
     file = str(vaulted / password) if password else None
     with pytest.raises(BadInput, match=f"inv/group_vars/all.yml:2: token {why}"):
         load("inv", limit=None, rootpath=tmp_path, vault_password_file=file)
-
-
-class TestResolveSource:
-    """`--hosts=X`, in the order of the table in the design."""
-
-    @pytest.fixture
-    def root(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        write(tmp_path, {"inventories/lab/hosts.yml": "", "inventories/example/hosts.yml": "", "sub/mine.yml": ""})
-        monkeypatch.chdir(tmp_path / "sub")
-        return tmp_path
-
-    def resolve(self, option: str, root: Path, **environ: str) -> Any:
-        return resolve_source(option, root, "inventories/lab", environ)
-
-    def test_an_existing_path(self, root: Path) -> None:
-        assert self.resolve("mine.yml", root) == root / "sub/mine.yml"
-
-    def test_a_folder_under_inventories_wherever_pytest_was_started(self, root: Path) -> None:
-        assert self.resolve("example", root) == root / "inventories/example"
-
-    def test_a_path_goes_before_a_folder_under_inventories(self, root: Path) -> None:
-        (root / "sub/lab").mkdir()
-        assert self.resolve("lab", root) == root / "sub/lab"
-
-    def test_the_word(self, root: Path) -> None:
-        assert self.resolve("inventory", root) == root / "inventories/lab"
-
-    def test_the_word_and_the_environment(self, root: Path) -> None:
-        assert self.resolve("inventory", root, ANSIBLE_INVENTORY="mine.yml") == root / "sub/mine.yml"
-        both = self.resolve("inventory", root, ANSIBLE_INVENTORY="mine.yml, ../inventories/lab")
-        assert both == f"{root}/sub/mine.yml,{root}/sub/../inventories/lab"
-
-    def test_a_backend(self, root: Path) -> None:
-        assert self.resolve("ssh://root@lan1", root) == "ssh://root@lan1"
-
-    @pytest.mark.parametrize("option", ["localhost", "10.0.20.1", "lan1,lan2", "", "lab/hosts.yaml"])
-    def test_anything_else_is_no_host_name(self, root: Path, option: str) -> None:
-        with pytest.raises(BadInput, match=re.escape(f"--hosts={option}: not an existing path")):
-            self.resolve(option, root)
-
-    def test_the_nearest_name_is_offered(self, root: Path) -> None:
-        with pytest.raises(BadInput, match="inventories/ has example, lab.*did you mean `example`"):
-            self.resolve("exampel", root)
-
-    def test_an_environment_that_names_nothing(self, root: Path) -> None:
-        with pytest.raises(BadInput, match=r"\$ANSIBLE_INVENTORY says nope, and there is no .*/nope"):
-            self.resolve("inventory", root, ANSIBLE_INVENTORY="nope")
-
-    def test_no_default_at_all(self, root: Path) -> None:
-        with pytest.raises(BadInput, match="nor the ini option"):
-            resolve_source("inventory", root, None, {})
