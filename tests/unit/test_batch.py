@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from siteproof.asks import MISSING, Command
 from siteproof.transport import batch
-from siteproof.transport.batch import Answer, FrameReader, Frames, Mark, OutOfFrame, RunContext
+from siteproof.transport.batch import Answer, FrameReader, Frames, Mark, OutOfFrame, RunContext, Sudo
 
 NONCE = "0123456789abcdef0123456789abcdef"
 CAP = 64
@@ -129,8 +129,8 @@ SHELLS = [
 ]
 
 
-def ask(shell: list[str], path: str, commands: Sequence[Command], *, become: bool = True) -> list[Answer]:
-    script = batch.script(commands, nonce=NONCE, run=RunContext("abcdef012345"), become=become, stop_unless_first=False)
+def ask(shell: list[str], path: str, commands: Sequence[Command], *, sudo: Sudo = "sudo -n") -> list[Answer]:
+    script = batch.script(commands, nonce=NONCE, run=RunContext("abcdef012345"), sudo=sudo)
     argv = [shutil.which(shell[0]) or shell[0], *shell[1:], "-s"]
     environment = {"PATH": path, "HOME": "/"}
     done = subprocess.run(argv, input=script, capture_output=True, env=environment, timeout=20, check=False)
@@ -220,7 +220,7 @@ def test_the_host_itself_ends_what_hangs() -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="the prefix is empty for root only")
 @pytest.mark.parametrize("shell", SHELLS)
 def test_root_needs_no_prefix(shell: list[str], path: str) -> None:
-    (answer,) = ask(shell, path, [command('echo "<$ROOT>"')], become=False)
+    (answer,) = ask(shell, path, [command('echo "<$ROOT>"')], sudo="no_sudo")
     assert answer.stdout == b"<>\n"
 
 
@@ -242,6 +242,6 @@ def test_others_get_a_prefix_with_the_deadline_inside_sudo(shell: list[str], tmp
 @pytest.mark.parametrize("shell", SHELLS)
 def test_sudo_is_not_called_where_the_inventory_forbids_it(shell: list[str], tmp_path: Path, path: str) -> None:
     somebody = as_somebody(tmp_path, path)
-    (answer,) = ask(shell, somebody, [command("$ROOT cat /etc/shadow")], become=False)
+    (answer,) = ask(shell, somebody, [command("$ROOT cat /etc/shadow")], sudo="no_sudo")
     assert (answer.status, answer.stdout) == (1, b"")
     assert answer.stderr and answer.stderr.startswith(b"sudo: not used")

@@ -15,6 +15,7 @@ import math
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from siteproof.asks import MISSING, Command
 
@@ -57,6 +58,10 @@ mark start "${timeout:-%(no_timeout)s}"
 """
 
 
+Sudo = Literal["sudo -n", "no_sudo", ""]
+"""How a shell that is not root's runs one command as root: it does, it says that it may not, it is root's after all."""
+
+
 @dataclass(frozen=True)
 class RunContext:
     """What is the same for every host of a run."""
@@ -81,15 +86,17 @@ def used_up(command: Command, status: int, seconds: float) -> bool:
     return status in _KILLED_STATUSES and seconds >= limit_s(command) - 1
 
 
-def script(commands: Sequence[Command], *, nonce: str, run: RunContext, become: bool, stop_unless_first: bool) -> bytes:
+def script(
+    commands: Sequence[Command], *, nonce: str, run: RunContext, sudo: Sudo, stop_unless_first: bool = False
+) -> bytes:
     """The shell script that asks `commands` in order. `stop_unless_first`: no other is run if the first fails."""
-    functions = _NEED if become else _NEED + _NO_SUDO
+    functions = _NEED + _NO_SUDO if sudo == "no_sudo" else _NEED
     names = {
         "run_nonce": shlex.quote(run.nonce),
         "nonce": nonce,
         "functions": shlex.quote(functions),
         "no_timeout": NO_TIMEOUT,
-        "sudo": "sudo -n" if become else "no_sudo",
+        "sudo": sudo,
     }
     frames = [_frame(index, command) for index, command in enumerate(commands)]
     if stop_unless_first:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import paramiko
 
-from siteproof.errors import PrivilegeRefused
+from siteproof.errors import PrivilegeRefused, ToolMissing
 from siteproof.transport.wire import request
 
 _CHUNK = 1 << 20
@@ -58,13 +58,15 @@ class Shell:
         request(self._channel, "exec", "exec sh -s", reply=True)
 
     def start_as_root(self, host: str, nonce: str, password: str, timeout_s: float) -> None:
-        """Raises PrivilegeRefused with sudo's words. The password goes through stdin only, and only once."""
+        """Raises PrivilegeRefused with sudo's words, or ToolMissing. The password goes through stdin, once."""
         request(self._channel, "exec", _ROOT_SHELL.format(nonce=nonce), reply=True)
         self.send(f"{password}\n".encode())
         stdout, stderr = b"", b""
         end = time.monotonic() + timeout_s
         while nonce.encode() not in stdout:
             got = self.read(end - time.monotonic())
+            if got is None and self.exit_status == 127:
+                raise ToolMissing(f"{host} has no sudo", host=host)
             if got is None or got == (b"", b""):
                 said = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.startswith("sudo:")]
                 raise PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
@@ -105,6 +107,8 @@ class Shell:
 
     @property
     def exit_status(self) -> int | None:
+        """None where sshd does not tell; it may do so a little after the streams have ended."""
+        self._exit.wait(_LAST_WORDS_S)
         return self._channel.exit_status if self._channel.exit_status >= 0 else None
 
     def kill(self) -> None:

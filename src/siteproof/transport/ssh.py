@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import paramiko
@@ -19,12 +19,13 @@ from siteproof.errors import (
     ProbeError,
     TimedOut,
     TooLarge,
+    ToolMissing,
     Truncated,
     Unreachable,
 )
 from siteproof.evidence import Attempt
 from siteproof.transport import batch, dns_stream, identity, ssh_config
-from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext
+from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext, Sudo
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
 from siteproof.transport.identity import Identity
@@ -51,6 +52,7 @@ class Session:
         self.identity: Identity | None = None
         self._transport = transport
         self._slots = threading.BoundedSemaphore(MOST_CHANNELS)
+        self._introducing = threading.Lock()
 
     @staticmethod
     def connect(connection: Connection, dialer: Dialer) -> Session:
@@ -72,22 +74,30 @@ class Session:
     def batch(self, commands: Sequence[Command], run: RunContext, *, as_root: bool = False) -> Generator[Answered]:
         """Ask `commands` in order and yield each with its attempt, as it comes.
 
-        Before anything else is asked on a connection, the host says who it is. `as_root`: in a root shell that sudo
-        opens with the password. Raises HostError where nothing more can be asked here; what was yielded stands.
+        Before anything else is asked on a connection, the host says who it is; other threads wait for that. `as_root`:
+        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here; what
+        was yielded stands.
         """
-        introduction = None if self.identity else identity.question(self.connection)
-        for portion in batch.portions([introduction, *commands] if introduction else commands):
-            while portion:
-                answered = 0
-                stop_unless_first = portion[0] is introduction
-                with closing(self._converse(portion, run, as_root, stop_unless_first)) as answers:
-                    for command, attempt in answers:
-                        answered += 1
-                        if command is introduction:
-                            self._identify(attempt)
-                        else:
-                            yield command, attempt
-                del portion[:answered]
+        if as_root:
+            self._introduce(run)
+        with ExitStack() as introducing:
+            introducing.enter_context(self._introducing)
+            introduction = None if self.identity else identity.question(self.connection)
+            if introduction is None:
+                introducing.close()
+            for portion in batch.portions([introduction, *commands] if introduction else commands):
+                while portion:
+                    answered = 0
+                    stop_unless_first = portion[0] is introduction
+                    with closing(self._converse(portion, run, as_root, stop_unless_first)) as answers:
+                        for command, attempt in answers:
+                            answered += 1
+                            if command is introduction:
+                                self._identify(attempt)
+                                introducing.close()
+                            else:
+                                yield command, attempt
+                    del portion[:answered]
 
     def run(self, script: str, timeout_s: float, run: RunContext) -> Output:
         """One live command. Raises ProbeError."""
@@ -101,9 +111,7 @@ class Session:
 
     def stream(self, question: Stream, run: RunContext) -> Attempt:
         """Raises HostError like `batch`."""
-        if self.identity is None:
-            for _ in self.batch([], run):
-                pass
+        self._introduce(run)
         started, begun = time.time(), time.monotonic()
         try:
             with self._slots:
@@ -114,6 +122,9 @@ class Session:
             error.host = self.connection.name
             return Attempt(started, time.monotonic() - begun, error)
         return Attempt.of(Output(0, reply, b"", started, time.monotonic() - begun))
+
+    def _introduce(self, run: RunContext) -> None:
+        list(self.batch([], run))
 
     def _identify(self, attempt: Attempt) -> None:
         name, answer = self.connection.name, attempt.answer
@@ -130,9 +141,8 @@ class Session:
     ) -> Generator[Answered]:
         """One channel's worth: answers in order, at least one, until all are in or a command has ended the channel."""
         nonce = secrets.token_hex(16)
-        script = batch.script(
-            commands, nonce=nonce, run=run, become=self.connection.become, stop_unless_first=stop_unless_first
-        )
+        sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
+        script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
         try:
             with self._slots, self._shell(nonce, as_root) as shell:
                 shell.send(script)
@@ -140,7 +150,7 @@ class Session:
         except Refused as refused:
             reason = ChannelRefused(f"{self.connection.name}: sshd refused one more session: {refused}")
             yield from self._none_answered(commands, reason)
-        except PrivilegeRefused as reason:
+        except (PrivilegeRefused, ToolMissing) as reason:
             yield from self._none_answered(commands, reason)
         except (paramiko.SSHException, OSError, EOFError) as error:
             self.close()
