@@ -271,7 +271,8 @@ def _settings(scratch: str) -> dict[str, str]:
         "ANSIBLE_NOCOWS": "true",
         "ANSIBLE_NOCOLOR": "true",
         "PYTHONHASHSEED": "0",  # the order of the hosts of nested groups comes from sets
-        "PYTHONIOENCODING": "utf-8",
+        "PYTHONUTF8": "1",
+        "PYTHONWARNINGS": "ignore",
     }
 
 

@@ -20,7 +20,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def resolve(option: str, root: Path, **environ: str) -> Any:
+def resolve(option: str, root: Path, **environ: str) -> Path | str:
     return resolve_source(option, root, "inventories/lab", environ)
 
 
