@@ -1,1 +1,1 @@
-"""The lab: a small site of real Linux hosts in namespaces on one machine, to break on purpose. `python -m lab --help`."""
+"""The lab: a small site of real Linux hosts in namespaces on one machine, to be broken on purpose."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from lab import kernel
-from lab.holder import FIRST_ID
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -61,8 +60,12 @@ def contained(spec: dict[str, Any], link: socket.socket) -> None:
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     kernel.unshare(
-        kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS
-        | kernel.CLONE_NEWIPC | kernel.CLONE_NEWCGROUP | kernel.CLONE_NEWPID
+        kernel.CLONE_NEWNS
+        | kernel.CLONE_NEWNET
+        | kernel.CLONE_NEWUTS
+        | kernel.CLONE_NEWIPC
+        | kernel.CLONE_NEWCGROUP
+        | kernel.CLONE_NEWPID
     )
     if os.fork():
         os._exit(0)
@@ -113,8 +116,13 @@ def enter_root() -> None:
     kernel.mount("devpts", "dev/pts", "devpts", PLAIN & ~kernel.MS_NODEV, "newinstance,ptmxmode=0666,mode=620,gid=5")
     kernel.mount("tmpfs", "dev/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV)
     kernel.mount("tmpfs", "tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
-    for name, target in (("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"),
-                         ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")):
+    for name, target in (
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ):
         Path("dev", name).symlink_to(target)
     kernel.pivot_root(".", ".")
     kernel.umount(".", kernel.MNT_DETACH)

@@ -29,7 +29,7 @@ def tools_of(report: Path) -> Tools:
         hosts = json.loads(report.read_text())["hosts"]
         tools = {host["name"]: list(host["tools"]) for host in hosts}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError(f"which tools to break stands in a healthy run's report, but {report} has none: {error}") from None
+        raise LabError(f"the tools to break stand in a healthy run's report; {report} has none ({error})") from None
     if not any(tools.values()):
         raise LabError(f"{report} lists no tools: break the lab after a healthy run")
     return tools
@@ -55,8 +55,10 @@ def heal_faults(name: str, faults: Iterable[Fault], topology: Topology) -> State
         current = lifecycle.must_run(name)
         for fault in faults:
             before = len(troubles)
-            for act in (*[partial(_take, current, step, topology, {}) for step in fault.heals],
-                        partial(_settle, current, fault, fault.healed, "healed")):
+            for act in (
+                *[partial(_take, current, step, topology, {}) for step in fault.heals],
+                partial(_settle, current, fault, fault.healed, "healed"),
+            ):
                 try:
                     act()
                 except LabError as error:
@@ -92,7 +94,8 @@ def _run(current: State, host: str, script: str, stdin: str | None = None) -> No
     done = command_on(current, host, ["sh", "-euc", script], timeout=STEP_SECONDS, stdin=stdin)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it said nothing"]
-        raise LabError(f"on {host}, a step failed with {done.returncode}: {said[-1]} ({script.strip().splitlines()[0]})")
+        first = script.strip().splitlines()[0]
+        raise LabError(f"on {host}, a step failed with {done.returncode}: {said[-1]} ({first})")
 
 
 def _settle(current: State, fault: Fault, poll: Step | None, word: str) -> None:

@@ -48,18 +48,22 @@ def _parser() -> argparse.ArgumentParser:
     add("up", up, "bring the lab up (builds first if needed); returns when its data path works")
     add("down", down, "remove the lab")
     add("status", status, "say what runs and what is broken").add_argument("--json", action="store_true")
-    run = add("exec", execute, "run a command on a host")
-    run.add_argument("host")
-    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
+    entry = add("exec", execute, "run a command on a host")
+    entry.add_argument("host")
+    entry.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
     add("restart", restart, "switch a host off and on again").add_argument("host")
     add("faults", list_faults, "list the faults, what they do and what must notice")
-    for word, command, text in (("break", break_, "break the lab by faults"), ("heal", heal, "heal faults")):
-        sub = add(word, command, text)
-        sub.add_argument("fault", nargs="+" if word == "break" else "*")
-    commands.choices["break"].add_argument(
-        "--report", type=Path, default=PROJECT / "reports/latest/report.json",
+    add("heal", heal, "heal faults, all that are broken if none is named").add_argument("fault", nargs="*")
+    breaker = add("break", break_, "break the lab by faults")
+    breaker.add_argument("fault", nargs="+")
+    breaker.add_argument(
+        "--report",
+        type=Path,
+        default=PROJECT / "reports/latest/report.json",
         help="a healthy run's report.json, for the faults that break tools (default: %(default)s)",
     )
+    job = add("run", run, "bring the lab up, run the suite on it, and leave the lab as it was found")
+    job.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- PYTEST…")
     proof = add("prove", prove, "show that every fault is noticed by what should, and by nothing else")
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
@@ -181,10 +185,22 @@ def heal(options: argparse.Namespace) -> int:
     return 0
 
 
+def run(options: argparse.Namespace) -> int:
+    from lab import suite
+
+    before = state.running(options.name)
+    lifecycle.up(options.name, _say(time.monotonic()))
+    try:
+        return suite.run(options.name, options.argv[1:] if options.argv[:1] == ["--"] else options.argv)
+    finally:
+        if before is None:
+            lifecycle.down(options.name)
+
+
 def prove(options: argparse.Namespace) -> int:
     from lab.prove import prove_all
 
     site = topology.load()
     known = faults.load(site)
     chosen = faults.choose(known, options.fault or known)
-    return prove_all(options.name, site, chosen, options.json, PROJECT)
+    return prove_all(options.name, site, chosen, options.json)

@@ -8,8 +8,14 @@ from collections.abc import Sequence
 from lab.state import State
 
 ENVIRONMENT = (
-    "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root",
-    "LOGNAME=root", "SHELL=/bin/sh", "LANG=C.UTF-8",
+    "env",
+    "-i",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "USER=root",
+    "LOGNAME=root",
+    "SHELL=/bin/sh",
+    "LANG=C.UTF-8",
 )
 
 
@@ -29,8 +35,13 @@ def command_on(
     line = argv(state, host, command)
     try:
         return subprocess.run(
-            line, input=stdin if stdin is not None else "", capture_output=True, text=True, errors="replace",
-            timeout=timeout, check=False,
+            line,
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(line, 124, "", f"no answer within {timeout:g} s")

@@ -15,7 +15,7 @@ from lab.topology import HERE, Topology
 
 VERDICTS = ("violated", "unknown")
 SHIMS = ("print-help", "print-nothing", "exit-1")
-KEYS = "does incident break broken heal healed expect evidence".split()
+KEYS = ["does", "incident", "break", "broken", "heal", "healed", "expect", "evidence"]
 EVERY_HOST = "*"
 
 

@@ -16,19 +16,7 @@ LOGIN = "siteproof"
 LOGIN_ID = 1500
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Units that wait for hardware, seats, time or housekeeping that a host in a namespace does not have.
-MASKED = (
-    "apt-daily.timer apt-daily-upgrade.timer console-getty.service cron.service dev-hugepages.mount dev-mqueue.mount "
-    "dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer getty.target ldconfig.service "
-    "logrotate.timer man-db.timer modprobe@.service motd-news.timer sys-fs-fuse-connections.mount "
-    "sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount systemd-binfmt.service "
-    "systemd-firstboot.service systemd-hwdb-update.service systemd-journal-catalog-update.service "
-    "systemd-logind.service systemd-machine-id-commit.service systemd-modules-load.service "
-    "systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-repart.service systemd-sysctl.service "
-    "systemd-sysusers.service systemd-timesyncd.service systemd-udev-trigger.service "
-    "systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service systemd-update-done.service "
-    "systemd-update-utmp-runlevel.service systemd-update-utmp.service unbound-resolvconf.service "
-    "docker-registry.service named-resolvconf.service"
-).split()
+MASKED = (DAEMONS / "common/masked-units").read_text().split()
 
 
 def machine_id(lab: str, host: str) -> str:

@@ -1,4 +1,4 @@
-"""The holder: first process of the lab's pid namespace, owner of the bridges' network namespace. Its death is the lab's.
+"""The holder: first process of the lab's pid namespace, owner of the bridges' network. Its death is the lab's.
 
 Until it is told that the lab is ready it dies with the command that started it.
 """

@@ -74,7 +74,10 @@ def start_holder(name: str, run: Path, top: Path) -> Holder:
     spec = {"lab": name, "link": theirs.fileno(), "cgroup": str(cgroups.create(top, "holder"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            python_line("holder", json.dumps(spec)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            python_line("holder", json.dumps(spec)),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
             pass_fds=[theirs.fileno()],
         )
     theirs.close()
@@ -117,7 +120,10 @@ def start_host(
         }
         with (directory / "console").open("ab") as out:
             process = subprocess.Popen(
-                python_line("boot", "siteproof-lab", lab, host.name), stdin=subprocess.PIPE, stdout=out, stderr=out,
+                python_line("boot", "siteproof-lab", lab, host.name),
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
                 pass_fds=[theirs.fileno(), pid_ns, user_ns],
             )
     theirs.close()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab import cgroups, hosts, kernel, network, paths, ready, ssh, state, topology
-from lab.build import Built, BuildError, build, built
+from lab.build import BuildError, Built, build, built
 from lab.enter import command_on
 from lab.errors import LabError, UsageError, nearest
 from lab.state import Process, State
@@ -75,8 +75,14 @@ def restart(name: str, host: str, progress: Progress) -> None:
         _wait_gone(process, host)
         cgroups.remove(paths.cgroup(name) / host)
         starting = hosts.start_host(
-            site.hosts[host], site, parts, name, paths.run_dir(name), paths.cgroup(name),
-            current.holder.pid, current.keeper.pid,
+            site.hosts[host],
+            site,
+            parts,
+            name,
+            paths.run_dir(name),
+            paths.cgroup(name),
+            current.holder.pid,
+            current.keeper.pid,
         )
         _let_boot([starting], current.holder.pid, site, paths.run_dir(name))
         current = current.with_host(host, Process.of(starting.pid))
@@ -101,8 +107,13 @@ def _make(name: str, site: topology.Topology, parts: Built, progress: Progress) 
     cgroups.create(top)
     holder = hosts.start_holder(name, run, top)
     current = State(
-        name=name, nonce=secrets.token_hex(8), boot_id=kernel.boot_id(), phase="making",
-        holder=Process.of(holder.pid), keeper=Process.of(holder.keeper), base=str(parts.base),
+        name=name,
+        nonce=secrets.token_hex(8),
+        boot_id=kernel.boot_id(),
+        phase="making",
+        holder=Process.of(holder.pid),
+        keeper=Process.of(holder.keeper),
+        base=str(parts.base),
     )
     state.write(current)
     progress(f"starting {len(site.hosts)} hosts")
@@ -150,7 +161,8 @@ def _wait_for_systemd(current: State, starting: list[hosts.Starting], progress: 
                 _require_running(current, one.host.name)
         for one in waiting.values():
             if kernel.process_start(one.pid) is None:
-                raise LabError(f"{one.host.name} died while it booted: see {state.console(current.name, one.host.name)}")
+                log = state.console(current.name, one.host.name)
+                raise LabError(f"{one.host.name} died while it booted: see {log}")
         if time.monotonic() > end:
             names = ", ".join(s.host.name for s in waiting.values())
             raise LabError(f"not booted within {BOOT_SECONDS} s: {names} ({_jobs(current, waiting.values())})")

@@ -27,9 +27,9 @@ SCRIPTS = {
 }
 DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 # What the shell does itself, and the shell.
-NOT_FILES = frozenset(
+NOT_FILES = (
     ": . [ alias bg break cd command continue echo eval exec exit export false fg getopts hash jobs kill local printf "
-    "pwd read readonly return set sh shift test times trap true type ulimit umask unalias unset wait".split()
+    "pwd read readonly return set sh shift test times trap true type ulimit umask unalias unset wait"
 )
 
 
@@ -40,7 +40,7 @@ def replace(state: State, host: str, tools: Collection[str], kind: str) -> None:
     script.parent.mkdir(exist_ok=True)
     script.write_text(SCRIPTS[kind])
     script.chmod(0o755)
-    wanted = sorted(set(tools) - NOT_FILES)
+    wanted = sorted(set(tools) - set(NOT_FILES.split()))
     _inside({"pid": state.hosts[host].pid, "script": str(script), "cover": wanted}, host)
 
 
@@ -55,12 +55,11 @@ def bring_back(state: State, host: str) -> None:
 
 def _covered(state: State, host: str) -> list[str]:
     """Where our scripts are mounted, by what the kernel says of the mounts' origin; the last mounted first."""
-    ours = str(paths.run_dir(state.name) / "shims")
     found = []
     for line in Path(f"/proc/{state.hosts[host].pid}/mountinfo").read_text().splitlines():
         _, _, _, origin, target, *_ = line.split()
-        # The origin is counted from the root of its file system, of which the home may be only a part.
-        if Path(origin).parent.name == "shims" and ours.endswith(str(Path(origin).parent)[-len(ours):]):
+        # The origin is counted from the root of its file system, of which the lab's home may be only a part.
+        if origin.endswith(tuple(f"/{state.name}/shims/{kind}" for kind in SCRIPTS)):
             found.append(target)
     return found[::-1]
 

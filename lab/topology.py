@@ -16,9 +16,8 @@ HERE = Path(__file__).parent
 MODES = ("systemd", "bare", "operator")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 REFERENCE = re.compile(r"@\{([^}]*)\}")
-HOST_KEYS = (
-    "mode links loopback routes sysctl resolver root_login services disks files binds"
-).split()
+HOST_KEYS = ["mode", "links", "loopback", "routes", "sysctl", "resolver", "root_login"]
+HOST_KEYS += ["services", "disks", "files", "binds"]
 # What the base root brings along; the lab's own are the unit files under daemons/units/.
 BASE_SERVICES = ("containerd", "docker", "named", "nftables", "systemd-resolved", "unbound")
 
@@ -108,8 +107,9 @@ def parse(text: str, templates: Iterable[str]) -> Topology:
     _known_keys(data, ("segments", "sysctl", "hosts"), "")
     segments = {name: _network(cidr, f"segments.{name}") for name, cidr in data.get("segments", {}).items()}
     known = set(templates)
-    units = sorted([*BASE_SERVICES, *(t.removeprefix("units/").removesuffix(".service") for t in known
-                                      if t.startswith("units/"))])
+    units = sorted(
+        [*BASE_SERVICES, *(t.removeprefix("units/").removesuffix(".service") for t in known if t.startswith("units/"))]
+    )
     shared = _sysctl(data.get("sysctl", {}), "sysctl")
     hosts = {name: _host(name, table, segments, shared, known, units) for name, table in data.get("hosts", {}).items()}
     if not hosts:

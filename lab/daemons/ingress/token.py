@@ -34,8 +34,13 @@ class Token(BaseHTTPRequestHandler):
         now = int(time.time())
         header = {"typ": "JWT", "alg": "RS256", "x5c": [CHAIN]}
         claims = {
-            "iss": ISSUER, "sub": "", "aud": query.get("service", ["container_registry"])[0],
-            "exp": now + 300, "nbf": now - 5, "iat": now, "jti": str(time.time_ns()),
+            "iss": ISSUER,
+            "sub": "",
+            "aud": query.get("service", ["container_registry"])[0],
+            "exp": now + 300,
+            "nbf": now - 5,
+            "iat": now,
+            "jti": str(time.time_ns()),
             "access": [access(scope) for scope in query.get("scope", [])],
         }
         signed = f"{segment(json.dumps(header).encode())}.{segment(json.dumps(claims).encode())}"

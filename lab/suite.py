@@ -1,0 +1,85 @@
+"""Run the suite on the lab and read its report. The lab knows no more of the suite than its command and that file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.errors import LabError
+
+PROJECT = Path(__file__).parent.parent
+HELD = "held"
+# Only the inventory makes a result not applicable, and no fault changes the inventory.
+QUIET = (HELD, "not_applicable")
+
+
+@dataclass(frozen=True)
+class Result:
+    key: str
+    check: str
+    verdict: str
+    message: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    path: Path
+    exit_code: int
+    results: dict[str, Result]
+
+    @property
+    def loud(self) -> dict[str, str]:
+        """The verdicts of what is not held."""
+        return {key: result.verdict for key, result in self.results.items() if result.verdict not in QUIET}
+
+
+def environment(lab: str) -> dict[str, str]:
+    """The lab's inventory is the one shipped, not one the operator's environment names."""
+    kept = {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
+    return {**kept, "SITEPROOF_LAB": lab}
+
+
+def run(lab: str, arguments: Sequence[str]) -> int:
+    """The suite as an operator runs it: its output is the operator's, its exit code is ours."""
+    line = [sys.executable, "-m", "pytest", "--hosts=inventory", *arguments]
+    return subprocess.run(line, cwd=PROJECT, env=environment(lab), check=False).returncode
+
+
+def judge(lab: str, directory: Path) -> Report:
+    """Run the suite quietly with its reports under `directory`, and read the verdicts."""
+    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", f"--reports={directory}"]
+    done = subprocess.run(
+        line, cwd=PROJECT, env=environment(lab), capture_output=True, text=True, errors="replace", check=False
+    )
+    found = directory / "latest" / "report.json"
+    if not found.exists():
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise LabError(f"the suite wrote no report (exit {done.returncode}):\n{said}")
+    return read(found, done.returncode)
+
+
+def read(path: Path, exit_code: int) -> Report:
+    path = path.resolve()
+    try:
+        results = [_result(entry) for entry in json.loads(path.read_text())["results"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path} is not a report of schema 1: {error!r}") from None
+    return Report(path, exit_code, {result.key: result for result in results})
+
+
+def _result(entry: dict[str, Any]) -> Result:
+    seen = [entry[field] for field in ("message", "seen", "evidence", "notes")]
+    return Result(
+        key=f"{entry['id']}[{entry['subject']}]",
+        check=entry["id"],
+        verdict=entry["verdict"],
+        message=str(entry["message"] or ""),
+        text=json.dumps(seen, ensure_ascii=False),
+    )
