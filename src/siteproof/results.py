@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -132,8 +132,6 @@ class Run:
     gate: bool = False
     pytest_exit: int = 0
     """What pytest itself would have exited with."""
-    plain: Mapping[str, int] = field(default_factory=dict)
-    """Outcome -> count of the tests that are no invariants."""
 
     def count(self, verdict: Verdict) -> int:
         return sum(result.verdict is verdict for result in self.results)
@@ -148,15 +146,15 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """Precedence: pytest's 2 to 5, then violated, unknown, shortfall."""
+        """Precedence: pytest's 2 to 5, then violated, unknown, shortfall; then whatever else pytest found wrong."""
         if 2 <= self.pytest_exit <= 5:
             return self.pytest_exit
         violated = self.count(Verdict.VIOLATED) or (self.gate and self.count(Verdict.WAIVED))
-        if violated or self.plain.get("failed"):
+        if violated:
             return ExitCode.VIOLATED
-        if self.count(Verdict.UNKNOWN) or self.plain.get("error"):
+        if self.count(Verdict.UNKNOWN):
             return ExitCode.UNKNOWN
-        return ExitCode.HELD if self.coverage_complete else ExitCode.SHORTFALL
+        return self.pytest_exit if self.coverage_complete else ExitCode.SHORTFALL
 
     def to_json(self) -> dict[str, Any]:
         """report.json, schema 1."""
@@ -168,7 +166,6 @@ class Run:
             "exit_code": int(self.exit_code),
             "gate": self.gate,
             "summary": self.summary,
-            "plain": dict(self.plain),
             "shortfalls": list(self.shortfalls),
             "remarks": list(self.remarks),
             "results": [result.to_json() for result in self.results],

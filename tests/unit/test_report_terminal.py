@@ -92,17 +92,13 @@ def test_the_summary_counts_everything() -> None:
         (made.run(pytest_exit=5), "exit 5: there was nothing to check"),
         (made.run(made.result("a", "b", Verdict.WAIVED, waiver="w"), gate=True), "exit 1: a gate accepts no waiver"),
         (made.run(made.result("a", "b", Verdict.WAIVED, waiver="w")), "exit 0"),
-        (made.run(*held(1), plain={"passed": 3, "failed": 1}), "exit 1: a plain test failed"),
+        (made.run(*held(1), pytest_exit=1), "exit 1: pytest found something else wrong"),
     ],
 )
 def test_the_exit_code_is_said_with_its_reason_where_no_count_says_it(run: Run, words: str) -> None:
     summary = lines(run)[-2]
     assert summary.endswith(f"   {words}")
     assert words.split()[1].rstrip(":") == str(int(run.exit_code))
-
-
-def test_plain_tests_are_counted_beside_the_invariants() -> None:
-    assert "1 held · plain tests: 3 passed, 1 failed" in lines(made.run(*held(1), plain={"passed": 3, "failed": 1}))[-2]
 
 
 def test_what_follows_from_a_finding_is_named_under_it_and_not_shouted() -> None:

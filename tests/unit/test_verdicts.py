@@ -63,7 +63,7 @@ def test_values_are_shown_as_an_operator_writes_them() -> None:
     assert shown([(True, ())]) == "True, nothing"
 
 
-def run(*verdicts: Verdict, planned: int | None = None, gate: bool = False, pytest_exit: int = 1) -> Run:
+def run(*verdicts: Verdict, planned: int | None = None, gate: bool = False, pytest_exit: int = 0) -> Run:
     results = tuple(
         Result("id", "", str(n), None, verdict, "high", "reads", f"t::{n}") for n, verdict in enumerate(verdicts)
     )
@@ -83,6 +83,7 @@ def run(*verdicts: Verdict, planned: int | None = None, gate: bool = False, pyte
         (run(Verdict.WAIVED, gate=True), ExitCode.VIOLATED),
         (run(Verdict.HELD, pytest_exit=2), 2),
         (run(pytest_exit=5), 5),
+        (run(Verdict.HELD, pytest_exit=1), 1),
     ],
 )
 def test_exit_codes_have_one_precedence(given: Run, exit_code: int) -> None:

@@ -183,18 +183,11 @@ def counts(run: Run) -> list[tuple[str, int]]:
     return [("planned", run.planned), *found]
 
 
-def plain_counts(run: Run) -> str:
-    """Tests that are no invariants; empty if there were none."""
-    said = [f"{count} {outcome}" for outcome, count in run.plain.items() if count]
-    return f"plain tests: {', '.join(said)}" if said else ""
-
-
 def headline(run: Run) -> str:
     """How the run ended, in a few words; never better than its exit code."""
     parts = [f"{n} {v}" for v in (Verdict.VIOLATED, Verdict.UNKNOWN) if (n := run.count(v))]
     if n := run.count(Verdict.WAIVED):
         parts.append(f"{n} waived (a gate accepts none)" if run.gate else f"{n} waived")
-    parts += [f"{n} plain {_tests(n)} {word}" for word in ("failed", "error") if (n := run.plain.get(word, 0))]
     if not run.coverage_complete:
         parts.append("coverage falls short")
     if run.exit_code in ENDED:
@@ -207,17 +200,13 @@ def headline(run: Run) -> str:
     return said[:1].upper() + said[1:]
 
 
-def _tests(n: int) -> str:
-    return "test" if n == 1 else "tests"
-
-
 def exit_words(run: Run) -> str:
     """The exit code, with its reason where no count says it."""
     code = int(run.exit_code)
     reason = {**ENDED, 7: "coverage falls short"}.get(code, "")
     if code == 1 and not run.count(Verdict.VIOLATED):
         waived = run.gate and run.count(Verdict.WAIVED)
-        reason = "a gate accepts no waiver" if waived else "a plain test failed"
+        reason = "a gate accepts no waiver" if waived else "pytest found something else wrong"
     return f"exit {code}" + (f": {reason}" if reason else "")
 
 

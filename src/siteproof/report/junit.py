@@ -93,9 +93,6 @@ def _about_the_run(run: Run) -> Iterator[TestCase]:
     if not run.coverage_complete:
         missing = told.shortfalls(run)
         yield _of_the_run(run, "coverage", Error(printable(missing[0]), "shortfall"), "\n".join(missing))
-    if run.plain.get("failed") or run.plain.get("error"):
-        outcome = Failure if run.plain.get("failed") else Error
-        yield _of_the_run(run, "plain tests", outcome(told.plain_counts(run), "plain"))
 
 
 def _of_the_run(run: Run, name: str, outcome: Failure | Error, text: str = "") -> TestCase:

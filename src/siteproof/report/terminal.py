@@ -209,9 +209,8 @@ def _summary(screen: Screen, run: Run) -> str:
     (word, planned), *rest = told.counts(run)
     styles = {"held": "held", "violated": "violated", "unknown": "unknown", "waived": "waived", "not judged": "unknown"}
     parts = [screen.paint(f"{n} {v}", styles[v]) if n and v in styles else f"{n} {v}" for v, n in rest]
-    plain = f" · {told.plain_counts(run)}" if told.plain_counts(run) else ""
     code = screen.paint(told.exit_words(run), "held" if run.exit_code == 0 else "violated")
-    return f"{planned} {word}: {' · '.join(parts)}{plain}   in {told.took(run):.1f} s   {code}"
+    return f"{planned} {word}: {' · '.join(parts)}   in {told.took(run):.1f} s   {code}"
 
 
 def _report(screen: Screen, run: Run) -> list[str]:
