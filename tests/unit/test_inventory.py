@@ -143,7 +143,7 @@ def test_precedence_is_that_of_ansible(varied: Inventory) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "fact", "pointer", "line"),
+    ("name", "fact", "pointer", "line"),
     [
         ("cp1", "siteproof_site", "", "host_vars/cp1.yml:1"),
         ("worker1", "siteproof_site", "", "group_vars/all.yml:8"),
@@ -163,9 +163,9 @@ def test_precedence_is_that_of_ansible(varied: Inventory) -> None:
         ("worker1", "siteproof_link", "/mtu", "group_vars/early.yml:1"),
     ],
 )
-def test_each_value_knows_its_place(varied: Inventory, host: str, fact: str, pointer: str, line: str) -> None:
+def test_each_value_knows_its_place(varied: Inventory, name: str, fact: str, pointer: str, line: str) -> None:
     lab = "inventories/lab/"
-    assert varied.hosts[host].facts[fact].line(pointer) == lab + line.format(lab)
+    assert varied.hosts[name].facts[fact].line(pointer) == lab + line.format(lab)
 
 
 def test_an_origin_has_a_column(varied: Inventory) -> None:
