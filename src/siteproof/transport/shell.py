@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import paramiko
 
-from siteproof.errors import PrivilegeRefused, ToolMissing
+from siteproof.errors import PrivilegeRefused, ProbeError, ToolMissing
 from siteproof.transport.wire import request
 
 _CHUNK = 1 << 20
@@ -65,15 +65,18 @@ class Shell:
         end = time.monotonic() + timeout_s
         while nonce.encode() not in stdout:
             got = self.read(end - time.monotonic())
-            if got is None and self.exit_status == 127:
-                raise ToolMissing(f"{host} has no sudo", host=host)
             if got is None or got == (b"", b""):
-                said = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.startswith("sudo:")]
-                raise PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
+                raise self._no_root_shell(host, stderr.decode("utf-8", "replace").splitlines())
             stdout, stderr = stdout + got[0], stderr + got[1]
             if b"try again" in stderr:
                 self._channel.shutdown_write()
         self.send(f"{nonce}\n".encode())
+
+    def _no_root_shell(self, host: str, errors: list[str]) -> ProbeError:
+        if self.exit_status in (126, 127):
+            return ToolMissing(f"{host} has no sudo that runs: {errors[-1] if errors else 'not a word'}", host=host)
+        said = [line for line in errors if line.startswith("sudo:")]
+        return PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
 
     def send(self, data: bytes) -> None:
         self._channel.settimeout(_SEND_S)
