@@ -27,8 +27,8 @@ from siteproof.transport.connection import Connection
 ROOT = os.getuid() == 0
 NONCE = "abcdef012345"
 DEADLINE_S = 1.0
-PROMPT_S = 2.5
-KILLED_S = 6.0
+PROMPT_S = 5.0
+KILLED_S = 8.0
 """Deadline, margin, the second that a command has to end in after it was told to, and our own load."""
 
 

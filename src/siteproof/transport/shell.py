@@ -118,9 +118,6 @@ class Shell:
         """The shell too, so that it does not go on with the rest of its script. Not every sshd takes it; all close."""
         request(self._channel, "signal", "KILL", reply=False)
 
-    def close(self) -> None:
-        self._channel.close()
-
 
 def _take(receive: Callable[[int], bytes]) -> bytes | None:
     """What is there now, b"" if nothing, None at the end."""

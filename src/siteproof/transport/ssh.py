@@ -30,6 +30,7 @@ from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
 from siteproof.transport.identity import Identity
 from siteproof.transport.shell import Shell
+from siteproof.transport.slots import Slots
 from siteproof.transport.wire import ConnectionLost, Refused, Transport, hang_up, words
 
 MOST_CHANNELS = 5
@@ -51,7 +52,7 @@ class Session:
         self.login_user = login_user
         self.identity: Identity | None = None
         self._transport = transport
-        self._slots = threading.BoundedSemaphore(MOST_CHANNELS)
+        self._slots = Slots(MOST_CHANNELS)
         self._introducing = threading.Lock()
 
     @staticmethod
@@ -114,7 +115,7 @@ class Session:
         self._introduce(run)
         started, begun = time.time(), time.monotonic()
         try:
-            with self._slots:
+            with self._slots.one():
                 reply = dns_stream.ask(self._transport, question)
         except HostError:
             raise
@@ -144,7 +145,7 @@ class Session:
         sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
         script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
         try:
-            with self._slots, self._shell(nonce, as_root) as shell:
+            with self._shell(nonce, as_root) as shell:
                 shell.send(script)
                 yield from self._answers(shell, Frames(nonce, run.byte_cap), commands)
         except Refused as refused:
@@ -158,15 +159,13 @@ class Session:
 
     @contextmanager
     def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
-        shell = Shell(self._transport.open("session", _OPEN_S))
-        try:
+        with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
+            shell = Shell(channel)
             if as_root:
                 shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", _START_S)
             else:
                 shell.start()
             yield shell
-        finally:
-            shell.close()
 
     def _answers(self, shell: Shell, frames: Frames, commands: Sequence[Command]) -> Iterator[Answered]:
         mark = _Moment.now()

@@ -14,8 +14,8 @@ from paramiko.message import Message
 
 from siteproof.errors import Unreachable
 
-# Without a handler the logging module prints paramiko's tracebacks to the terminal.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
+# It logs tracebacks for every host that is down; what they mean is said by our own errors.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 PROHIBITED = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
