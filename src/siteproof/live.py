@@ -38,7 +38,7 @@ class LiveBackend(BaseBackend):  # type: ignore[misc]
         line = self.get_command(command, *args)
         if self._suite.gatherer is None:
             raise BadInput("nothing is connected to, so no command can run")
-        output = self._suite.gatherer.run(self.host.backend.hostname, line, LIVE_DEADLINE_S)
+        output = self._suite.gatherer.run(self.hostname, line, LIVE_DEADLINE_S)
         asked = Question(self.hostname, line, LIVE_DEADLINE_S, "reads")
         if output.status in (126, 127):
             refuse_no_answer(asked, output, frozenset())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,17 +136,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 "pytest --hosts=inventory, or --hosts=<a folder under inventories/>"
             )
         return
-    kept = []
+    left_out: dict[str, list[pytest.Item]] = {}
+    kept: list[pytest.Item] = []
     for item in items:
-        planned = _planned(item)
-        item.stash[PLANNED] = planned
-        if (reason := opening.deselected(config, suite, planned)) is None:
-            kept.append(item)
-        else:
-            suite.remarks.append(f"deselected: {planned.name}: {reason}")
-    if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+        item.stash[PLANNED] = _planned(item)
+        reason = opening.deselected(config, suite, item.stash[PLANNED])
+        (kept if reason is None else left_out.setdefault(reason, [])).append(item)
+    for reason, some in left_out.items():
+        suite.remarks.append(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in some)}")
+        config.hook.pytest_deselected(items=some)
+    items[:] = kept
     suite.planned = {item.nodeid: item.stash[PLANNED] for item in items}
     suite.follows = {p.invariant.id: p.invariant.follows for p in suite.planned.values()}
 
@@ -240,6 +240,9 @@ def pytest_runtest_makereport(
     planned = item.stash[PLANNED]
     if call.when == "setup" and found.skipped and planned.case.absent is not None:
         found.siteproof = suite.not_applicable(planned).to_json()  # type: ignore[attr-defined]
+    elif found.skipped and not planned.invariant.family and call.excinfo is not None:
+        reason = Case(planned.case.id, planned.case.host, {}, str(call.excinfo.value))
+        found.siteproof = suite.not_applicable(replace(planned, case=reason)).to_json()  # type: ignore[attr-defined]
     elif call.when == "call" or call.excinfo is not None:
         error = call.excinfo.value if call.excinfo else None
         result = suite.conclude(planned, error, item.stash.get(JUDGED, None), call.duration)

@@ -86,7 +86,9 @@ def next_questions(
     for make in checks:
         try:
             request = drive(make(), evidence, Trace(), to_the_end=False)
-        except Exception:  # noqa: BLE001, S112 - whatever it raises is judged later, where it can be reported
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001, S112 - pytest.skip() is none of Exception; all of it is judged later
             continue
         if request is not None:
             waiting.append(make)

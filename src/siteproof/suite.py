@@ -74,7 +74,9 @@ class Suite:
         cited, compared = CITED.set(judgement.cited), COMPARED.set(judgement.compared)
         try:
             rounds.judge(check, self.store, judgement.trace)
-        except Exception as error:  # noqa: BLE001 - `verdicts` says what it means
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - `verdicts` says what it means
             return error, judgement
         finally:
             CITED.reset(cited)

@@ -1,0 +1,350 @@
+"""The suite as an operator runs it: pytest in a process of its own, asking a real sshd."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from local_sshd import Sshd
+
+from siteproof.facts import FAMILIES
+
+pytest_plugins = "pytester"
+
+CHECKS = '''
+from siteproof.asks import command, each, note
+from siteproof.facts import Link, Node
+from siteproof.invariants import invariant
+import pytest
+
+def mtu(host):
+    return command(host, "cat {directory}/$LOGNAME/mtu 2>/dev/null || cat {directory}/mtu", probe="mtu", tools=("cat",),
+                   parse=lambda output: int(output.text))
+
+@invariant("mtu", family="link", severity="high", incident="an incident", remedy="a remedy", gate=True)
+async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
+    """A node has the declared MTU."""
+    assert await mtu(node.host) == link.mtu
+
+@invariant("mtu-borrowed", family="link", severity="low", incident="", remedy="", probe_class="borrows")
+async def test_node_lends_something(node: Node, link: Link) -> None:
+    assert await mtu(node.host) > 0
+'''
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    server = Sshd().start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def key(sshd: Sshd) -> Path:
+    return sshd.let_in("operator")
+
+
+class Project:
+    """A project of an operator, with an inventory of hosts that are all the same sshd."""
+
+    def __init__(self, pytester: pytest.Pytester, sshd: Sshd, key: Path) -> None:
+        self.pytester = pytester
+        self.sshd = sshd
+        self.directory = sshd.directory / "answers"
+        self.directory.mkdir(exist_ok=True)
+        self.mtu(1400)
+        self.hosts: dict[str, dict[str, Any]] = {"one": {}, "two": {}}
+        self.facts: dict[str, Any] = {
+            "siteproof_link": {"mtu": 1400},
+            "siteproof_absent": {name: "not here" for name in FAMILIES if name != "link"},
+        }
+        self.variables = {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": sshd.port,
+            "ansible_user": getpass.getuser(),
+            "ansible_ssh_private_key_file": str(key),
+            "ansible_ssh_common_args": f"-F /dev/null -o UserKnownHostsFile={sshd.known_hosts} -o IdentitiesOnly=yes",
+        }
+        pytester.makeconftest('pytest_plugins = ["siteproof.plugin"]')
+        pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider")
+        self.checks(CHECKS)
+
+    def mtu(self, value: int | str) -> None:
+        (self.directory / "mtu").write_text(f"{value}\n")
+
+    def checks(self, source: str) -> None:
+        folder = self.pytester.path / "tests_infra"
+        folder.mkdir(exist_ok=True)
+        (folder / "test_links.py").write_text(source.replace("{directory}", str(self.directory)))
+
+    def write(self) -> None:
+        folder = self.pytester.path / "inventories/site"
+        (folder / "group_vars").mkdir(parents=True, exist_ok=True)
+        (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": self.hosts}}))
+        (folder / "group_vars/all.yml").write_text(yaml.safe_dump(self.variables | self.facts, sort_keys=False))
+
+    def run(self, *options: str, hosts: str | None = "site") -> pytest.RunResult:
+        self.write()
+        named = [f"--hosts={hosts}"] if hosts else []
+        return self.pytester.runpytest_subprocess("tests_infra", *named, *options, timeout=60)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.pytester.path / "reports/latest/report.json").read_text())
+        return found
+
+    def verdicts(self) -> dict[str, str]:
+        return {f"{r['id']}[{r['subject']}]": r["verdict"] for r in self.report["results"]}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, sshd: Sshd, key: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("COLUMNS", "200")
+    return Project(pytester, sshd, key)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+def test_a_healthy_site_holds_over_one_connection_a_host(project: Project, workers: tuple[str, ...]) -> None:
+    before = project.sshd.logins()
+    ran = project.run(*workers)
+    assert ran.ret == 0, ran.stdout.str()
+    held = {name: v for name, v in project.verdicts().items() if v == "held"}
+    assert set(held) == {"mtu[one]", "mtu[two]", "mtu-borrowed[one]", "mtu-borrowed[two]"}
+    assert project.report["summary"]["planned"] == 4 + (len(project.verdicts()) - 4)
+    assert project.sshd.logins() - before == 2
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+def test_a_violation_says_what_an_operator_needs(project: Project, workers: tuple[str, ...]) -> None:
+    project.mtu(1500)
+    ran = project.run(*workers)
+    assert ran.ret == 1
+    ran.stdout.fnmatch_lines(
+        [
+            "VIOLATED*mtu*high*",
+            "*A node has the declared MTU.*",
+            "*expected*1400*",
+            "*inventories/site/group_vars/all.yml:*",
+            "*seen*1500*",
+            "*remedy*a remedy*",
+            "*incident*an incident*",
+        ]
+    )
+    assert project.verdicts()["mtu[one]"] == "violated"
+    assert "mtu: 1400" in (project.pytester.path / "inventories/site/group_vars/all.yml").read_text()
+
+
+@pytest.mark.parametrize("answer", ["usage: mtu [options]", ""])
+def test_a_broken_probe_is_unknown_and_never_red(project: Project, answer: str) -> None:
+    project.mtu(answer)
+    ran = project.run()
+    assert ran.ret == 6
+    assert project.verdicts()["mtu[one]"] == "unknown"
+    assert "VIOLATED" not in ran.stdout.str()
+
+
+def test_one_host_down_leaves_the_others_verdicts(project: Project) -> None:
+    project.hosts["two"] = {"ansible_port": 1}
+    ran = project.run()
+    assert ran.ret == 6
+    verdicts = project.verdicts()
+    assert verdicts["mtu[one]"] == "held"
+    assert verdicts["mtu[two]"] == verdicts["mtu-borrowed[two]"] == "unknown"
+    assert ran.stdout.str().count("UNKNOWN") == 1
+    host = next(h for h in project.report["hosts"] if h["name"] == "two")
+    assert not host["reached"]
+    assert host["error"]
+
+
+def test_all_hosts_down_is_unknown(project: Project) -> None:
+    project.variables["ansible_port"] = 1
+    assert project.run().ret == 6
+
+
+def test_a_waiver_is_xfail_and_an_expired_one_is_void(project: Project) -> None:
+    project.mtu(1500)
+    waiver = {"id": "mtu", "hosts": "one", "owner": "kai", "reason": "on its way", "until": "2999-01-01"}
+    project.facts["siteproof_waivers"] = [waiver, waiver | {"hosts": "two", "until": "2020-01-01"}]
+    ran = project.run()
+    assert ran.ret == 1
+    assert project.verdicts()["mtu[one]"] == "waived"
+    assert project.verdicts()["mtu[two]"] == "violated"
+    ran.stdout.fnmatch_lines(["*expired on 2020-01-01*"])
+    ran.assert_outcomes(xfailed=1, failed=1, passed=2)
+
+
+def test_a_waiver_never_hides_an_unknown_and_a_healed_one_is_said(project: Project) -> None:
+    waiver = {"id": "mtu", "hosts": "all", "owner": "kai", "reason": "on its way", "until": "2999-01-01"}
+    project.facts["siteproof_waivers"] = [waiver]
+    project.hosts["two"] = {"ansible_port": 1}
+    ran = project.run()
+    assert ran.ret == 6
+    assert project.verdicts()["mtu[two]"] == "unknown"
+    ran.stdout.fnmatch_lines(["*the waiver can go*"])
+
+
+def test_the_gate_counts_a_waived_violation(project: Project) -> None:
+    project.mtu(1500)
+    project.facts["siteproof_waivers"] = [
+        {"id": "mtu", "hosts": "all", "owner": "kai", "reason": "on its way", "until": "2999-01-01"}
+    ]
+    assert project.run().ret == 0
+    assert project.run("--gate").ret == 1
+    assert set(project.verdicts()) == {"mtu[one]", "mtu[two]"}
+
+
+def test_read_only_leaves_out_what_borrows(project: Project) -> None:
+    ran = project.run("--read-only")
+    assert ran.ret == 0
+    assert set(project.verdicts()) == {"mtu[one]", "mtu[two]"}
+    ran.stdout.fnmatch_lines(["*--read-only*mtu-borrowed*"])
+
+
+def test_limit_leaves_out_hosts(project: Project) -> None:
+    assert project.run("--limit=one").ret == 0
+    assert set(project.verdicts()) == {"mtu[one]", "mtu-borrowed[one]"}
+
+
+def test_a_family_neither_declared_nor_absent_is_a_shortfall(project: Project) -> None:
+    del project.facts["siteproof_absent"]["swarm"]
+    ran = project.run()
+    assert ran.ret == 7
+    ran.stdout.fnmatch_lines(["*swarm*neither declared*"])
+
+
+REFUSED = [
+    ({"siteproof_lnk": {"mtu": 1400}}, "*all.yml:*siteproof_lnk is not known; did you mean `siteproof_link`?*"),
+    ({"siteproof_link": {"mtuu": 1400}}, "*all.yml:*mtuu*did you mean `mtu`?*"),
+    ({"siteproof_link": {"mtu": "big"}}, "*all.yml:*siteproof_link.mtu*"),
+    ({"siteproof_absent": {"swrm": "none"}}, "*all.yml:*siteproof_absent.swrm*did you mean `swarm`?*"),
+    ({"siteproof_absent": {"link": "none"}}, "*all.yml:*declared*absent at once*"),
+    (
+        {"siteproof_waivers": [{"id": "mtu", "hosts": "thre", "owner": "k", "reason": "r", "until": "2999-01-01"}]},
+        "*all.yml:*siteproof_waivers*thre*",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"), REFUSED, ids=[next(iter(f)) + str(n) for n, (f, _) in enumerate(REFUSED)]
+)
+def test_bad_facts_are_one_sentence_and_exit_4(project: Project, facts: dict[str, Any], sentence: str) -> None:
+    project.facts |= facts
+    ran = project.run()
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines([sentence])
+    assert not (project.pytester.path / "reports").exists()
+
+
+@pytest.mark.parametrize("hosts", ["nosuch", "sit", "hosts.example.org"])
+def test_an_unknown_hosts_is_refused_and_never_looked_up(project: Project, hosts: str) -> None:
+    ran = project.run(hosts=hosts)
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines([f"*--hosts={hosts}*"])
+
+
+def test_an_unknown_limit_is_refused(project: Project) -> None:
+    ran = project.run("--limit=oen")
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines(["*oen*"])
+
+
+def test_checks_without_hosts_are_refused_but_can_be_listed(project: Project) -> None:
+    ran = project.run(hosts=None)
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines(["*--hosts*"])
+    assert project.run("--collect-only", hosts=None).ret == 0
+
+
+def test_nothing_selected_is_not_green(project: Project) -> None:
+    assert project.run("-k", "no_such_check").ret == 5
+
+
+def test_skip_in_an_invariant_is_unknown(project: Project) -> None:
+    project.checks(CHECKS.replace("assert await mtu(node.host) > 0", "await mtu(node.host); pytest.skip('not today')"))
+    ran = project.run()
+    assert ran.ret == 6
+    assert project.verdicts()["mtu-borrowed[one]"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "bug", ["await mtu(node.host); raise KeyError('x')", "assert mtu(node.host) == 1400", "note('asked nothing')"]
+)
+def test_a_bug_in_a_check_is_unknown(project: Project, bug: str) -> None:
+    project.checks(CHECKS.replace("assert await mtu(node.host) > 0", bug))
+    assert project.run().ret == 6
+    assert project.verdicts()["mtu-borrowed[one]"] == "unknown"
+
+
+def test_a_run_cut_short_is_a_shortfall(project: Project) -> None:
+    project.checks(CHECKS + "\ndef test_last():\n    pytest.exit('stop', returncode=0)\n")
+    assert project.run().ret not in (0, 1, 6)
+
+
+def test_plan_connects_to_nothing(project: Project) -> None:
+    before = project.sshd.logins()
+    ran = project.run("--plan")
+    assert ran.ret == 0
+    ran.stdout.fnmatch_lines(["*2 questions on 2 hosts*", "one", "*mtu*", "*as the login user*"])
+    assert project.sshd.logins() == before
+    assert not (project.pytester.path / "reports").exists()
+
+
+def test_check_access_is_a_table(project: Project) -> None:
+    project.hosts["two"] = {"ansible_ssh_common_args": "-F /dev/null -o UserKnownHostsFile=/dev/null"}
+    ran = project.run("--check-access")
+    assert ran.ret == 6
+    ran.stdout.fnmatch_lines(["host*access*root*missing tools", "one*reached*", "two*HostKeyUnknown*ssh-keyscan*"])
+
+
+PLAIN = """
+testinfra_hosts = ["one"]
+
+def test_there_is_a_root(host):
+    assert host.user("root").exists
+
+def test_it_has_no_such_file(host):
+    assert host.file("/no/such/file").exists
+
+def test_an_assertion_of_testinfra(host):
+    host.check_output("false")
+"""
+
+
+def test_a_plain_testinfra_check_works_unchanged(project: Project) -> None:
+    project.checks(PLAIN)
+    before = project.sshd.logins()
+    ran = project.run()
+    assert ran.ret == 1, ran.stdout.str()
+    verdicts = project.verdicts()
+    assert verdicts["there-is-a-root[one]"] == "held"
+    assert verdicts["it-has-no-such-file[one]"] == "violated"
+    assert verdicts["an-assertion-of-testinfra[one]"] == "unknown"
+    assert project.sshd.logins() - before == 1
+
+
+def test_the_run_is_for_its_owner_alone(project: Project) -> None:
+    project.run()
+    latest = (project.pytester.path / "reports/latest").resolve()
+    assert stat.S_IMODE(latest.stat().st_mode) == 0o700
+    for folder, _, files in os.walk(latest):
+        assert all(stat.S_IMODE((Path(folder) / f).stat().st_mode) == 0o600 for f in files)
+
+
+def test_secrets_of_the_inventory_are_in_no_report(project: Project) -> None:
+    secret = "correct-horse-battery"  # noqa: S105
+    project.variables["ansible_become_password"] = secret
+    project.mtu(f"usage: {secret}")
+    assert project.run().ret == 6
+    latest = (project.pytester.path / "reports/latest").resolve()
+    found = [path for path in latest.rglob("*") if path.is_file() and secret in path.read_text()]
+    assert found == []
