@@ -55,8 +55,14 @@ class Fault:
                     wanted[result] = verdict
         return wanted
 
+    def must_match(self, result: str) -> list[str]:
+        """The patterns that the evidence of a result must match."""
+        return [pattern for results, pattern in self.evidence.items() if matches(result, results)]
+
     def matching_nothing(self, results: Collection[str]) -> list[str]:
-        return [pattern for pattern in self.expect if not any(matches(result, pattern) for result in results)]
+        """The fault's own patterns that name no result: a fault that nothing can notice."""
+        patterns = [*self.expect, *self.evidence]
+        return [pattern for pattern in patterns if not any(matches(result, pattern) for result in results)]
 
     @property
     def needs_tools(self) -> bool:
@@ -105,13 +111,11 @@ def _fault(name: str, table: object, topology: Topology) -> Fault:
         if verdict not in VERDICTS:
             raise FaultError(f"{name}.expect.{pattern}: {verdict} is not one of {', '.join(VERDICTS)}")
     evidence = dict(table.get("evidence", {}))
-    for check, pattern in evidence.items():
-        if not any(matches(f"{check}[x]", p) or p.startswith(f"{check}[") for p in table["expect"]):
-            raise FaultError(f"{name}.evidence.{check}: the fault expects nothing of it")
+    for results, pattern in evidence.items():
         try:
             re.compile(pattern)
         except re.error as error:
-            raise FaultError(f"{name}.evidence.{check}: {error}") from None
+            raise FaultError(f"{name}.evidence.{results}: {error}") from None
     polls = {
         key: _step(table[key], f"{name}.{key}", topology) if key in table else None for key in ("broken", "healed")
     }

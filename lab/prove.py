@@ -110,11 +110,12 @@ def compare(proof: Proof, healthy: Report, broken: Report) -> None:
             continue
         message = f": {_first_line(result.message)}" if result and result.message else ""
         proof.differences.append(f"broken: {key} is {got}, expected {wanted}{message}")
-    for key in proof.expected:
-        result = broken.results.get(key)
-        check = fault.evidence.get(result.check) if result else None
-        if result and check and not re.search(check, result.text):
-            proof.differences.append(f"broken: nothing of {key} matches {check!r}: {_first_line(result.message)}")
+    for key in proof.expected.keys() & broken.results.keys():
+        result = broken.results[key]
+        for pattern in fault.must_match(key):
+            if not re.search(pattern, result.text):
+                message = _first_line(result.message)
+                proof.differences.append(f"broken: nothing of {key} matches {pattern!r}: {message}")
     exit_code = next((EXITS[v] for v in EXITS if v in proof.expected.values()), 0)
     if proof.ok and broken.exit_code != exit_code:
         proof.differences.append(f"broken: the suite's exit code is {broken.exit_code}, expected {exit_code}")
