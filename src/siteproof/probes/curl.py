@@ -27,7 +27,7 @@ exec 3>&1
 metrics=$(
     {{
         {{ curl -sSN --max-time {limit_s} -w '%{{stderr}}%{{json}}' {url} 2>&4; echo " $?" >&4; }} | {{
-            {{ sleep 3 >/dev/null 3>&- && {stalled} && ss -tinoHO state established; }} </dev/null >&3 2>/dev/null 4>&- &
+            {{ sleep 3 >/dev/null 3>&- && {stalled} && ss -tinoHO state established; }} </dev/null 2>&1 >&3 4>&- &
             look=$!
             head -c {enough} >/dev/null
             ss -tinoHO state established >&3
