@@ -234,9 +234,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("facts", "sentence"), REFUSED, ids=[next(iter(f)) + str(n) for n, (f, _) in enumerate(REFUSED)]
-)
+@pytest.mark.parametrize(("facts", "sentence"), REFUSED)
 def test_bad_facts_are_one_sentence_and_exit_4(project: Project, facts: dict[str, Any], sentence: str) -> None:
     project.facts |= facts
     ran = project.run()
