@@ -10,11 +10,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import report_samples as made
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
 
 from siteproof.report import files, junit, pages, prometheus, write_all
 from siteproof.results import Result, Run, Verdict
-from tests.unit import report_samples as made
 
 SCRIPT = "<script>alert(1)</script>"
 WRITTEN = {"report.json", "junit.xml", "report.md", "report.html", "metrics.prom"}

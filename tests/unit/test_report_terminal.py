@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 import pytest
+import report_samples as made
 
 from siteproof.report import terminal
 from siteproof.results import Result, Run, Verdict
-from tests.unit import report_samples as made
 
 
 def lines(run: Run, width: int = 100, *, colour: bool = False, verbose: int = 0) -> list[str]:
