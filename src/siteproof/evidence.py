@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,7 @@ class Store:
         line = {
             "key": question.key,
             "kind": type(question).__name__,
-            "question": self._redactor.everywhere(asdict(question)),
+            "question": self._redactor.everywhere({f.name: getattr(question, f.name) for f in fields(question)}),
             "attempts": [self._attempt_as_json(attempt)],
         }
         with self._lock:
@@ -204,7 +204,7 @@ class Store:
 
     def add_host(self, record: HostRecord) -> None:
         error = record.error and {"kind": record.error.kind, "message": record.error.message}
-        line = {**{name: getattr(record, name) for name in HostRecord.__dataclass_fields__}, "error": error}
+        line = {**{f.name: getattr(record, f.name) for f in fields(record)}, "error": error}
         with self._lock:
             _append(self.directory / f"{_HOSTS}.jsonl", self._redactor.everywhere(line))
 

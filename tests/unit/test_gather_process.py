@@ -138,6 +138,33 @@ def test_progress_tells_of_every_host(gatherer: Gatherer) -> None:
     assert by_host["worker1"][-1] == ("failed", 1)
 
 
+def test_a_bug_of_ours_is_said_by_name_and_is_no_answer(
+    connections: dict[str, Connection], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("forgotten")
+
+    monkeypatch.setattr("siteproof.transport.ssh.batch.script", broken)
+    gatherer = LocalGatherer(connections, store, NONCE)
+    gatherer.ask([command("cp1", "true"), command("cp2", "true")])
+    gatherer.close()
+    for host in ("cp1", "cp2"):
+        error = store.get(command(host, "true"))
+        assert isinstance(error, ProbeError)
+        assert error.message == f"siteproof failed while asking {host}: KeyError: 'forgotten'"
+
+
+def test_a_gatherer_that_was_closed_asks_nobody(connections: dict[str, Connection], store: Store, sshd: Sshd) -> None:
+    gatherer = LocalGatherer(connections, store, NONCE)
+    gatherer.ask([command("cp1", "echo before")])
+    gatherer.close()
+    gatherer.ask([command("cp1", "echo after")])
+    error = store.get(command("cp1", "echo after"))
+    assert isinstance(error, errors.Unreachable)
+    assert "the run was ended" in error.message
+    assert sshd.logins() == 1
+
+
 def test_two_names_for_one_machine_are_found(gatherer: Gatherer) -> None:
     gatherer.ask([command("cp1", "true"), command("cp2", "true")])
     machine_id = Path("/etc/machine-id")

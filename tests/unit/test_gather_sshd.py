@@ -6,12 +6,13 @@ question before and one after the row's own must be answered as if nothing had h
 
 from __future__ import annotations
 
+import operator
 import os
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -214,6 +215,9 @@ HOSTS = [
 ]
 
 
+ROWS: list[Answers | Fails | Host] = [*ANSWERS, *FAILS, *HOSTS]
+
+
 def tools_without(sshd: Sshd, name: str, *without: str) -> str:
     """A directory for PATH with what the batch needs and not more."""
     directory = sshd.directory / name
@@ -247,11 +251,11 @@ def sshd() -> Iterator[Sshd]:
 def gathered(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """All tables, asked in one round."""
     kinds = plain_hosts(sshd)
-    connections = {row.name: replace(kinds[row.host], name=row.name) for row in [*ANSWERS, *FAILS]}
+    connections = {row.name: replace(kinds[row.host], name=row.name) for row in ROWS if not isinstance(row, Host)}
     connections |= {row.name: row.change(sshd, replace(kinds["plain"], name=row.name)) for row in HOSTS}
     store = Store(tmp_path_factory.mktemp("run") / "evidence")
     gatherer = LocalGatherer(connections, store, NONCE)
-    gatherer.ask([question for row in [*ANSWERS, *FAILS, *HOSTS] for question in questions(row)])
+    gatherer.ask([question for row in ROWS for question in questions(row)])
     yield store
     gatherer.close()
 
@@ -270,11 +274,11 @@ def assert_siblings_are_intact(store: Store, row: Answers | Fails) -> None:
     assert seen == [(0, b"before\n", b""), (0, b"after\n", b"")]
 
 
-def by_name(rows: list[object]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("row", rows, ids=lambda row: row.name)
+def by_name(rows: Sequence[object]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("row", rows, ids=operator.attrgetter("name"))
 
 
-@by_name([*ANSWERS])
+@by_name(ANSWERS)
 def test_an_answer_is_what_the_host_said(gathered: Store, row: Answers) -> None:
     answer = gathered.get(questions(row)[1])
     assert isinstance(answer, Output), answer
@@ -283,7 +287,7 @@ def test_an_answer_is_what_the_host_said(gathered: Store, row: Answers) -> None:
     assert_siblings_are_intact(gathered, row)
 
 
-@by_name([*FAILS])
+@by_name(FAILS)
 def test_no_answer_is_the_right_error_for_that_question_alone(gathered: Store, row: Fails) -> None:
     question = questions(row)[1]
     evidence = gathered.evidence(question)
@@ -296,7 +300,7 @@ def test_no_answer_is_the_right_error_for_that_question_alone(gathered: Store, r
     assert_siblings_are_intact(gathered, row)
 
 
-@by_name([*HOSTS])
+@by_name(HOSTS)
 def test_a_host_that_cannot_be_asked_fails_all_its_questions_alike(gathered: Store, row: Host) -> None:
     answers = [gathered.get(question) for question in questions(row)]
     first = answers[0]

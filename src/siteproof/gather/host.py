@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from typing import TypeVar
 
 from siteproof.asks import Command, Output, Question, Stream
-from siteproof.errors import HostError, ProbeError
+from siteproof.errors import HostError, ProbeError, Unreachable
 from siteproof.evidence import Attempt, HostRecord, Store
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
@@ -19,6 +20,7 @@ from siteproof.transport.identity import Identity
 from siteproof.transport.ssh import MOST_CHANNELS, Session
 from siteproof.transport.wire import ConnectionLost
 
+T = TypeVar("T")
 Lane = Callable[[], None]
 """What one channel after another asks. Lanes of a host run beside each other."""
 
@@ -71,56 +73,67 @@ class Host:
         """Answer or fail every question of the round. Whether the host could be asked."""
         begun = time.monotonic()
         try:
-            try:
-                self._ask_open(round_, connected)
-            except ConnectionLost:
-                self._ask_open(round_, connected)
+            self._on_session(partial(self._ask_open, round_, connected))
         except HostError as error:
-            round_.fail_all(error, time.monotonic() - begun)
-            self._note(error, time.monotonic() - begun)
+            seconds = time.monotonic() - begun
+            round_.fail_all(error, seconds)
+            self._note(error, seconds)
             return False
         self._note(None, time.monotonic() - begun)
         return True
 
     def run(self, command: str, timeout_s: float) -> Output:
         """One live command. Raises ProbeError."""
-        session = self._connected()
+        begun = time.monotonic()
         try:
-            return session.run(command, timeout_s, self._run)
-        except ConnectionLost:
-            return self._connected().run(command, timeout_s, self._run)
-        finally:
-            self._note(None, 0.0)
+            output = self._on_session(lambda session: session.run(command, timeout_s, self._run))
+        except HostError as error:
+            self._note(error, time.monotonic() - begun)
+            raise
+        self._note(None, time.monotonic() - begun)
+        return output
 
     def close(self) -> None:
+        """Whoever still asks is told, and does not connect again."""
+        self._failure = self._failure or Unreachable(f"{self.connection.name}: the run was ended")
         if self._session is not None:
             self._session.close()
 
+    def _on_session(self, call: Callable[[Session], T]) -> T:
+        """Call with the session, and once more if the connection was lost meanwhile."""
+        try:
+            try:
+                return call(self._connected())
+            except ConnectionLost:
+                return call(self._connected())
+        except ConnectionLost:
+            raise
+        except HostError as error:
+            self._failure = error
+            self.close()
+            raise
+
     def _connected(self) -> Session:
+        """Raises ConnectionLost where the connection was there once and cannot be made again."""
         with self._lock:
             if self._failure is not None:
                 raise type(self._failure)(self._failure.message, host=self.connection.name)
-            if self._session is None or not self._session.alive:
-                first = self._session is None
+            if self._session is None:
+                self._session = Session.connect(self.connection, self._dialer)
+            elif not self._session.alive:
                 try:
                     self._session = Session.connect(self.connection, self._dialer)
                 except HostError as error:
-                    self._failure = error if first else None
-                    raise
+                    raise ConnectionLost(f"{error}, after a connection was lost", host=error.host) from error
             return self._session
 
-    def _ask_open(self, round_: Round, connected: Callable[[], None]) -> None:
-        session = self._connected()
+    def _ask_open(self, round_: Round, connected: Callable[[], None], session: Session) -> None:
         connected()
         errors = _beside_each_other(self._lanes(session, round_))
-        lost = [error for error in errors if isinstance(error, ConnectionLost)]
-        for error in errors:
-            if error not in lost:
-                # What one channel has found out about the host holds for all of them.
-                self._failure = error
+        # What one channel has found out about the host holds for all of them, and is more than that it was lost.
+        for error in sorted(errors, key=lambda error: isinstance(error, ConnectionLost)):
+            if round_.open:
                 raise error
-        if lost and round_.open:
-            raise lost[0]
 
     def _lanes(self, session: Session, round_: Round) -> list[Lane]:
         with_password = self.connection.become_password is not None

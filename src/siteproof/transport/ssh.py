@@ -13,6 +13,7 @@ import paramiko
 
 from siteproof.asks import Command, Output, Stream
 from siteproof.errors import (
+    BadInput,
     ChannelRefused,
     HostError,
     PrivilegeRefused,
@@ -54,6 +55,7 @@ class Session:
         self._transport = transport
         self._slots = Slots(MOST_CHANNELS)
         self._introducing = threading.Lock()
+        self._unfit: HostError | None = None
 
     @staticmethod
     def connect(connection: Connection, dialer: Dialer) -> Session:
@@ -61,6 +63,8 @@ class Session:
         try:
             route = ssh_config.resolve(connection)
             return Session(connection, route.user, dialer.dial(route))
+        except BadInput as error:
+            raise Unreachable(str(error), host=connection.name) from error
         except HostError as error:
             error.host = connection.name
             raise
@@ -82,7 +86,7 @@ class Session:
         if as_root:
             self._introduce(run)
         with ExitStack() as introducing:
-            introducing.enter_context(self._introducing)
+            introducing.enter_context(self._one_introduces())
             introduction = None if self.identity else identity.question(self.connection)
             if introduction is None:
                 introducing.close()
@@ -123,6 +127,18 @@ class Session:
             error.host = self.connection.name
             return Attempt(started, time.monotonic() - begun, error)
         return Attempt.of(Output(0, reply, b"", started, time.monotonic() - begun))
+
+    @contextmanager
+    def _one_introduces(self) -> Iterator[None]:
+        """What the first has found out about the host holds for all who waited."""
+        with self._introducing:
+            if self._unfit is not None:
+                raise type(self._unfit)(self._unfit.message, host=self.connection.name)
+            try:
+                yield
+            except HostError as error:
+                self._unfit = error
+                raise
 
     def _introduce(self, run: RunContext) -> None:
         list(self.batch([], run))

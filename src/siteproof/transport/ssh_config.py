@@ -137,9 +137,9 @@ _SHARED_WITH_JUMPS = {"userknownhostsfile", "globalknownhostsfile", "identityfil
 
 def _lookup(connection: Connection) -> dict[str, Any]:
     # -F alone, or the user's file before the system's: as ssh does, the first value of a name stands.
-    names = (connection.ssh_config,) if connection.ssh_config else (_USER_CONFIG, _SYSTEM_CONFIG)
+    names = [connection.ssh_config] if connection.ssh_config else [_USER_CONFIG, _SYSTEM_CONFIG]
     settings: dict[str, Any] = {}
-    for name in reversed(names):
+    for name in reversed([name for name in names if name != "none"]):
         path = Path(name).expanduser()
         if connection.ssh_config and not path.exists():
             raise BadInput(f"{connection.name}: the ssh configuration {name} named by -F does not exist")

@@ -30,7 +30,11 @@ class Refused(Exception):
 
 
 class ConnectionLost(Unreachable):
-    """The connection was there and is not any more. It may be made again."""
+    """The connection was there and is not any more. It may be made again; in the evidence it is Unreachable."""
+
+    @property
+    def kind(self) -> str:
+        return Unreachable.__name__
 
 
 def _channel_request(channel: paramiko.Channel, message: Message) -> None:
