@@ -1,0 +1,41 @@
+"""What must be true of the site, as its inventory declares it.
+
+One variable `siteproof_<family>` per family, one file here per subject. A family's model says what may stand in it; its
+`subjects` say over what the family's checks are parametrized. No expected value stands in Python.
+"""
+
+from siteproof.facts.dns import Dns, Name
+from siteproof.facts.edge import Edge, PublicAddress, Unseen
+from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Router, Subjects
+from siteproof.facts.path import Link, Path, Transfer
+from siteproof.facts.pulls import Pulls
+from siteproof.facts.site import FAMILIES, PREFIX, Case, Site, Waiver, read_site, site_wide
+from siteproof.facts.swarm import Overlay, Swarm
+
+__all__ = [
+    "FAMILIES",
+    "PREFIX",
+    "Absent",
+    "Case",
+    "Dns",
+    "Edge",
+    "Family",
+    "HostsOf",
+    "Link",
+    "Name",
+    "Node",
+    "Outside",
+    "Overlay",
+    "Path",
+    "PublicAddress",
+    "Pulls",
+    "Router",
+    "Site",
+    "Subjects",
+    "Swarm",
+    "Transfer",
+    "Unseen",
+    "Waiver",
+    "read_site",
+    "site_wide",
+]

@@ -1,0 +1,50 @@
+"""siteproof_link and siteproof_path: what fits through, from a host's own interface to the internet."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from siteproof.declared import Declared
+from siteproof.facts.model import Family, HostsOf, Node, Subjects, Url
+
+
+class Link(Family):
+    """The interface of a host's default route."""
+
+    name: ClassVar[str] = "link"
+    scope: ClassVar[Literal["site", "host"]] = "host"
+
+    mtu: Annotated[int, Field(ge=576, le=65536)]
+    """Bytes."""
+
+
+class Transfer(Declared):
+    """A download of at least 200 KB over the path, and one of the same kind that does not leave the site."""
+
+    name: str
+    url: Url
+    control: Url
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Path(Family):
+    """The path from the site to the internet."""
+
+    name: ClassVar[str] = "path"
+
+    sources: str
+    mtu: Annotated[int, Field(ge=576, le=65536)]
+    """The largest packet the whole path carries, in bytes."""
+    transfers: Annotated[tuple[Transfer, ...], Field(min_length=1)]
+
+    @property
+    def mss(self) -> int:
+        """The largest TCP segment of that path over IPv4: without the 20 bytes each of the IP and the TCP header."""
+        return self.mtu - 40
+
+    def subjects(self, hosts: HostsOf) -> Subjects:
+        return {Node: [Node(h) for h in hosts("sources", self.sources)], Transfer: self.transfers}

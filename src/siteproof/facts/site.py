@@ -1,0 +1,206 @@
+"""The whole inventory, validated: families, what is absent, waivers, and the subjects of a check."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from siteproof.declared import Declared, nearest, read, read_all
+from siteproof.errors import BadInput
+from siteproof.facts.dns import Dns
+from siteproof.facts.edge import Edge
+from siteproof.facts.model import Absent, Family, HostsOf, Node
+from siteproof.facts.path import Link, Path
+from siteproof.facts.pulls import Pulls
+from siteproof.facts.swarm import Swarm
+from siteproof.inventory import Inventory, Value
+
+PREFIX = "siteproof_"
+
+
+class Waiver(Declared):
+    """A violation that somebody answers for, until a day."""
+
+    id: str
+    hosts: str
+    owner: str
+    reason: str
+    until: date
+    """The last day, UTC. From the next day on the waiver is void."""
+
+
+FAMILIES: Mapping[str, type[Family]] = {f.name: f for f in (Dns, Pulls, Link, Path, Swarm, Edge)}
+OTHERS = ("absent", "waivers", "lab", "hostname", "machine_id")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One subject of one check: the arguments of its parameters."""
+
+    id: str
+    host: str | None
+    """The vantage point; None if the subject has none."""
+    arguments: Mapping[str, Any]
+    absent: str | None = None
+    """Why the check does not apply."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything the inventory says, validated."""
+
+    inventory: Inventory
+    families: Mapping[str, Family]
+    by_host: Mapping[str, Mapping[str, Family]]
+    """Family -> host -> its own facts, for families of scope `host`."""
+    absent: Mapping[str, str]
+    waivers: tuple[Waiver, ...]
+    waiver_hosts: tuple[frozenset[str], ...]
+    """The hosts of each waiver."""
+    lab: str | None
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """Families that are neither declared nor listed as absent."""
+        known = {*self.families, *(f for f, hosts in self.by_host.items() if hosts), *self.absent}
+        return tuple(f for f in FAMILIES if f not in known)
+
+    def cases(self, family: str, parameters: Mapping[str, type]) -> list[Case]:
+        """The subjects of a check of `family` with these parameters, in a stable order.
+
+        A parameter of the family's own type gets the facts themselves and adds nothing to the id.
+        """
+        if reason := self.absent.get(family):
+            return [Case("absent", None, dict.fromkeys(parameters), reason)]
+        if FAMILIES[family].scope == "host":
+            return [
+                Case(host, host, {p: facts if t is type(facts) else Node(host) for p, t in parameters.items()})
+                for host, facts in self.by_host.get(family, {}).items()
+            ]
+        facts = self.families.get(family)
+        return [] if facts is None else list(self._product(facts, parameters))
+
+    def _product(self, facts: Family, parameters: Mapping[str, type]) -> Iterator[Case]:
+        subjects = facts.subjects(self.hosts_of(facts))
+        choices: list[Sequence[Any]] = []
+        for parameter, kind in parameters.items():
+            if kind is type(facts):
+                choices.append([facts])
+                continue
+            if kind not in subjects:
+                raise TypeError(f"siteproof_{facts.name} has no subject of type {kind.__name__} for `{parameter}`")
+            found = subjects[kind]
+            if isinstance(found, Absent):
+                yield Case("absent", None, dict.fromkeys(parameters), found.reason)
+                return
+            choices.append(found)
+        for values in itertools.product(*choices):
+            shown = [v for v in values if v is not facts]
+            host = next((v.host for v in shown if isinstance(v, Node)), None)
+            yield Case("-".join(map(str, shown)), host, dict(zip(parameters, values, strict=True)))
+
+    def hosts_of(self, facts: Declared) -> HostsOf:
+        """Resolves the host patterns of `facts`."""
+
+        def resolve(key: str, pattern: str) -> tuple[str, ...]:
+            return _match(self.inventory, facts, key, pattern)
+
+        return resolve
+
+
+def _match(inventory: Inventory, facts: Declared, key: str, pattern: str) -> tuple[str, ...]:
+    try:
+        hosts = inventory.match(pattern)
+    except BadInput as error:
+        raise BadInput(f"{facts.origin(key)}: {facts.path(key)}: {error}") from None
+    if not hosts:
+        raise BadInput(f"{facts.origin(key)}: {facts.path(key)}: no host matches `{pattern}`")
+    return hosts
+
+
+def read_site(inventory: Inventory) -> Site:
+    """Validate every `siteproof_*` variable. Raises BadInput naming file, line and key."""
+    _refuse_unknown(inventory)
+    families: dict[str, Family] = {}
+    by_host: dict[str, dict[str, Family]] = {}
+    for name, model in FAMILIES.items():
+        variable = PREFIX + name
+        if model.scope == "host":
+            by_host[name] = {
+                host.name: read(model, host.facts[variable], name=variable)
+                for host in inventory.hosts.values()
+                if variable in host.facts
+            }
+        elif (value := site_wide(inventory, variable)) is not None:
+            families[name] = read(model, value, name=variable)
+    absent = _absent(inventory, families, by_host)
+    waivers = _waivers(inventory)
+    lab = site_wide(inventory, PREFIX + "lab")
+    site = Site(
+        inventory=inventory,
+        families=families,
+        by_host=by_host,
+        absent=absent,
+        waivers=waivers,
+        waiver_hosts=tuple(frozenset(_match(inventory, w, "hosts", w.hosts)) for w in waivers),
+        lab=None if lab is None else str(lab.value),
+    )
+    for facts in families.values():
+        facts.subjects(site.hosts_of(facts))
+    return site
+
+
+def site_wide(inventory: Inventory, variable: str) -> Value | None:
+    """The value that all hosts share. Raises BadInput where two hosts have different ones."""
+    found: dict[str, Value] = {h.name: h.facts[variable] for h in inventory.hosts.values() if variable in h.facts}
+    if not found:
+        return None
+    first, *others = found.items()
+    for host, value in others:
+        if value.value != first[1].value:
+            raise BadInput(
+                f"{value.line()}: {variable} is a fact of the whole site, but {host} has another value than "
+                f"{first[0]} ({first[1].line()})"
+            )
+    return first[1]
+
+
+def _refuse_unknown(inventory: Inventory) -> None:
+    known = [PREFIX + n for n in (*FAMILIES, *OTHERS)]
+    for host in inventory.hosts.values():
+        for variable, value in host.facts.items():
+            if variable not in known:
+                near = nearest(variable, known)
+                hint = f"; did you mean `{near}`?" if near else f"; known are {', '.join(known)}"
+                raise BadInput(f"{value.line()}: {variable} is not known{hint}")
+
+
+def _absent(
+    inventory: Inventory, families: Mapping[str, Family], by_host: Mapping[str, Mapping[str, Family]]
+) -> Mapping[str, str]:
+    value = site_wide(inventory, PREFIX + "absent")
+    if value is None:
+        return {}
+    if not isinstance(value.value, dict):
+        raise BadInput(f"{value.line()}: siteproof_absent maps a family to the reason why the site has none")
+    for family, reason in value.value.items():
+        where = value.line(f"/{family}")
+        if family not in FAMILIES:
+            near = nearest(str(family), list(FAMILIES))
+            raise BadInput(
+                f"{where}: siteproof_absent.{family} is not a family"
+                + (f"; did you mean `{near}`?" if near else f"; known are {', '.join(FAMILIES)}")
+            )
+        if not isinstance(reason, str) or not reason.strip():
+            raise BadInput(f"{where}: siteproof_absent.{family} needs a reason")
+        if family in families or by_host.get(family):
+            raise BadInput(f"{where}: {family} is declared (siteproof_{family}) and absent at once")
+    return dict(value.value)
+
+
+def _waivers(inventory: Inventory) -> tuple[Waiver, ...]:
+    value = site_wide(inventory, PREFIX + "waivers")
+    return () if value is None else read_all(Waiver, value, name=PREFIX + "waivers")
