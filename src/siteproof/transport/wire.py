@@ -17,6 +17,7 @@ from siteproof.errors import Unreachable
 # It logs tracebacks for every host that is down; what they mean is said by our own errors.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 PROHIBITED = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
 
@@ -69,6 +70,13 @@ class Transport(paramiko.Transport):
             if (refused := self._refusals.pop(self._opening.channel, None)) is not None:
                 raise refused from None
             raise
+
+    def _parse_global_request(self, message: Message) -> None:
+        super()._parse_global_request(message)  # type: ignore[misc]
+        # sshd tells its host keys right after login, and Nagle then holds its word on our first channel back until
+        # that is acknowledged, which the kernel would put off for 40 ms.
+        if _QUICKACK is not None and isinstance(self.sock, socket.socket) and self.sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _next_channel(self) -> int:
         self._opening.channel = super()._next_channel()  # type: ignore[misc]
