@@ -80,7 +80,9 @@ class Sshd:
         """A new key that may log in, with the given authorized_keys options."""
         key = self.new_key(name)
         with self._authorized.open("a") as file:
-            file.write(f"{options} {key.with_suffix('.pub').read_text()}".lstrip())
+            # Not the home of whoever runs the tests: their shell's startup files are not what is tested.
+            home = f'environment="HOME={self.directory}"'
+            file.write(f"{','.join(filter(None, [home, options]))} {key.with_suffix('.pub').read_text()}")
         return key
 
     def connection(self, name: str, key: Path, **changes: object) -> Connection:

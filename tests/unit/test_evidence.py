@@ -100,13 +100,13 @@ def test_nobody_else_can_read_it(store: Store) -> None:
     assert stat.S_IMODE(store.file_of("cp1").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("host", ["../escape", "hosts", "a/b", ".", "knöt", "x" * 60])
-def test_any_host_name_has_a_file_of_its_own_in_the_directory(store: Store, host: str) -> None:
-    store.add_host(HostRecord(host, True, None, {}, 0.1, "root", False))
-    store.add(question(host), Attempt.of(output(b"here")))
-    assert store.get(question(host)) == output(b"here")
+@pytest.mark.parametrize("name", ["../escape", "hosts", "a/b", ".", "knöt", "x" * 60])
+def test_any_host_name_has_a_file_of_its_own_in_the_directory(store: Store, name: str) -> None:
+    store.add_host(HostRecord(name, True, None, {}, 0.1, "root", False))
+    store.add(question(name), Attempt.of(output(b"here")))
+    assert store.get(question(name)) == output(b"here")
     assert {path.parent for path in store.directory.rglob("*")} == {store.directory}
-    assert set(store.host_records()) == {host}
+    assert set(store.host_records()) == {name}
 
 
 def test_the_last_record_of_a_host_stands(store: Store) -> None:
