@@ -7,23 +7,21 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.holder import FIRST_ID
 
 DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "memory.oom.group")
 
 
-def create(top: Path, host: str | None = None) -> Path:
-    """The directory of the lab, or of one host in it, which then belongs to that host's root."""
-    path = top / host if host else top
+def create(path: Path, owner: int | None = None) -> Path:
+    """A control group that belongs to `owner`; without one, the lab's own, which hands its controllers down."""
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
         raise LabError(f"cannot make the control group {path}: {error.strerror}") from error
-    if host:
-        os.chown(path, FIRST_ID, FIRST_ID)
+    if owner is not None:
+        os.chown(path, owner, owner)
         for name in DELEGATED:
             if (path / name).exists():
-                os.chown(path / name, FIRST_ID, FIRST_ID)
+                os.chown(path / name, owner, owner)
     else:
         # On a machine with version 2 only, the hosts get the controllers the lab's own directory has.
         for controller in (path / "cgroup.controllers").read_text().split():

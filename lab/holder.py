@@ -10,13 +10,21 @@ import os
 import signal
 import socket
 import sys
+import zlib
 from pathlib import Path
 
 from lab import kernel
 
-# Root of the lab's hosts is this user of the machine: nobody.
-FIRST_ID = 0x65540000
+# Users of the lab's hosts are users of the machine from here on, whom the machine does not know.
+LOWEST_ID = 0x65540000
 IDS = 65536
+RANGES = 1000
+
+
+def first_id(lab: str) -> int:
+    """Who root of this lab's hosts is on the machine. Labs differ, since the kernel limits what one user may have
+    (128 inotify instances, of which a lab takes about 40)."""
+    return LOWEST_ID + zlib.crc32(lab.encode()) % RANGES * IDS
 
 
 def main() -> None:
@@ -31,7 +39,7 @@ def main() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if not os.fork():
-        keep_user_namespace(link)
+        keep_user_namespace(link, first_id(spec["lab"]))
     for which in ("all", "default"):
         knob = Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6")
         if knob.exists():
@@ -44,8 +52,9 @@ def main() -> None:
         os.wait()
 
 
-def keep_user_namespace(link: socket.socket) -> None:
+def keep_user_namespace(link: socket.socket, owner: int) -> None:
     """Stay in a user namespace of its own, in which every host then runs; the command writes its maps."""
+    os.seteuid(owner)  # whose limits then count for everything in it
     kernel.unshare(kernel.CLONE_NEWUSER)
     link.send(b"keeper")
     link.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 from lab import cgroups, files, kernel
 from lab.build import Built
 from lab.errors import LabError
-from lab.holder import FIRST_ID, IDS
+from lab.holder import IDS, first_id
 from lab.topology import Host, Topology
 
 PROJECT = Path(__file__).parent.parent
@@ -71,7 +71,7 @@ def _report(link: socket.socket, what: str, log: Path) -> tuple[bytes, int]:
 def start_holder(name: str, run: Path, top: Path) -> Holder:
     ours, theirs = _channel()
     log = run / "holder.log"
-    spec = {"lab": name, "link": theirs.fileno(), "cgroup": str(cgroups.create(top, "holder"))}
+    spec = {"lab": name, "link": theirs.fileno(), "cgroup": str(cgroups.create(top / "holder", owner=0))}
     with log.open("wb") as out:
         process = subprocess.Popen(
             python_line("holder", json.dumps(spec)),
@@ -87,7 +87,7 @@ def start_holder(name: str, run: Path, top: Path) -> Holder:
         pids[data.decode()] = pid
     process.wait()
     for kind in ("uid", "gid"):
-        Path(f"/proc/{pids['keeper']}/{kind}_map").write_text(f"0 {FIRST_ID} {IDS}\n")
+        Path(f"/proc/{pids['keeper']}/{kind}_map").write_text(f"0 {first_id(name)} {IDS}\n")
     return Holder(ours, pids["holder"], pids["keeper"])
 
 
@@ -109,7 +109,7 @@ def start_host(
             "mode": host.mode,
             "directory": str(directory),
             "base": str(built.base),
-            "cgroup": str(cgroups.create(top, host.name)),
+            "cgroup": str(cgroups.create(top / host.name, first_id(lab))),
             "notify": str(notify_path),
             "binds": _operator_binds(directory, host) if host.mode == "operator" else _sources(host, built),
             "disks": {path: str(directory / "disk" / path.strip("/").replace("/", "-")) for path in host.disks},

@@ -198,7 +198,10 @@ def _wait_gone(process: Process, host: str) -> None:
 def _remove(name: str) -> None:
     """Order matters for a crash in between: first what can run, then what says that it ran, then its files."""
     run = paths.run_dir(name)
+    last = state.read(name)
     cgroups.remove(paths.cgroup(name))
+    if last and last.boot_id == kernel.boot_id():
+        _wait_gone(last.holder, "the holder")  # out of its control group already, it may still wait for its children
     (run / "state.json").unlink(missing_ok=True)
     hosts.discard(run)
 
