@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 from typing import Any, Literal, TypeVar
 
 from siteproof.asks import ProbeClass
@@ -29,7 +30,12 @@ class Invariant:
     also: tuple[str, ...]
     """Ids of the catalogue that this check covers too."""
     follows: tuple[str, ...]
-    """Ids whose violation on the same host brings this one along: printed under that root, not beside it."""
+    """Ids whose violation brings this one along: printed under that root, not beside it. On the same host, or
+    anywhere if the root is not checked on this host at all."""
+    asks: tuple[str, ...] = ()
+    """The names of the probes it awaits."""
+    unproven_because: str = ""
+    """Why the lab cannot show it violated; empty where it can."""
 
 
 def invariant(
@@ -43,6 +49,7 @@ def invariant(
     gate: bool = False,
     also: tuple[str, ...] = (),
     follows: tuple[str, ...] = (),
+    unproven_because: str = "",
 ) -> Callable[[F], F]:
     """Declare a coroutine as the check of one invariant.
 
@@ -65,11 +72,32 @@ def invariant(
             gate=gate,
             also=also,
             follows=follows,
+            asks=_probes(check),
+            unproven_because=unproven_because,
         )
         setattr(check, ATTRIBUTE, entry)
         return check
 
     return declare
+
+
+def _probes(check: Callable[..., Any]) -> tuple[str, ...]:
+    """The probes that the code of a check names, in its order; those of helpers in its module included."""
+    found: dict[str, None] = {}
+    seen: set[Any] = set()
+    todo = [check.__code__]
+    while todo:
+        code = todo.pop(0)
+        seen.add(code)
+        todo += [c for c in code.co_consts if isinstance(c, CodeType) and c not in seen]
+        for name in code.co_names:
+            used: Any = check.__globals__.get(name)
+            module = getattr(used, "__module__", "") or ""
+            if module.startswith("siteproof.probes"):
+                found[used.__name__] = None
+            elif module == check.__module__ and isinstance(used, FunctionType) and used.__code__ not in seen:
+                todo.append(used.__code__)
+    return tuple(found)
 
 
 def of(check: object) -> Invariant | None:

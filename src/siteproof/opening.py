@@ -33,7 +33,7 @@ def open_suite(config: pytest.Config) -> Suite:
     read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault)
     site = facts.read_site(read)
     connections = connections_of(read)
-    connects = not (config.option.collectonly or config.option.plan)
+    connects = not (config.option.collectonly or config.option.plan or config.option.register)
     started, nonce = datetime.now(UTC), new_nonce()
     if not connects:
         directory = root / "reports"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import json
 import typing
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from siteproof import invariants, opening, planning, rounds
+from siteproof import invariants, opening, planning, register, rounds
 from siteproof.errors import BadInput
 from siteproof.facts import Case
 from siteproof.live import host_parameters, live_host
@@ -26,7 +28,9 @@ PLANNED = pytest.StashKey[Planned]()
 JUDGED = pytest.StashKey[Judgement]()
 RUN = pytest.StashKey[Run]()
 
+# What stands in for the subjects of a check while there are none to be had.
 UNPLANNED = Case("without-hosts", None, {})
+UNDECLARED = Case("undeclared", None, {})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +45,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--plan", action="store_true", help="print every question of the first round and stop; nothing is connected to"
     )
+    group.addoption(
+        "--register",
+        metavar="FILE",
+        type=Path,
+        help="write the register of all checks (JSON, or Markdown by its suffix) and stop; nothing is connected to",
+    )
+    group.addoption(
+        "--proof",
+        metavar="FILE",
+        type=Path,
+        help="with --register: what `python -m lab prove --json` wrote; a check that it does not prove is an error",
+    )
     group.addoption("--check-access", action="store_true", help="print for each host whether it can be asked, and stop")
     group.addoption(
         "--gate", action="store_true", help="only the checks of the gate; fail closed: a waived violation counts"
@@ -49,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
     group.addoption("--fanout", type=int, default=64, metavar="N", help="at most N hosts at once (default: 64)")
     group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
+    parser.addini("siteproof_faults", "the faults that prove the checks", default="lab/faults.toml")
     parser.addini(
         "siteproof_inventory", "what the word `inventory` means in --hosts=inventory", default="inventories/lab"
     )
@@ -93,7 +110,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     hints = {n: t for n, t in typing.get_type_hints(metafunc.function).items() if n != "return"}
     try:
-        cases = [UNPLANNED] if suite is None else suite.site.cases(declared.family, hints)
+        cases = [UNPLANNED] if suite is None else suite.site.cases(declared.family, hints) or [UNDECLARED]
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     metafunc.parametrize(
@@ -140,6 +157,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept: list[pytest.Item] = []
     for item in items:
         item.stash[PLANNED] = _planned(item)
+        suite.declared[item.stash[PLANNED].invariant.id] = (item.stash[PLANNED].invariant, _function(item))
+        if item.stash[PLANNED].case is UNDECLARED:
+            continue  # a shortfall, which the suite says for the whole family
         reason = opening.deselected(config, suite, item.stash[PLANNED])
         (kept if reason is None else left_out.setdefault(reason, [])).append(item)
     for reason, some in left_out.items():
@@ -171,7 +191,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Ask everything, round by round, before the first check is judged."""
     config = session.config
     suite = config.stash.get(SUITE, None)
-    if suite is None or suite.gatherer is None or config.option.collectonly or config.option.plan:
+    if suite is None or suite.gatherer is None or config.option.collectonly:
         return
     checks = [_maker(item) for item in session.items if _asks(item)]
     progress = Progress(config)
@@ -194,15 +214,33 @@ def _maker(item: pytest.Item) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """`--plan` and `--check-access` judge nothing."""
+    """`--plan`, `--register` and `--check-access` judge nothing."""
     config = session.config
     suite = config.stash.get(SUITE, None)
-    if suite is None or not (config.option.plan or config.option.check_access):
+    if suite is None or not (config.option.plan or config.option.register or config.option.check_access):
         return None
+    if config.option.register:
+        _register(config, suite)
     if config.option.plan:
         for line in planning.plan(suite, [_maker(item) for item in session.items if _asks(item)]):
             _say(config, line)
     return True
+
+
+def _register(config: pytest.Config, suite: Suite) -> None:
+    path, proof = config.option.register, config.option.proof
+    try:
+        found = register.entries(suite.declared, config.rootpath / config.getini("siteproof_faults"))
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
+    register.write(path, found)
+    _say(config, f"{len(found)} checks are in {path}")
+    if said := register.unproven(found, None if proof is None else json.loads(proof.read_text())):
+        raise pytest.UsageError("\n".join(said))
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
 
 
 def _say(config: pytest.Config, line: str) -> None:
@@ -305,7 +343,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if opening.from_controller(config) is not None:
         config.workeroutput["siteproof"] = opening.tell(suite)  # type: ignore[attr-defined]
         return
-    if config.option.collectonly or config.option.plan:
+    if config.option.collectonly or config.option.plan or config.option.register:
         return
     if config.option.check_access:
         session.exitstatus = planning.access_exit_code(suite)

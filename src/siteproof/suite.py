@@ -67,6 +67,8 @@ class Suite:
     tools: dict[str, set[str]] = field(default_factory=dict)
     """Host -> the tools that were asked about there."""
     access_failed: bool = False
+    declared: dict[str, tuple[Invariant, str]] = field(default_factory=dict)
+    """Every check that was collected, also those that this site has no subject for, with its test function."""
 
     def judge(self, check: Check) -> tuple[BaseException | None, Judgement]:
         """Run a check on the evidence; gives what it raised, if anything, and what it read on its way."""
@@ -194,13 +196,19 @@ class Suite:
 
     def _follow(self, results: Iterable[Result]) -> list[Result]:
         found = list(results)
-        violated = {(r.id, r.host): r for r in reversed(found) if r.verdict is Verdict.VIOLATED}
-        roots = {
-            r.name: next((violated[i, r.host] for i in self.follows.get(r.id, ()) if (i, r.host) in violated), None)
-            for r in found
-            if r.verdict is Verdict.VIOLATED
-        }
-        return [replace(r, follows_from=root.name) if (root := roots.get(r.name)) else r for r in found]
+        violated = [r for r in found if r.verdict is Verdict.VIOLATED]
+        looked_at = {(r.id, r.host) for r in found}
+
+        def root(result: Result) -> Result | None:
+            for id in self.follows.get(result.id, ()):
+                anywhere = (id, result.host) not in looked_at
+                for other in violated:
+                    if other.id == id and (anywhere or other.host == result.host):
+                        return other
+            return None
+
+        roots = {r.name: root(r) for r in violated}
+        return [replace(r, follows_from=above.name) if (above := roots.get(r.name)) else r for r in found]
 
     def _shortfalls(self) -> list[str]:
         said = [
