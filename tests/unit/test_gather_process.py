@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -92,18 +93,19 @@ def test_a_host_that_is_down_takes_nothing_from_the_others(gatherer: Gatherer, s
     assert (records["cp1"].reached, records["worker1"].reached) == (True, False)
 
 
-def test_a_host_that_is_down_is_connected_to_once_in_a_run(
-    connections: dict[str, Connection], store: Store, sshd: Sshd
-) -> None:
-    down = replace(connections["cp1"], key_files=(str(sshd.new_key("stranger")),))
-    gatherer = LocalGatherer({"cp1": down}, store, NONCE)
-    for number in range(3):
-        gatherer.ask([command("cp1", f"echo {number}")])
+def test_a_host_that_is_down_is_connected_to_once_in_a_run(connections: dict[str, Connection], store: Store) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    silent = replace(connections["cp1"], port=listener.getsockname()[1], connect_timeout_s=0.3)
+    gatherer = LocalGatherer({"cp1": silent}, store, NONCE)
+    questions = [command("cp1", f"echo {number}") for number in range(3)]
+    for question in questions:
+        gatherer.ask([question])
     gatherer.close()
-    assert {str(store.get(command("cp1", f"echo {number}"))) for number in range(3)} == {
-        str(store.get(command("cp1", "echo 0")))
-    }
-    assert sshd.log.read_text().count("Connection closed by authenticating user") == 1
+    assert len({str(store.get(question)) for question in questions}) == 1
+    listener.accept()
+    with pytest.raises(BlockingIOError):
+        listener.accept()
 
 
 def test_a_connection_lost_between_rounds_is_made_again(gatherer: Gatherer, store: Store, sshd: Sshd) -> None:
@@ -261,6 +263,20 @@ def test_a_proxy_command_carries_the_connection(
     gatherer.ask([question])
     gatherer.close()
     assert text(store, question) == "through\n"
+
+
+def test_a_host_that_opens_no_session_says_so(store: Store) -> None:
+    sshd = Sshd(MaxSessions="0").start()
+    questions = [command("cp1", "echo batch"), command("cp1", "echo slow", slow=True)]
+    try:
+        gatherer = LocalGatherer({"cp1": sshd.connection("cp1", sshd.let_in("user"))}, store, NONCE)
+        gatherer.ask(questions)
+        with pytest.raises(errors.ChannelRefused):
+            gatherer.run("cp1", "true", 2)
+        gatherer.close()
+    finally:
+        sshd.stop()
+    assert {type(store.get(question)) for question in questions} == {errors.ChannelRefused}
 
 
 def test_one_session_at_a_time_is_enough(store: Store) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from siteproof.asks import Command, Output, Question, Stream
-from siteproof.errors import HostError, ProbeError, Unreachable
+from siteproof.errors import ChannelRefused, HostError, ProbeError, Unreachable
 from siteproof.evidence import Attempt, HostRecord, Store
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
@@ -154,12 +154,20 @@ class Host:
         return lanes
 
     def _stream(self, session: Session, round_: Round, question: Stream) -> None:
-        round_.record(question, session.stream(question, self._run))
+        try:
+            attempt = session.stream(question, self._run)
+        except ChannelRefused as error:
+            attempt = Attempt(time.time(), 0.0, error)
+        round_.record(question, attempt)
 
     def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
-        with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
-            for command, attempt in answers:
-                round_.record(command, attempt)
+        try:
+            with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
+                for command, attempt in answers:
+                    round_.record(command, attempt)
+        except ChannelRefused as error:
+            for command in commands:
+                round_.record(command, Attempt(time.time(), 0.0, error))
 
     def _note(self, error: HostError | None, seconds: float) -> None:
         """Write down how the host was met, when that is new."""

@@ -80,8 +80,8 @@ class Session:
         """Ask `commands` in order and yield each with its attempt, as it comes.
 
         Before anything else is asked on a connection, the host says who it is; other threads wait for that. `as_root`:
-        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here; what
-        was yielded stands.
+        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here, and
+        ChannelRefused where the host could not be asked who it is; what was yielded stands.
         """
         if as_root:
             self._introduce(run)
@@ -115,7 +115,7 @@ class Session:
         return attempt.answer
 
     def stream(self, question: Stream, run: RunContext) -> Attempt:
-        """Raises HostError like `batch`."""
+        """Raises HostError and ChannelRefused like `batch`."""
         self._introduce(run)
         started, begun = time.time(), time.monotonic()
         try:
@@ -145,6 +145,8 @@ class Session:
 
     def _identify(self, attempt: Attempt) -> None:
         name, answer = self.connection.name, attempt.answer
+        if isinstance(answer, ChannelRefused):
+            raise answer
         if isinstance(answer, ProbeError):
             raise Unreachable(f"{name} did not say who it is: {answer}", host=name) from answer
         found = identity.read(answer)
@@ -187,6 +189,10 @@ class Session:
         mark = _Moment.now()
         while frames.answered < len(commands):
             running = commands[frames.answered]
+            if frames.too_large:
+                shell.kill()
+                yield running, mark.failed(TooLarge(f"{_what(running)}: more output than {frames.cap} bytes"))
+                return
             limit = _limit_s(running, frames.timeout) if frames.started else _START_S
             got = shell.read(mark.monotonic + limit - time.monotonic())
             if got is None or got == (b"", b""):
@@ -205,11 +211,6 @@ class Session:
                 mark = _Moment.now()
             if frames.started and not was_started:
                 mark = _Moment.now()
-            if frames.too_large:
-                shell.kill()
-                running = commands[frames.answered]
-                yield running, mark.failed(TooLarge(f"{_what(running)}: more output than {frames.cap} bytes"))
-                return
 
     def _ended(self, shell: Shell, frames: Frames, running: Command) -> ProbeError:
         """Both streams ended. Raises where that concerns more than the running command."""
