@@ -32,8 +32,6 @@ class Invariant:
     follows: tuple[str, ...]
     """Ids whose violation brings this one along: printed under that root, not beside it. On the same host, or
     anywhere if the root is not checked on this host at all."""
-    asks: tuple[str, ...] = ()
-    """The names of the probes it awaits."""
     unproven_because: str = ""
     """Why the lab cannot show it violated; empty where it can."""
 
@@ -72,7 +70,6 @@ def invariant(
             gate=gate,
             also=also,
             follows=follows,
-            asks=_probes(check),
             unproven_because=unproven_because,
         )
         setattr(check, ATTRIBUTE, entry)
@@ -81,7 +78,7 @@ def invariant(
     return declare
 
 
-def _probes(check: Callable[..., Any]) -> tuple[str, ...]:
+def probes_of(check: Callable[..., Any]) -> tuple[str, ...]:
     """The probes that the code of a check names, in its order; those of helpers in its module included."""
     found: dict[str, None] = {}
     seen: set[Any] = set()

@@ -20,7 +20,7 @@ from siteproof.live import host_parameters, live_host
 from siteproof.progress import Progress
 from siteproof.report import terminal, write_all
 from siteproof.results import Result, Run, Verdict
-from siteproof.suite import Judgement, Planned, Suite, plain
+from siteproof.suite import Judgement, Planned, SeenCheck, Suite, plain
 from siteproof.verdicts import COMPARED, Comparison
 
 SUITE = pytest.StashKey[Suite]()
@@ -157,7 +157,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept: list[pytest.Item] = []
     for item in items:
         item.stash[PLANNED] = _planned(item)
-        suite.declared[item.stash[PLANNED].invariant.id] = (item.stash[PLANNED].invariant, _function(item))
+        seen = _seen(item)
+        suite.checks_seen[seen.invariant.id] = seen
         if item.stash[PLANNED].case is UNDECLARED:
             continue  # a shortfall, which the suite says for the whole family
         reason = opening.deselected(config, suite, item.stash[PLANNED])
@@ -230,7 +231,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def _register(config: pytest.Config, suite: Suite) -> None:
     path, proof = config.option.register, config.option.proof
     try:
-        found = register.entries(suite.declared, config.rootpath / config.getini("siteproof_faults"))
+        found = register.entries(suite.checks_seen, config.rootpath / config.getini("siteproof_faults"))
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     register.write(path, found)
@@ -239,8 +240,10 @@ def _register(config: pytest.Config, suite: Suite) -> None:
         raise pytest.UsageError("\n".join(said))
 
 
-def _function(item: pytest.Item) -> str:
-    return item.nodeid.partition("[")[0]
+def _seen(item: pytest.Item) -> SeenCheck:
+    function = getattr(item, "obj", None)
+    asks = invariants.probes_of(function) if inspect.isfunction(function) else ()
+    return SeenCheck(item.stash[PLANNED].invariant, item.nodeid.partition("[")[0], asks)
 
 
 def _say(config: pytest.Config, line: str) -> None:

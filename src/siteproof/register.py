@@ -18,17 +18,20 @@ import jinja2
 from siteproof.errors import BadInput
 from siteproof.facts import FAMILIES, PREFIX
 from siteproof.invariants import Invariant
+from siteproof.suite import SeenCheck
 
 
 @dataclass(frozen=True)
 class Entry:
     """One invariant."""
 
-    invariant: Invariant
-    check: str
-    """The test function, as pytest names it."""
+    check: SeenCheck
     faults: tuple[str, ...]
     """The faults that it must notice as violated."""
+
+    @property
+    def invariant(self) -> Invariant:
+        return self.check.invariant
 
     @property
     def unproven(self) -> bool:
@@ -40,13 +43,13 @@ class Entry:
         return {
             "id": found.id,
             "also": list(found.also),
-            "check": self.check,
+            "check": self.check.function,
             "sentence": found.sentence,
             "severity": found.severity,
             "class": found.probe_class,
             "gate": found.gate,
             "incident": found.incident,
-            "asks": list(found.asks),
+            "asks": list(self.check.asks),
             "facts": [PREFIX + found.family],
             "remedy": found.remedy,
             "follows": list(found.follows),
@@ -55,24 +58,23 @@ class Entry:
         }
 
 
-def entries(checks: Mapping[str, tuple[Invariant, str]], faults: Path) -> list[Entry]:
-    """The register of `checks`: id -> (invariant, test function). `faults` is the lab's file; it may be missing.
+def entries(checks: Mapping[str, SeenCheck], faults: Path) -> list[Entry]:
+    """The register of `checks`, by id. `faults` is the lab's file; it may be missing.
 
     Raises BadInput if a fault names a check that is not there.
     """
     named = _violated_by(faults) if faults.exists() else {}
-    known = [name for name in checks if checks[name][0].family]
+    known = [id for id, check in checks.items() if check.invariant.family]
     for fault, patterns in named.items():
         for pattern in patterns:
             if not any(fnmatchcase(id, pattern) for id in known):
                 raise BadInput(f"{faults}: the fault {fault} expects something of {pattern}, which no check is called")
     return [
         Entry(
-            invariant=checks[id][0],
-            check=checks[id][1],
+            check=checks[id],
             faults=tuple(f for f, patterns in named.items() if any(fnmatchcase(id, p) for p in patterns)),
         )
-        for id in sorted(known, key=lambda id: (list(FAMILIES).index(checks[id][0].family), id))
+        for id in sorted(known, key=lambda id: (list(FAMILIES).index(checks[id].invariant.family), id))
     ]
 
 

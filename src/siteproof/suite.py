@@ -36,6 +36,17 @@ class Planned:
         return f"{self.invariant.id}[{self.case.id}]"
 
 
+@dataclass(frozen=True)
+class SeenCheck:
+    """A check as it stands in its file."""
+
+    invariant: Invariant
+    function: str
+    """As pytest names it."""
+    asks: tuple[str, ...]
+    """The probes that it names."""
+
+
 @dataclass
 class Judgement:
     """What is known once a check was judged."""
@@ -67,8 +78,8 @@ class Suite:
     tools: dict[str, set[str]] = field(default_factory=dict)
     """Host -> the tools that were asked about there."""
     access_failed: bool = False
-    declared: dict[str, tuple[Invariant, str]] = field(default_factory=dict)
-    """Every check that was collected, also those that this site has no subject for, with its test function."""
+    checks_seen: dict[str, SeenCheck] = field(default_factory=dict)
+    """Id -> every check that was collected, also those that this site has no subject for."""
 
     def judge(self, check: Check) -> tuple[BaseException | None, Judgement]:
         """Run a check on the evidence; gives what it raised, if anything, and what it read on its way."""

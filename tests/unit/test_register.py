@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from siteproof.asks import command
 from siteproof.errors import BadInput
 from siteproof.facts import Node
-from siteproof.invariants import Invariant, invariant, of
+from siteproof.invariants import invariant, of, probes_of
 from siteproof.probes.ip import default_link
 from siteproof.register import entries, unproven
+from siteproof.suite import SeenCheck
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,20 +51,19 @@ async def helper(node: Node) -> bool:
     return [m for m in (link.mtu,) if m] != []
 
 
-def declared() -> Invariant:
+def declared() -> SeenCheck:
     found = of(check_mtu)
     assert found is not None
-    return found
+    return SeenCheck(found, "t.py::check_mtu", probes_of(check_mtu))
 
 
 def test_what_a_check_asks_is_read_from_its_code() -> None:
-    assert declared().asks == ("default_link",)
-    assert command.__module__ == "siteproof.asks"
+    assert probes_of(check_mtu) == ("default_link",)
 
 
 def test_a_check_that_no_fault_names_is_said(tmp_path: Path) -> None:
     faults = tmp_path / "faults.toml"
-    checks = {"mtu": (declared(), "t.py::check_mtu")}
+    checks = {"mtu": declared()}
     faults.write_text('[tools]\nexpect = { "*" = "unknown" }\n')
     assert len(unproven(entries(checks, faults))) == 1
     faults.write_text('[mtu-1500]\nexpect = { "mtu[cp1]" = "violated" }\n')
@@ -77,4 +76,4 @@ def test_a_check_that_no_fault_names_is_said(tmp_path: Path) -> None:
 def test_a_fault_that_names_no_check_is_refused(tmp_path: Path) -> None:
     (tmp_path / "faults.toml").write_text('[mtu-1500]\nexpect = { "mtuu[cp1]" = "violated" }\n')
     with pytest.raises(BadInput, match="mtuu"):
-        entries({"mtu": (declared(), "t.py::check_mtu")}, tmp_path / "faults.toml")
+        entries({"mtu": declared()}, tmp_path / "faults.toml")
