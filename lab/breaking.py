@@ -91,7 +91,9 @@ def _take(current: State, step: Step, topology: Topology, tools: Tools) -> None:
 
 
 def _run(current: State, host: str, script: str, stdin: str | None = None) -> None:
-    done = command_on(current, host, ["sh", "-euc", script], timeout=STEP_SECONDS, stdin=stdin)
+    # When a command is killed, its script on the host runs on: the next one there waits until it is over.
+    line = ["flock", "/run/siteproof-lab.lock", "sh", "-euc", script]
+    done = command_on(current, host, line, timeout=STEP_SECONDS, stdin=stdin)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it said nothing"]
         first = script.strip().splitlines()[0]

@@ -96,6 +96,8 @@ def up(options: argparse.Namespace) -> int:
     broken = f"; broken: {', '.join(current.broken)}" if current.broken else ""
     if before and before.nonce == current.nonce:
         print(f"lab {options.name} is already up{broken}")
+        if current.described != topology.fingerprint():
+            print("its topology was another: down and up for the current one")
     else:
         print(f"lab {options.name} is up: {len(current.hosts)} hosts in {time.monotonic() - started:.1f} s")
     return 0

@@ -74,6 +74,7 @@ def restart(name: str, host: str, progress: Progress) -> None:
             os.kill(process.pid, 9)
         _wait_gone(process, host)
         cgroups.remove(paths.cgroup(name) / host)
+        network.disconnect(current.holder.pid, site.hosts[host])
         starting = hosts.start_host(
             site.hosts[host],
             site,
@@ -114,6 +115,7 @@ def _make(name: str, site: topology.Topology, parts: Built, progress: Progress) 
         holder=Process.of(holder.pid),
         keeper=Process.of(holder.keeper),
         base=str(parts.base),
+        described=topology.fingerprint(),
     )
     state.write(current)
     progress(f"starting {len(site.hosts)} hosts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Iterable, Mapping
 
@@ -33,12 +34,29 @@ def connect(holder: int, topology: Topology, pids: Mapping[str, int]) -> None:
     lines = []
     for name, pid in pids.items():
         for number, link in enumerate(topology.hosts[name].links):
-            port = f"{name[:12]}.{number}"
-            lines.append(f"link add {port} type veth peer name {link.name} netns {pid}")
-            lines.append(f"link set {port} master {bridge(link.segment)} up")
+            end = port(topology.hosts[name], number)
+            own = f"address {hardware_address(name, link.name)} name {link.name} netns {pid}"
+            lines.append(f"link add {end} type veth peer {own}")
+            lines.append(f"link set {end} master {bridge(link.segment)} up")
     batch(holder, lines)
     for name, pid in pids.items():
         batch(pid, configure(topology.hosts[name]))
+
+
+def disconnect(holder: int, host: Host) -> None:
+    """Take a dead host's links away now: the kernel does so too, but only once it has cleaned up the namespace."""
+    for number in range(len(host.links)):
+        command = ["nsenter", f"--net=/proc/{holder}/ns/net", "ip", "link", "delete", port(host, number)]
+        subprocess.run(command, capture_output=True, check=False)  # gone already is as good
+
+
+def hardware_address(host: str, link: str) -> str:
+    """The same after a restart, or the neighbours would go on sending to the old one."""
+    return ":".join(["02", *(f"{byte:02x}" for byte in hashlib.sha256(f"{host}/{link}".encode()).digest()[:5])])
+
+
+def port(host: Host, number: int) -> str:
+    return f"{host.name}.{number}"
 
 
 def configure(host: Host) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -45,6 +46,7 @@ class State:
     holder: Process
     keeper: Process
     base: str
+    described: str
     hosts: dict[str, Process] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
 
@@ -68,6 +70,7 @@ def read(name: str) -> State | None:
             holder=Process(**data["holder"]),
             keeper=Process(**data["keeper"]),
             base=data["base"],
+            described=data["described"],
             hosts={host: Process(**process) for host, process in data["hosts"].items()},
             broken=tuple(data["broken"]),
         )
@@ -95,7 +98,11 @@ def locked(name: str) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     fd = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another command on the lab {name}", file=sys.stderr, flush=True)
+            fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -96,6 +97,15 @@ def load(path: Path = HERE / "topology.toml") -> Topology:
         return parse(path.read_text(), templates)
     except TopologyError as error:
         raise TopologyError(f"{path.name}: {error}") from None
+
+
+def fingerprint() -> str:
+    """Of everything a host is made from here: a lab that runs is told from what the files say by now."""
+    digest = hashlib.sha256((HERE / "topology.toml").read_bytes())
+    for path in sorted((HERE / "daemons").rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def parse(text: str, templates: Iterable[str]) -> Topology:
