@@ -102,7 +102,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     suite = metafunc.config.stash.get(SUITE, None)
     if (declared := invariants.of(metafunc.function)) is None:
-        if "host" in metafunc.fixturenames:
+        if "_siteproof_host" in metafunc.fixturenames:
             hosts = host_parameters(metafunc.module, suite) if suite else [None]
             metafunc.parametrize(
                 "_siteproof_host", hosts, ids=[h or UNPLANNED.id for h in hosts], scope="module", indirect=True
@@ -172,7 +172,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_check(item: pytest.Item) -> bool:
-    return invariants.of(getattr(item, "obj", None)) is not None or "host" in getattr(item, "fixturenames", ())
+    return invariants.of(getattr(item, "obj", None)) is not None or "_siteproof_host" in getattr(
+        item, "fixturenames", ()
+    )
 
 
 def _planned(item: pytest.Item) -> Planned:
@@ -202,6 +204,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     gatherer = suite.gatherer
     rounds.gather(checks, suite.store, lambda number, questions: progress.round(number, questions, gatherer.ask))
+    suite.doubt(gatherer.duplicates)
 
 
 def _asks(item: pytest.Item) -> bool:

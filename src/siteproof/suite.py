@@ -13,6 +13,7 @@ from pathlib import Path
 from siteproof import rounds
 from siteproof.asks import Check, Command, Output, Question
 from siteproof.declared import CITED, Citation, declared_at
+from siteproof.errors import WrongHost
 from siteproof.evidence import Redactor, Store
 from siteproof.facts import Case, Site, Waiver
 from siteproof.gather.base import Gatherer
@@ -78,6 +79,8 @@ class Suite:
     tools: dict[str, set[str]] = field(default_factory=dict)
     """Host -> the tools that were asked about there."""
     access_failed: bool = False
+    doubted: dict[str, str] = field(default_factory=dict)
+    """Host -> why what it says may be another's answer."""
     checks_seen: dict[str, SeenCheck] = field(default_factory=dict)
     """Id -> every check that was collected, also those that this site has no subject for."""
 
@@ -87,6 +90,8 @@ class Suite:
         cited, compared = CITED.set(judgement.cited), COMPARED.set(judgement.compared)
         try:
             rounds.judge(check, self.store, judgement.trace)
+        except AssertionError as error:
+            return self._doubt_of(judgement.trace) or error, judgement
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - `verdicts` says what it means
@@ -94,7 +99,21 @@ class Suite:
         finally:
             CITED.reset(cited)
             COMPARED.reset(compared)
-        return None, judgement
+        return self._doubt_of(judgement.trace), judgement
+
+    def _doubt_of(self, trace: rounds.Trace) -> WrongHost | None:
+        said = next((self.doubted[q.host] for q in trace.asked.values() if q.host in self.doubted), None)
+        return None if said is None else WrongHost(said)
+
+    def doubt(self, duplicates: Iterable[tuple[str, str]]) -> None:
+        """Believe neither of two hosts that are one machine, unless the inventory says that they are."""
+        for pair in duplicates:
+            if not self.site.same_machine(*pair):
+                said = (
+                    f"{' and '.join(pair)} have the same machine-id: one of them is another host than the inventory says, "
+                    "or both are one (then say so: siteproof_alias_of)"
+                )
+                self.doubted |= dict.fromkeys(pair, said)
 
     def conclude(
         self, planned: Planned, error: BaseException | None, judgement: Judgement | None, seconds: float

@@ -62,7 +62,7 @@ class Project:
         self.directory = sshd.directory / "answers"
         self.directory.mkdir(exist_ok=True)
         self.mtu(1400)
-        self.hosts: dict[str, dict[str, Any]] = {"one": {}, "two": {}}
+        self.hosts: dict[str, dict[str, Any]] = {"one": {}, "two": {"siteproof_alias_of": "one"}}
         self.facts: dict[str, Any] = {
             "siteproof_link": {"mtu": 1400},
             "siteproof_absent": {name: "not here" for name in FAMILIES if name != "link"},
@@ -163,6 +163,16 @@ def test_one_host_down_leaves_the_others_verdicts(project: Project) -> None:
     host = next(h for h in project.report["hosts"] if h["name"] == "two")
     assert not host["reached"]
     assert host["error"]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+def test_two_hosts_that_are_one_machine_are_not_believed(project: Project, workers: tuple[str, ...]) -> None:
+    project.hosts["two"] = {}
+    ran = project.run(*workers)
+    assert ran.ret == 6
+    assert set(project.verdicts().values()) == {"unknown"}
+    assert ran.stdout.str().count("UNKNOWN") == 1
+    ran.stdout.fnmatch_lines(["*one and two have the same machine-id*"])
 
 
 def test_all_hosts_down_is_unknown(project: Project) -> None:
@@ -298,7 +308,7 @@ def test_plan_connects_to_nothing(project: Project) -> None:
 
 
 def test_check_access_is_a_table(project: Project) -> None:
-    project.hosts["two"] = {"ansible_ssh_common_args": "-F /dev/null -o UserKnownHostsFile=/dev/null"}
+    project.hosts["two"] |= {"ansible_ssh_common_args": "-F /dev/null -o UserKnownHostsFile=/dev/null"}
     ran = project.run("--check-access")
     assert ran.ret == 6
     ran.stdout.fnmatch_lines(["host*access*root*missing tools", "one*reached*", "two*HostKeyUnknown*ssh-keyscan*"])

@@ -33,7 +33,7 @@ class Waiver(Declared):
 
 
 FAMILIES: Mapping[str, type[Family]] = {f.name: f for f in (Dns, Pulls, Link, Path, Swarm, Edge)}
-OTHERS = ("absent", "waivers", "lab", "hostname", "machine_id")
+OTHERS = ("absent", "waivers", "lab", "hostname", "machine_id", "alias_of")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ class Site:
         """Families that are neither declared nor listed as absent."""
         known = {*self.families, *(f for f, hosts in self.by_host.items() if hosts), *self.absent}
         return tuple(f for f in FAMILIES if f not in known)
+
+    def same_machine(self, one: str, other: str) -> bool:
+        """Whether the inventory says that two of its hosts are one machine."""
+        aliases = {h.name: f.value for h in self.inventory.hosts.values() if (f := h.facts.get(PREFIX + "alias_of"))}
+        return aliases.get(one, one) == aliases.get(other, other)
 
     def cases(self, family: str, parameters: Mapping[str, type]) -> list[Case]:
         """The subjects of a check of `family` with these parameters, in a stable order.
