@@ -1,0 +1,1 @@
+"""What the suite costs beside plain testinfra, on the same hosts: `python -m benchmarks`."""
