@@ -172,9 +172,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_check(item: pytest.Item) -> bool:
-    return invariants.of(getattr(item, "obj", None)) is not None or "_siteproof_host" in getattr(
-        item, "fixturenames", ()
-    )
+    declared = invariants.of(getattr(item, "obj", None)) is not None
+    return declared or "_siteproof_host" in getattr(item, "fixturenames", ())
 
 
 def _planned(item: pytest.Item) -> Planned:

@@ -110,8 +110,8 @@ class Suite:
         for pair in duplicates:
             if not self.site.same_machine(*pair):
                 said = (
-                    f"{' and '.join(pair)} have the same machine-id: one of them is another host than the inventory says, "
-                    "or both are one (then say so: siteproof_alias_of)"
+                    f"{' and '.join(pair)} have the same machine-id: one of them is not the host that the inventory "
+                    "says, or both are one (then say so: siteproof_alias_of)"
                 )
                 self.doubted |= dict.fromkeys(pair, said)
 

@@ -71,7 +71,7 @@ class Site:
     def same_machine(self, one: str, other: str) -> bool:
         """Whether the inventory says that two of its hosts are one machine."""
         aliases = {h.name: f.value for h in self.inventory.hosts.values() if (f := h.facts.get(PREFIX + "alias_of"))}
-        return aliases.get(one, one) == aliases.get(other, other)
+        return bool(aliases.get(one, one) == aliases.get(other, other))
 
     def cases(self, family: str, parameters: Mapping[str, type]) -> list[Case]:
         """The subjects of a check of `family` with these parameters, in a stable order.
