@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -13,12 +12,19 @@ from typing import Any
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
+from siteproof.probes.nft import ruleset
 from siteproof.probes.sections import split, whole_number
 
 _SCRIPT = resources.files(__package__).joinpath("observed_pull.sh").read_text()
 
-_FAILED = re.compile(r"rpc error: code = (?P<code>\w+) desc = (?P<cause>.*?)\"?$", re.MULTILINE)
-_PULLED = re.compile(r"^Image is up to date for (?P<id>\S+)\s*$", re.MULTILINE)
+# containerd's words begin a pull's own failure. Other errors of the same call say that there was no pull: the socket
+# is closed to us, the image service is not there, crictl itself gave up.
+_RPC = r"rpc error: code = \w+ desc = (?P<cause>failed to pull and unpack image "
+_FAILED = (
+    re.compile(rf'(?:err|msg)="(?:pulling image: )?{_RPC}(?:[^"\\\n]|\\.)*)"'),
+    re.compile(rf"^(?:FATA\[\d+\] pulling image: |\t){_RPC}.*)$", re.MULTILINE),
+)
+_PULLED = re.compile(r"^Image is up to date for (?:sha256:)?[0-9a-f]{64}$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +65,24 @@ def parse(output: Output) -> Pull:
     """crictl's exit 1 is an answer only with containerd's own error; its exit 0 only with its own success."""
     sections = split(output.text)
     status, said = whole_number(sections, "status"), sections["pull"]
-    failed = _FAILED.search(said)
+    failed = next((found for pattern in _FAILED if (found := pattern.search(said))), None)
     if status == 1 and failed:
-        failure = failed["cause"]
-    elif status == 0 and _PULLED.search(said):
+        failure = failed["cause"].replace('\\"', '"')
+    elif status == 0 and not failed and _PULLED.search(said):
         failure = ""
     else:
         raise ToolFailed(f"crictl pull ended with status {status} and neither pulled nor says why not: {said[-300:]!r}")
-    dialled = _dialled(sections.get("seen", ""))
+    dialled = _dialled(sections["seen"])
     if not dialled:
         raise NoControl("the observer saw no connection at all, although a pull makes one")
-    scope, present = sections.get("scope"), sections.get("present")
+    scope, present = sections["scope"], sections["present"]
     if scope not in ("containerd", "host") or present not in ("yes", "no"):
         raise Unparseable(f"the script did not say what it observed: {scope!r}, {present!r}")
     return Pull(failure, present == "yes", dialled, scope == "host")
 
 
 def _dialled(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
-    try:
-        found = json.loads(text)["nftables"]
-        sets = [item["set"] for item in found if "set" in item]
-    except (ValueError, KeyError, TypeError):
-        raise Unparseable(f"nft -j printed no table: {text[:200]!r}") from None
+    sets = [item["set"] for item in ruleset(text) if "set" in item]
     if {s["name"] for s in sets} != {"seen", "seen6"}:
         raise Unparseable("nft does not show the observer's sets")
     return frozenset(_endpoint(element) for s in sets for element in s.get("elem", []))

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.sections import section, split
+from siteproof.probes.sections import END, from_json, section, split
 
 # `docker network create` with an overlapping subnet exits 0, prints an id and leaves `IPAM.Config: null`.
 _SCRIPT = f"""\
 {section("swarm")}
 $ROOT docker info --format '{{{{json .Swarm}}}}' || exit
+{section("ids")}
 ids=$($ROOT docker network ls --quiet --no-trunc --filter driver=overlay) || exit
+printf '%s\\n' "$ids"
 {section("networks")}
-case $ids in *[!0-9a-z[:space:]]*) printf '%s\\n' "$ids"; exit 0 ;; esac
-[ -z "$ids" ] && exit 0
-exec $ROOT docker network inspect $ids
+case $ids in
+    *[!0-9a-z[:space:]]*) echo 'these are no ids' ;;
+    '') echo '[]' ;;
+    *) $ROOT docker network inspect $ids || exit ;;
+esac
+{END}
 """
 
 
@@ -52,16 +56,18 @@ def overlay_networks(manager: str, *, control: str = "ingress") -> Ask[tuple[Ove
 
 
 def parse_overlays(output: Output, control: str) -> tuple[OverlayNetwork, ...]:
-    """Two documents: `docker info`'s `.Swarm`, and `docker network inspect`'s array."""
+    """`docker info`'s `.Swarm`, the ids that are there, and `docker network inspect`'s array of just these."""
     sections = split(output.text)
-    swarm = _json(sections, "swarm")
+    swarm = from_json(sections["swarm"], "docker info")
     if not isinstance(swarm, dict) or "LocalNodeState" not in swarm:
-        raise Unparseable(f"not docker's .Swarm: {sections.get('swarm', '')[:200]!r}")
+        raise Unparseable(f"not docker's .Swarm: {sections['swarm'][:200]!r}")
     if swarm["LocalNodeState"] != "active" or swarm.get("ControlAvailable") is not True:
         raise NoControl(f"not an active swarm manager (state {swarm['LocalNodeState']!r}), so it cannot know")
-    found = _json(sections, "networks")
+    found, ids = from_json(sections["networks"], "docker network inspect"), sections["ids"].split()
     if not isinstance(found, list):
-        raise Unparseable(f"docker network inspect printed no list: {sections.get('networks', '')[:200]!r}")
+        raise Unparseable(f"docker network inspect printed no list: {sections['networks'][:200]!r}")
+    if sorted(n["Id"] for n in found) != sorted(ids):
+        raise Unparseable(f"docker was asked about {len(ids)} networks, and speaks of {len(found)}, or of others")
     networks = tuple(sorted((_network(n) for n in found), key=lambda n: (n.name, n.id)))
     if control not in {n.name for n in networks}:
         raise NoControl(f"the list of overlays lacks `{control}`, which every swarm has")
@@ -70,20 +76,12 @@ def parse_overlays(output: Output, control: str) -> tuple[OverlayNetwork, ...]:
 
 def _network(found: Any) -> OverlayNetwork:
     try:
-        subnets = [ip_network(c["Subnet"]) for c in found["IPAM"]["Config"] or []]
+        name, attachable, configs = found["Name"], found["Attachable"], found["IPAM"]["Config"] or []
+        subnets = [ip_network(config["Subnet"]) for config in configs if isinstance(config["Subnet"], str)]
+        if found["Driver"] != "overlay" or not isinstance(attachable, bool) or len(subnets) != len(configs):
+            raise ValueError("Driver, Attachable or Subnet is not as docker writes it")
         return OverlayNetwork(
-            id=found["Id"][:12],
-            name=found["Name"],
-            attachable=bool(found["Attachable"]),
-            subnets=tuple(s for s in subnets if isinstance(s, IPv4Network)),
+            found["Id"][:12], str(name), attachable, tuple(s for s in subnets if isinstance(s, IPv4Network))
         )
     except (KeyError, TypeError, ValueError) as error:
         raise Unparseable(f"not a docker network ({type(error).__name__}: {error}): {str(found)[:200]}") from error
-
-
-def _json(sections: dict[str, str], name: str) -> Any:
-    text = sections.get(name, "")
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise Unparseable(f"docker printed no JSON: {text[:200]!r}") from None

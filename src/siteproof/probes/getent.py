@@ -6,15 +6,19 @@ import shlex
 from ipaddress import IPv4Address
 
 from siteproof.asks import Ask, Output, command, controlled
-from siteproof.errors import Unparseable
+from siteproof.errors import ToolFailed, Unparseable
+from siteproof.probes.sections import END, section, split, whole_number
 
 FOUND, NOT_FOUND = 0, 2
+# getaddrinfo gives each address once for each of these; getent prints what it gives.
+SOCKET_TYPES = frozenset({"STREAM", "DGRAM", "RAW"})
 
 
 def getent_addresses(host: str, name: str, *, control: str) -> Ask[frozenset[IPv4Address]]:
-    """The IPv4 addresses of `name` as programs on `host` get them; empty if the name is not found.
+    """The IPv4 addresses of `name` as programs on `host` get them; empty if they get none.
 
-    `control` is a name that must be found from there, or an empty answer is NoControl.
+    `control` is a name that must be found from there, or an empty answer is NoControl: getent says the same of a name
+    that does not exist and of a resolver that does not answer.
     """
     return controlled(
         _ahosts(host, name),
@@ -28,11 +32,10 @@ def getent_addresses(host: str, name: str, *, control: str) -> Ask[frozenset[IPv
 def _ahosts(host: str, name: str) -> Ask[frozenset[IPv4Address]]:
     return command(
         host,
-        f"getent ahostsv4 {shlex.quote(name)}",
+        f"{section('found')}\ngetent ahostsv4 {shlex.quote(name)}\nstatus=$?\n{section('status')}\necho $status\n{END}",
         probe=f"getent ahostsv4 {name}",
         parse=parse,
         tools=("getent",),
-        answers=frozenset({FOUND, NOT_FOUND}),
         # resolved gives up on a dead server after 5 s and goes on to the next.
         deadline_s=12,
     )
@@ -40,17 +43,21 @@ def _ahosts(host: str, name: str) -> Ask[frozenset[IPv4Address]]:
 
 def parse(output: Output) -> frozenset[IPv4Address]:
     """`10.0.20.203     STREAM forgejo.home.example`, one line per address and socket type."""
-    lines = output.text.splitlines()
-    if output.status == NOT_FOUND:
-        if lines:
-            raise Unparseable(f"getent says not found, and yet prints {lines[0]!r}")
-        return frozenset()
-    addresses = set()
-    for line in lines:
-        fields = line.split()
-        if len(fields) < 2 or fields[1] not in ("STREAM", "DGRAM", "RAW"):
-            raise Unparseable(f"getent does not print lines like {line!r}")
-        addresses.add(IPv4Address(fields[0]))
-    if not addresses:
+    sections = split(output.text)
+    status, lines = whole_number(sections, "status"), sections["found"].splitlines()
+    # getent has nothing to say on stderr about a name; what does is something else, and 2 is a common exit status.
+    if status not in (FOUND, NOT_FOUND) or (status == NOT_FOUND and output.errors.strip()):
+        raise ToolFailed(f"getent ended with status {status}, which is not an answer: {output.errors.strip()[-300:]}")
+    if status == NOT_FOUND and lines:
+        raise Unparseable(f"getent says not found, and yet prints {lines[0]!r}")
+    if status == FOUND and not lines:
         raise Unparseable("getent says found, and prints nothing")
-    return frozenset(addresses)
+    types: dict[IPv4Address, set[str]] = {}
+    for line in lines:
+        address, *rest = line.split() or [""]
+        if not rest or rest[0] not in SOCKET_TYPES:
+            raise Unparseable(f"getent does not print lines like {line!r}")
+        types.setdefault(IPv4Address(address), set()).add(rest[0])
+    if partial := [str(address) for address, seen in types.items() if seen != SOCKET_TYPES]:
+        raise Unparseable(f"getent prints every address once for each socket type, but not so {', '.join(partial)}")
+    return frozenset(types)

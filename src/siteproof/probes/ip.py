@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.probes.sections import section, split
+from siteproof.probes.sections import END, Sections, from_json, section, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +20,10 @@ class NetworkLink:
 
 
 def default_link(host: str) -> Ask[NetworkLink]:
-    """The interface that the IPv4 default route of `host` goes out of."""
+    """The interface that the IPv4 default route of `host` (main table) goes out of."""
     return command(
         host,
-        f"{section('routes')}\nip -j -4 route show default || exit\n{section('links')}\nexec ip -j link show",
+        f"{section('routes')}\nip -j -4 route show default || exit\n{section('links')}\nip -j link show || exit\n{END}",
         probe="ip -j link of the default route",
         parse=parse_default_link,
         tools=("ip",),
@@ -34,23 +33,30 @@ def default_link(host: str) -> Ask[NetworkLink]:
 def parse_default_link(output: Output) -> NetworkLink:
     """Raises Unparseable also where there is no default route, since then there is no such link to speak of."""
     sections = split(output.text)
-    routes = [r for r in _array(sections, "routes") if r.get("dst") == "default" and "dev" in r]
-    if not routes:
-        raise Unparseable("ip shows no default route")
-    device = min(routes, key=lambda r: int(r.get("metric", 0)))["dev"]
+    device = _device(_array(sections, "routes"))
     mtus = [link["mtu"] for link in _array(sections, "links") if link.get("ifname") == device]
-    if len(mtus) != 1 or not isinstance(mtus[0], int):
+    if len(mtus) != 1 or type(mtus[0]) is not int:
         raise Unparseable(f"ip does not show the MTU of {device}, where the default route goes")
     return NetworkLink(device, mtus[0])
 
 
-def _array(sections: dict[str, str], name: str) -> list[dict[str, Any]]:
+def _device(routes: list[dict[str, Any]]) -> str:
+    """Where the route goes that the kernel takes: the lowest metric of those that are not dead or for one TOS alone."""
+    usable = [r for r in routes if "dead" not in r.get("flags", []) and "tos" not in r]
+    if any(r.get("dst") != "default" for r in usable):
+        raise Unparseable(f"ip shows other routes than the default one: {str(routes)[:200]}")
+    if not usable:
+        raise Unparseable("ip shows no default route")
+    route = min(usable, key=lambda r: int(r.get("metric", 0)))
+    devices = {hop["dev"] for hop in route.get("nexthops", [route] if "dev" in route else [])}
+    if route.get("type", "unicast") != "unicast" or len(devices) != 1:
+        raise Unparseable(f"the default route does not go out of one interface: {str(route)[:200]}")
+    return str(devices.pop())
+
+
+def _array(sections: Sections, name: str) -> list[dict[str, Any]]:
     """iproute2 prints nothing, not `[]`, for an empty list on some versions; here that is no answer."""
-    text = sections.get(name, "")
-    try:
-        found = json.loads(text)
-    except ValueError:
-        raise Unparseable(f"ip -j printed no JSON: {text[:200]!r}") from None
+    found = from_json(sections[name], "ip -j")
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise Unparseable(f"ip -j printed no list of objects: {text[:200]!r}")
+        raise Unparseable(f"ip -j printed no list of objects: {sections[name][:200]!r}")
     return found

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.probes.nat import Forward, NatRules
+from siteproof.probes.nat import Forward, NatRules, Reach
+from siteproof.probes.nft_terms import Sets, matched, selected
+from siteproof.probes.sections import from_json, words
 
-ALL_PORTS = 65536
+# libnftables-json(5). What is not in it may rewrite a destination for all we know, and is refused.
+_OBJECTS = words("""
+    table chain rule set map element flowtable counter quota limit secmark synproxy tunnel
+""") | {
+    "ct helper",
+    "ct timeout",
+    "ct expectation",
+}
+_HOOKS = words("prerouting input forward output postrouting ingress egress")
+_TABLE_FLAGS = frozenset({"dormant", "owner", "persist"})
+_REWRITING = frozenset({"dnat", "redirect", "mangle", "fwd"})
+_OTHERS = words("""
+    accept drop continue return counter quota limit notrack snat masquerade reject set map log meter queue flow
+    synproxy tproxy secmark last reset dup
+""") | {"ct helper", "ct count", "ct timeout", "ct expectation"}
 
 
 def nft_forwards(router: str) -> Ask[NatRules]:
@@ -27,24 +43,49 @@ def nft_forwards(router: str) -> Ask[NatRules]:
 
 
 def parse_forwards(output: Output) -> NatRules:
-    """Follows jumps from every nat prerouting chain, since the port is often matched before the jump."""
-    ruleset = _ruleset(output.text)
-    rules: dict[Chain, list[dict[str, Any]]] = {}
+    """Follows jumps from every chain that incoming packets meet, since the port is often matched before the jump."""
+    rules = _Rules()
     entries: list[Chain] = []
-    sets: dict[tuple[str, str, str], list[Any]] = {}
-    for item in ruleset:
-        if chain := item.get("chain"):
-            key = Chain(chain["family"], chain["table"], chain["name"])
-            rules.setdefault(key, [])
-            if chain.get("type") == "nat" and chain.get("hook") == "prerouting":
+    flags: dict[tuple[str, str], Any] = {}
+    for item in ruleset(output.text):
+        ((kind, found),) = item.items()
+        if kind not in _OBJECTS:
+            raise Unparseable(f"nft lists a {kind!r}, which nobody knows")
+        if kind == "table":
+            flags[found["family"], found["name"]] = found.get("flags", [])
+        elif kind == "chain":
+            key = Chain(found["family"], found["table"], found["name"])
+            rules.of[key] = []
+            if found.get("hook", "input") not in _HOOKS:
+                raise Unparseable(f"nft lists a chain on the hook {found['hook']!r}, which nobody knows")
+            if found.get("hook") in ("prerouting", "ingress") and not _asleep(flags[key.family, key.table]):
                 entries.append(key)
-        elif rule := item.get("rule"):
-            rules.setdefault(Chain(rule["family"], rule["table"], rule["chain"]), []).append(rule)
-        elif (named := item.get("set") or item.get("map")) is not None:
-            sets[named["family"], named["table"], named["name"]] = named.get("elem", [])
-    forwards = [f for entry in entries for f in _Walk(rules, sets).forwards(entry, None, frozenset())]
-    opaque = any("xt" in statement for r in rules.values() for rule in r for statement in rule["expr"])
-    return NatRules(tuple(forwards), opaque)
+        elif kind == "rule":
+            rules.chain(Chain(found["family"], found["table"], found["chain"])).append(found)
+        elif kind in ("set", "map"):
+            rules.sets[found["family"], found["table"], found["name"]] = found.get("elem", [])
+    forwards = [f for entry in entries for f in rules.forwards(entry, Reach(), frozenset())]
+    return NatRules(tuple(forwards), rules.opaque)
+
+
+def ruleset(text: str) -> list[dict[str, Any]]:
+    """The objects that nft lists. Its own first one, `metainfo`, is the control: an empty ruleset still has it."""
+    found = from_json(text, "nft -j")
+    items = found.get("nftables") if isinstance(found, dict) else None
+    if not isinstance(items, list) or not items or "metainfo" not in items[0]:
+        raise Unparseable(f"nft printed no ruleset: {text[:200]!r}")
+    if items[0]["metainfo"].get("json_schema_version") != 1:
+        raise Unparseable(f"nft's JSON schema is not 1: {items[0]['metainfo']}")
+    return items[1:]
+
+
+def _asleep(flags: Any) -> bool:
+    """Whether a table is dormant, so that no packet meets its chains."""
+    named = [flags] if isinstance(flags, str) else flags
+    # nft 1.0.6 prints whatever its memory holds there, e.g. `[80, "10.0.0.1"]`.
+    if not all(isinstance(flag, str) and flag in _TABLE_FLAGS for flag in named):
+        raise Unparseable(f"nft prints {flags!r} as a table's flags, so whether it is dormant is not told")
+    return "dormant" in named
 
 
 @dataclass(frozen=True)
@@ -54,106 +95,74 @@ class Chain:
     name: str
 
 
-@dataclass(frozen=True)
-class _Walk:
-    rules: Mapping[Chain, list[dict[str, Any]]]
-    sets: Mapping[tuple[str, str, str], list[Any]]
+@dataclass
+class _Rules:
+    of: dict[Chain, list[dict[str, Any]]] = field(default_factory=dict)
+    sets: Sets = field(default_factory=dict)
+    opaque: bool = False
 
-    def forwards(self, chain: Chain, ports: int | None, above: frozenset[Chain]) -> Iterator[Forward]:
-        """The forwards of a chain that a packet reaches with `ports` possible destination ports (None: any packet)."""
+    def chain(self, key: Chain) -> list[dict[str, Any]]:
+        if key not in self.of:
+            raise Unparseable(f"nft speaks of the chain {key.name}, which it does not list")
+        return self.of[key]
+
+    def forwards(self, chain: Chain, reach: Reach, above: frozenset[Chain]) -> Iterator[Forward]:
+        """The forwards that packets meet which come to `chain` with `reach`."""
         if chain in above:
             return
-        if chain not in self.rules:
-            raise Unparseable(f"nft jumps to the chain {chain.name}, which it does not list")
-        for rule in self.rules[chain]:
-            reached = ports
+        table = (chain.family, chain.table)
+        for rule in self.chain(chain):
+            here = reach
             for statement in rule["expr"]:
-                if match := statement.get("match"):
-                    reached = _fewer(reached, self._ports_of(chain, match))
-                elif "dnat" in statement:
-                    yield self._forward(chain, rule, statement["dnat"] or {}, reached)
-                elif "redirect" in statement and reached is None:
-                    yield self._forward(chain, rule, {"addr": "the router itself"}, reached)
-                for verb in ("jump", "goto"):
-                    if verb in statement:
-                        target = Chain(chain.family, chain.table, statement[verb]["target"])
-                        yield from self.forwards(target, reached, above | {chain})
-                if "vmap" in statement:
-                    yield from self._vmap(chain, statement["vmap"], reached, above)
+                ((verb, value),) = statement.items()
+                if verb == "match":
+                    here = matched(value, here, self.sets, table)
+                elif verb == "xt":
+                    self.opaque = self.opaque or chain.family in ("ip", "inet")
+                    here = here.under("a match of iptables, whose arguments nft does not show")
+                elif verb in ("jump", "goto"):
+                    yield from self._jump(chain, value, here, above)
+                elif verb == "vmap":
+                    for there, verdict in selected(value, here, self.sets, table):
+                        ((kind, target),) = verdict.items()
+                        if kind in ("jump", "goto"):
+                            yield from self._jump(chain, target, there, above)
+                elif verb in _REWRITING:
+                    yield from self._rewritten(chain, rule, verb, value or {}, here)
+                elif verb not in _OTHERS:
+                    raise Unparseable(f"nft shows a statement that nobody knows: {str(statement)[:200]}")
 
-    def _vmap(
-        self, chain: Chain, vmap: dict[str, Any], reached: int | None, above: frozenset[Chain]
+    def _jump(self, chain: Chain, verdict: dict[str, Any], reach: Reach, above: frozenset[Chain]) -> Iterator[Forward]:
+        return self.forwards(Chain(chain.family, chain.table, verdict["target"]), reach, above | {chain})
+
+    def _rewritten(
+        self, chain: Chain, rule: dict[str, Any], verb: str, value: dict[str, Any], reach: Reach
     ) -> Iterator[Forward]:
-        elements = self._elements(chain, vmap["data"])
-        for key, verdict in elements:
-            ports = _fewer(reached, _count(key)) if _is_port(vmap["key"]) else reached
-            for verb in ("jump", "goto"):
-                if isinstance(verdict, dict) and verb in verdict:
-                    yield from self.forwards(
-                        Chain(chain.family, chain.table, verdict[verb]["target"]), ports, above | {chain}
-                    )
-
-    def _forward(self, chain: Chain, rule: dict[str, Any], dnat: dict[str, Any], reached: int | None) -> Forward:
-        target = dnat.get("addr", "?")
-        if isinstance(target, dict) and "map" in target and _is_port(target["map"]["key"]):
-            reached = _fewer(reached, sum(_count(k) for k, _ in self._elements(chain, target["map"]["data"])))
+        """What a statement that gives packets another destination makes of those that come to it."""
+        if verb == "mangle":
+            if not _is_destination(value["key"]):
+                return
+            value = {"addr": value["value"]}
+        elif verb == "redirect":
+            # To the router itself: of interest only if that is everything it has open.
+            if reach.ports is not None or "port" in value:
+                return
+            value = {"addr": "the router itself"}
+        table = (chain.family, chain.table)
+        address, port = value.get("addr", value.get("dev", "?")), value.get("port")
+        reaches = [(reach, address)]
+        if isinstance(port, dict) and "map" in port:
+            reaches = [(there, address) for there, _ in selected(port["map"], reach, self.sets, table)]
+        if isinstance(address, dict) and "map" in address:
+            reaches = [t for there, _ in reaches for t in selected(address["map"], there, self.sets, table)]
         shown = json.dumps({"chain": f"{chain.family} {chain.table} {chain.name}", "expr": rule["expr"]})
-        return Forward(shown, target if isinstance(target, str) else json.dumps(target), reached)
-
-    def _ports_of(self, chain: Chain, match: dict[str, Any]) -> int | None:
-        if not _is_port(match["left"]):
-            return None
-        right = match["right"]
-        if isinstance(right, str) and right.startswith("@"):
-            right = {"set": self.sets.get((chain.family, chain.table, right[1:]), [])}
-        count = _count(right)
-        return ALL_PORTS - count if match.get("op") == "!=" else count
-
-    def _elements(self, chain: Chain, data: Any) -> list[tuple[Any, Any]]:
-        if isinstance(data, str) and data.startswith("@"):
-            data = {"set": self.sets.get((chain.family, chain.table, data[1:]), [])}
-        return [(element[0], element[1]) for element in data["set"]]
+        for there, target in reaches:
+            yield Forward(shown, target if isinstance(target, str) else json.dumps(target), there.count())
 
 
-def _fewer(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else min(one, other)
-
-
-def _is_port(key: Any) -> bool:
-    """Whether a match or map looks at the destination port, alone or in a concatenation."""
-    if not isinstance(key, dict):
-        return False
-    if "concat" in key:
-        return any(_is_port(part) for part in key["concat"])
-    payload = key.get("payload")
-    return isinstance(payload, dict) and payload.get("field") == "dport"
-
-
-def _count(value: Any) -> int:
-    """How many ports a right-hand side names."""
-    if isinstance(value, dict):
-        if "range" in value:
-            first, last = value["range"]
-            return int(last) - int(first) + 1 if isinstance(first, int) and isinstance(last, int) else 1
-        if "set" in value:
-            return sum(_count(v) for v in value["set"])
-        if "concat" in value:
-            return max(_count(v) for v in value["concat"])
-        if "elem" in value:
-            return _count(value["elem"]["val"])
-        if "prefix" in value:
-            raise Unparseable("nft shows ports as a prefix")
-    return 1
-
-
-def _ruleset(text: str) -> list[dict[str, Any]]:
-    """nft's own first element, `metainfo`, is the control: an empty ruleset still has it."""
-    try:
-        found = json.loads(text)["nftables"]
-    except (ValueError, KeyError, TypeError):
-        raise Unparseable(f"nft -j printed no ruleset: {text[:200]!r}") from None
-    if not found or "metainfo" not in found[0]:
-        raise Unparseable("nft's ruleset lacks its metainfo")
-    if found[0]["metainfo"].get("json_schema_version") != 1:
-        raise Unparseable(f"nft's JSON schema is not 1: {found[0]['metainfo']}")
-    return list(found[1:])
+def _is_destination(key: dict[str, Any]) -> bool:
+    """Whether what is written is the destination address: `ip daddr set …`, NAT without connection tracking."""
+    payload = key.get("payload", {})
+    if payload.get("base") == "nh":
+        raise Unparseable(f"nft writes into the IP header, at a place that is not told here: {payload}")
+    return payload.get("protocol") in ("ip", "ip6") and payload.get("field") == "daddr"

@@ -10,9 +10,28 @@ from ipaddress import IPv4Address
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, TimedOut, Unparseable
+from siteproof.probes.sections import readable
 
 # What TTL a packet may have started with, by operating system.
 INITIAL_TTLS = (64, 128, 255)
+# What nmap says of a TCP port in a SYN scan, and how it says so of several in one word.
+REASONS = {
+    "syn-ack": "syn-acks",
+    "split-handshake-syn": "split-handshake-syns",
+    "reset": "resets",
+    "no-response": "no-responses",
+    "net-unreach": "net-unreaches",
+    "host-unreach": "host-unreaches",
+    "proto-unreach": "proto-unreaches",
+    "port-unreach": "port-unreaches",
+    "dest-unreach": "dest-unreaches",
+    "net-prohibited": "net-prohibiteds",
+    "host-prohibited": "host-prohibiteds",
+    "admin-prohibited": "admin-prohibiteds",
+    "time-exceeded": "time-exceededs",
+    "source-quench": "source-quenches",
+}
+_SINGULAR = {plural: singular for singular, plural in REASONS.items()} | dict(zip(REASONS, REASONS, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +110,7 @@ def tcp_scan(source: str, address: IPv4Address, ports: Collection[int], *, contr
 def parse(output: Output, address: IPv4Address, wanted: Collection[int], control: int) -> Scan:
     """Raises Unparseable unless the scan ended well and shows every port, NoControl unless `control` is open."""
     try:
-        run = ET.fromstring(output.text)
+        run = ET.fromstring(readable(output.text))
     except ET.ParseError as error:
         raise Unparseable(f"nmap printed no XML ({error}): {output.text[:200]!r}") from None
     finished, host = run.find("runstats/finished"), run.find("host")
@@ -101,10 +120,11 @@ def parse(output: Output, address: IPv4Address, wanted: Collection[int], control
         raise TimedOut(f"nmap gave up on {address}")
     if (shown := host.find("address")) is None or shown.get("addr") != str(address):
         raise Unparseable(f"nmap speaks of another address than {address}")
-    ports = {int(p.attrib["portid"]): _port(p) for p in host.iterfind("ports/port")}
+    ports = {int(p.attrib["portid"]): _port(p) for p in host.iterfind("ports/port") if p.get("protocol") == "tcp"}
+    # nmap puts more than 25 ports of one state together; before 7.90 it did not say which.
     for group in host.iterfind("ports/extraports/extrareasons"):
         for number in _numbers(group.get("ports", "")):
-            ports.setdefault(number, Port(group.attrib["reason"].removesuffix("s"), None))
+            ports.setdefault(number, Port(_reason(group), None))
     if missing := set(wanted) - set(ports):
         raise Unparseable(f"nmap does not show the ports {sorted(missing)}")
     if not ports[control].open:
@@ -117,8 +137,16 @@ def _port(port: ET.Element) -> Port:
     state = port.find("state")
     if state is None:
         raise Unparseable("nmap shows a port without its state")
-    reason, ttl = state.attrib["reason"], int(state.attrib["reason_ttl"])
+    reason, ttl = _reason(state), int(state.attrib["reason_ttl"])
+    if (reason == "syn-ack") != (state.get("state") == "open") or (reason == "no-response") != (ttl == 0):
+        raise Unparseable(f"nmap contradicts itself about port {port.get('portid')}: {state.attrib}")
     return Port(reason, None if ttl == 0 else min(i for i in INITIAL_TTLS if i >= ttl) - ttl + 1)
+
+
+def _reason(told: ET.Element) -> str:
+    if told.get("reason") not in _SINGULAR:
+        raise Unparseable(f"nmap gives a reason that a SYN scan does not have: {told.attrib}")
+    return _SINGULAR[told.attrib["reason"]]
 
 
 def _numbers(ports: str) -> list[int]:

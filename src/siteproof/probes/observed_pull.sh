@@ -11,8 +11,12 @@ $ROOT nft list tables inet | while read -r _ _ old; do
     case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && $ROOT nft delete table inet "$old" ;; esac
 done
 
-present=no
-$ROOT crictl inspecti -q "$image" >/dev/null 2>&1 && present=yes
+# Only what is known to be absent is removed again.
+present=yes
+inspected=$($ROOT crictl inspecti -q "$image" 2>&1) || case $inspected in
+    *'no such image'*) present=no ;;
+    *) printf '%s\n' "$inspected" >&2; exit 3 ;;
+esac
 
 give_back() {
     trap '' HUP INT TERM PIPE
@@ -64,4 +68,5 @@ $ROOT crictl pull "$image" 2>&1
 pulled=$?
 printf '\n== siteproof status\n%s\n== siteproof scope\n%s\n== siteproof present\n%s\n' "$pulled" "$scope" "$present"
 printf '== siteproof seen\n'
-$ROOT nft -j list table inet "$table"
+$ROOT nft -j list table inet "$table" || exit
+printf '\n== siteproof end\n'

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import MISSING, Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.probes.sections import section, split
+from siteproof.probes.sections import END, Sections, from_json, section, split
 
 STUBS = (IPv4Address("127.0.0.53"), IPv4Address("127.0.0.54"))
+# What resolv.conf(5) knows, and OpenBSD's and older files that are met on Linux.
+KEYWORDS = frozenset({"nameserver", "domain", "search", "sortlist", "options", "lookup", "family"})
+# Address family in D-Bus replies -> the length of its addresses.
+LENGTHS = {2: 4, 10: 16}
 
 # `resolvectl --json` prints text on systemd 252 all the same; busctl keeps its word.
 _SCRIPT = f"""\
@@ -19,16 +23,25 @@ while read -r key value rest || [ -n "$key" ]; do
     printf '%s\\n' "$key $value $rest"
     case "$key $value" in 'nameserver 127.0.0.53' | 'nameserver 127.0.0.54') stub=yes ;; esac
 done </etc/resolv.conf || exit 3
-[ -z "$stub" ] && exit 0
-command -v busctl >/dev/null || {{ echo 'siteproof: not on this host: busctl' >&2; exit 127; }}
-{section("busctl")}
-exec busctl --json=short get-property org.freedesktop.resolve1 /org/freedesktop/resolve1 \
-org.freedesktop.resolve1.Manager DNS
+if [ -n "$stub" ]; then
+    command -v busctl >/dev/null || {{ echo '{MISSING}busctl' >&2; exit 127; }}
+    for property in DNS FallbackDNS; do
+        {section("resolved ")}$property
+        busctl --json=short get-property org.freedesktop.resolve1 /org/freedesktop/resolve1 \
+            org.freedesktop.resolve1.Manager $property || exit
+    done
+fi
+{END}
 """
 
+Address = IPv4Address | IPv6Address
 
-def resolver_servers(host: str) -> Ask[tuple[IPv4Address | IPv6Address, ...]]:
-    """Every DNS server that programs on `host` may come to ask, in configured order, the local stub seen through."""
+
+def resolver_servers(host: str) -> Ask[tuple[Address, ...]]:
+    """Every DNS server that programs on `host` may come to ask, in configured order, the local stub seen through.
+
+    resolved's fallback servers are among them only where it has no others, as it does itself.
+    """
     return command(
         host,
         _SCRIPT,
@@ -39,27 +52,41 @@ def resolver_servers(host: str) -> Ask[tuple[IPv4Address | IPv6Address, ...]]:
     )
 
 
-def parse(output: Output) -> tuple[IPv4Address | IPv6Address, ...]:
+def parse(output: Output) -> tuple[Address, ...]:
     """Raises Unparseable where no server is configured: glibc would then ask the host itself."""
     sections = split(output.text)
-    listed = [
-        ip_address(words[1].partition("%")[0])
-        for line in sections["resolv.conf"].splitlines()
-        if len(words := line.split()) > 1 and words[0] == "nameserver"
-    ]
-    if any(server in STUBS for server in listed):
-        listed = [server for server in listed if server not in STUBS] + _resolved(sections.get("busctl", ""))
+    listed = [server for line in sections["resolv.conf"].splitlines() if (server := _nameserver(line)) is not None]
+    asks_resolved = any(server in STUBS for server in listed)
+    if asks_resolved != ("resolved DNS" in sections):
+        raise Unparseable("resolved was asked, or was not, although resolv.conf says otherwise")
+    if asks_resolved:
+        # All of them are read, also where the first decide.
+        servers, fallbacks = _resolved(sections, "DNS"), _resolved(sections, "FallbackDNS")
+        listed = [server for server in listed if server not in STUBS] + (servers or fallbacks)
     if not listed:
         raise Unparseable("no DNS server is configured")
     return tuple(dict.fromkeys(listed))
 
 
-def _resolved(text: str) -> list[IPv4Address | IPv6Address]:
+def _nameserver(line: str) -> Address | None:
+    words = line.split()
+    if not words or words[0].startswith(("#", ";")):
+        return None
+    if words[0] not in KEYWORDS:
+        raise Unparseable(f"not a line of resolv.conf: {line[:200]!r}")
+    return ip_address(words[1].partition("%")[0]) if words[0] == "nameserver" else None
+
+
+def _resolved(sections: Sections, property: str) -> list[Address]:
     """`{"type":"a(iiay)","data":[[0,2,[10,0,20,1]]]}`: interface, address family, bytes."""
-    try:
-        reply = json.loads(text)
-    except ValueError:
-        raise Unparseable(f"busctl printed no JSON: {text[:200]!r}") from None
+    text = sections[f"resolved {property}"]
+    reply = from_json(text, "busctl")
     if not isinstance(reply, dict) or reply.get("type") != "a(iiay)":
-        raise Unparseable(f"not the reply of org.freedesktop.resolve1.Manager DNS: {text[:200]!r}")
-    return [ip_address(bytes(address)) for _, _, address in reply["data"]]
+        raise Unparseable(f"not the reply of org.freedesktop.resolve1.Manager {property}: {text[:200]!r}")
+    return [_address(*entry) for entry in reply["data"]]
+
+
+def _address(interface: int, family: int, address: list[Any]) -> Address:
+    if LENGTHS.get(family) != len(address):
+        raise Unparseable(f"{len(address)} bytes are no address of family {family}")
+    return ip_address(bytes(address))

@@ -1,12 +1,20 @@
-"""Several commands in one script, their outputs told apart."""
+"""Several commands in one script, their outputs told apart, and the end of the last one seen.
+
+A text that was cut short is often a whole and legal answer of its own: two addresses of three, a list without its last
+line. So a script prints a mark when it came to its end, and without it nothing of the output is read.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
+from typing import Any, NoReturn
 
 from siteproof.errors import Unparseable
 
 MARK = "== siteproof "
+_END = "end"
 
 
 def section(name: str) -> str:
@@ -14,9 +22,25 @@ def section(name: str) -> str:
     return f"printf '\\n%s\\n' {shlex.quote(MARK + name)}"
 
 
-def split(text: str) -> dict[str, str]:
-    """Section name -> its text. Raises Unparseable where something stands before the first or a name comes twice."""
-    sections: dict[str, str] = {}
+END = section(_END)
+"""The sh line at a script's end. A script that does not get there, `|| exit`, has answered nothing."""
+
+
+class Sections(dict[str, str]):
+    """Section name -> its text."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise Unparseable(f"the script printed no section {name!r}")
+
+
+def split(text: str) -> Sections:
+    """The sections of a script's output.
+
+    Raises Unparseable where something stands before the first or after the end, the end is missing, a name comes
+    twice, or the text is not one: NUL bytes, not UTF-8.
+    """
+    readable(text)
+    sections = Sections()
     before, *rest = f"\n{text}".split(f"\n{MARK}")
     if before.strip() or not rest:
         raise Unparseable(f"the script's own marks are missing: {text[:200]!r}")
@@ -24,13 +48,43 @@ def split(text: str) -> dict[str, str]:
         name, _, body = part.partition("\n")
         if name in sections:
             raise Unparseable(f"the section {name!r} came twice")
+        if _END in sections:
+            raise Unparseable(f"the section {name!r} came after the end")
         sections[name] = body.removesuffix("\n")
+    if sections.pop(_END, "missing").strip():
+        raise Unparseable(f"the output does not end where the script did: {text[-200:]!r}")
     return sections
 
 
-def whole_number(sections: dict[str, str], name: str) -> int:
+def readable(text: str) -> str:
+    """`text`, if it is one. No tool that is asked prints NUL bytes or bytes that are not UTF-8."""
+    if (broken := re.search("[\0\ud800-\udfff]", text)) is not None:
+        raise Unparseable(f"the output is not text: {text[max(0, broken.start() - 100) : broken.start() + 20]!r}")
+    return text
+
+
+def whole_number(sections: Sections, name: str) -> int:
     """The number in a section. Raises Unparseable if there is none."""
+    if not re.fullmatch("[0-9]{1,9}", sections[name]):
+        raise Unparseable(f"no number in the section {name!r}: {sections[name][:200]!r}")
+    return int(sections[name])
+
+
+def from_json(text: str, tool: str) -> Any:
+    """The value that `text` spells. Raises Unparseable for anything else, and for a key with two values."""
     try:
-        return int(sections[name])
-    except (KeyError, ValueError):
-        raise Unparseable(f"no number in the section {name!r}: {sections.get(name)!r}") from None
+        return json.loads(readable(text), object_pairs_hook=_unambiguous)
+    except ValueError:
+        raise Unparseable(f"{tool} printed no JSON: {text[:200]!r}") from None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if any(found[key] != value for key, value in pairs):
+        raise ValueError("a key has two values")
+    return found
+
+
+def words(text: str) -> frozenset[str]:
+    """A vocabulary: what a tool may print where everything else is refused."""
+    return frozenset(text.split())
