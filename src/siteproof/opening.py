@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def open_suite(config: pytest.Config) -> Suite:
         return _suite(config, site, directory, nonce, Blank(), None, started)
     if site.lab is not None:
         _enter_lab(site.lab, root)
+    else:
+        _refuse_documentation(connections.values())
     directory = new_directory(Path(config.option.reports or root / "reports"), started)
     store = Store(directory / "evidence", secrets=read.secrets)
     gatherer: Gatherer
@@ -76,6 +79,28 @@ def connections_of(read: Inventory) -> dict[str, Connection]:
         for host in read.hosts.values()
         if host.name in read.selected
     }
+
+
+# RFC 5737, RFC 2544, RFC 3849: nobody's hosts. RFC 2606: nobody's names.
+_DOCUMENTATION = tuple(
+    ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "2001:db8::/32")
+)
+_NOBODYS_NAMES = (".example", ".test", ".invalid")
+
+
+def _refuse_documentation(connections: Iterable[Connection]) -> None:
+    """An inventory that still has the template's addresses must not make anyone send packets to them."""
+    for connection in connections:
+        address = connection.address
+        try:
+            nobodys = any(ip_address(address) in network for network in _DOCUMENTATION)
+        except ValueError:
+            nobodys = address.endswith(_NOBODYS_NAMES)
+        if nobodys:
+            raise BadInput(
+                f"{connection.name}: ansible_host is {address}, which documentation uses and nobody has; "
+                "nothing was connected to"
+            )
 
 
 def _enter_lab(name: str, root: Path) -> None:

@@ -260,6 +260,16 @@ def test_an_unknown_hosts_is_refused_and_never_looked_up(project: Project, hosts
     ran.stderr.fnmatch_lines([f"*--hosts={hosts}*"])
 
 
+@pytest.mark.parametrize("address", ["203.0.113.66", "198.18.0.1", "2001:db8::1", "node.example"])
+def test_documentation_addresses_are_never_connected_to(project: Project, address: str) -> None:
+    project.hosts["two"] |= {"ansible_host": address}
+    before = project.sshd.logins()
+    ran = project.run()
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines([f"*two: ansible_host is {address}*nothing was connected to*"])
+    assert project.sshd.logins() == before
+
+
 def test_an_unknown_limit_is_refused(project: Project) -> None:
     ran = project.run("--limit=oen")
     assert ran.ret == 4
