@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -40,15 +41,20 @@ class Proof:
 def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | None) -> int:
     """Prove each fault; the healed run of one is the healthy run of the next."""
     started = time.monotonic()
-    proofs = []
+    proofs: list[Proof] = []
     with _lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
-        runs = (Path(directory, f"run-{number}") for number in range(1_000_000))
+        runs = (Path(directory, f"run-{number}") for number in itertools.count())
         _heal_leftovers(lab, site)
         healthy: Report | None = None
         for fault in faults:
             begun = time.monotonic()
-            if healthy is None:
-                healthy = suite.judge(lab, next(runs))
+            healthy = healthy or _healthy(lab, runs)
+            trouble = _not_quiet("healthy", healthy)
+            if trouble:
+                # Even a new lab is not healthy, so nothing can be learnt from breaking it.
+                proofs += [Proof(fault, differences=trouble) for fault in faults[len(proofs) :]]
+                print("nothing is broken, and not everything is held:", *trouble, sep="\n       ", flush=True)
+                break
             proof, healthy = _prove(lab, site, fault, healthy, runs)
             proofs.append(proof)
             mark = "ok  " if proof.ok else "FAIL"
@@ -65,19 +71,23 @@ def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | Non
     return 0 if ok else 1
 
 
+def _healthy(lab: str, runs: Iterator[Path]) -> Report:
+    """A run with nothing broken; a lab that someone has used may need to be made again for that."""
+    report = suite.judge(lab, next(runs))
+    if _not_quiet("healthy", report):
+        _renew(lab, "it is not healthy")
+        report = suite.judge(lab, next(runs))
+    return report
+
+
 def _prove(
     lab: str, site: Topology, fault: Fault, healthy: Report, runs: Iterator[Path]
 ) -> tuple[Proof, Report | None]:
     """The proof, and the run after healing if that was healthy, else None (and the lab is a new one)."""
     proof = Proof(fault)
-    proof.differences += _not_quiet("healthy", healthy)
-    if not proof.ok:
-        _renew(lab, proof, "it is not healthy")
-        return proof, None
     try:
         breaking.break_faults(lab, [fault], site, healthy.path)
-        broken = suite.judge(lab, next(runs))
-        compare(proof, healthy, broken)
+        compare(proof, healthy, suite.judge(lab, next(runs)))
     except LabError as error:
         proof.differences.append(f"broken: {error}")
     try:
@@ -85,12 +95,12 @@ def _prove(
         healed = suite.judge(lab, next(runs))
     except LabError as error:
         proof.differences.append(f"healed: {error}")
-        _renew(lab, proof, "it could not be healed")
+        _renew(lab, f"{fault.id} could not be healed")
         return proof, None
     trouble = _not_quiet("healed", healed)
     if trouble:
         proof.differences += trouble
-        _renew(lab, proof, "it is not healthy after healing")
+        _renew(lab, f"it is not healthy after {fault.id}")
         return proof, None
     return proof, healed
 
@@ -137,8 +147,8 @@ def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-def _renew(lab: str, proof: Proof, why: str) -> None:
-    print(f"the lab is made again, since {why} ({proof.fault.id})", file=sys.stderr, flush=True)
+def _renew(lab: str, why: str) -> None:
+    print(f"the lab is made again, since {why}", file=sys.stderr, flush=True)
     lifecycle.down(lab)
     lifecycle.up(lab, lambda _: None)
 
