@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     add("build", build, "make the base root, certificates and registry content every lab stands on")
     add("up", up, "bring the lab up (builds first if needed); returns when its data path works")
     add("down", down, "remove the lab")
-    add("status", status, "say what runs and what is broken").add_argument("--json", action="store_true")
+    add("status", status, "say what runs and what is broken; exit 3 if the lab is not up").add_argument(
+        "--json", action="store_true"
+    )
     entry = add("exec", execute, "run a command on a host")
     entry.add_argument("host")
     entry.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +21,20 @@ from lab.topology import Host, Topology
 PROJECT = Path(__file__).parent.parent
 # Long enough for a slow disk; a boot that has not reported by then has failed.
 REPORT_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a lab is made of and where."""
+
+    name: str
+    site: Topology
+    parts: Built
+    run: Path
+    cgroup: Path
+
+    def log(self, host: str) -> Path:
+        return self.run / "hosts" / host / "console"
 
 
 @dataclass
@@ -61,17 +74,21 @@ def _report(link: socket.socket, what: str, log: Path) -> tuple[bytes, int]:
     try:
         data, pid = kernel.receive_with_pid(link)
     except TimeoutError:
-        raise LabError(f"{what} did not start within {REPORT_SECONDS} s: see {log}") from None
+        raise LabError(f"{what} did not start within {REPORT_SECONDS} s: {last_words(log)}") from None
     if not data:
-        lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        raise LabError(f"{what} did not start: {lines[-1] if lines else 'it said nothing'}")
+        raise LabError(f"{what} did not start: {last_words(log)}")
     return data, pid
 
 
-def start_holder(name: str, run: Path, top: Path) -> Holder:
+def last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it said nothing"
+
+
+def start_holder(plan: Plan) -> Holder:
     ours, theirs = _channel()
-    log = run / "holder.log"
-    spec = {"lab": name, "link": theirs.fileno(), "cgroup": str(cgroups.create(top / "holder", owner=0))}
+    log = plan.run / "holder.log"
+    spec = {"lab": plan.name, "link": theirs.fileno(), "cgroup": str(cgroups.create(plan.cgroup / "holder", owner=0))}
     with log.open("wb") as out:
         process = subprocess.Popen(
             python_line("holder", json.dumps(spec)),
@@ -87,17 +104,15 @@ def start_holder(name: str, run: Path, top: Path) -> Holder:
         pids[data.decode()] = pid
     process.wait()
     for kind in ("uid", "gid"):
-        Path(f"/proc/{pids['keeper']}/{kind}_map").write_text(f"0 {first_id(name)} {IDS}\n")
+        Path(f"/proc/{pids['keeper']}/{kind}_map").write_text(f"0 {first_id(plan.name)} {IDS}\n")
     return Holder(ours, pids["holder"], pids["keeper"])
 
 
-def start_host(
-    host: Host, topology: Topology, built: Built, lab: str, run: Path, top: Path, holder: int, keeper: int
-) -> Starting:
+def start_host(plan: Plan, host: Host, holder: int, keeper: int) -> Starting:
     """Make the host's directory if it is not there yet (after a restart it is), and start its first process."""
-    directory = run / "hosts" / host.name
+    directory = plan.run / "hosts" / host.name
     if not directory.exists():
-        _make_directory(directory, host, topology, built, lab)
+        _make_directory(directory, plan, host)
     notify_path = directory / "notify"
     notify_path.unlink(missing_ok=True)
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -108,19 +123,18 @@ def start_host(
             "name": host.name,
             "mode": host.mode,
             "directory": str(directory),
-            "base": str(built.base),
-            "cgroup": str(cgroups.create(top / host.name, first_id(lab))),
-            "notify": str(notify_path),
-            "binds": _operator_binds(directory, host) if host.mode == "operator" else _sources(host, built),
-            "disks": {path: str(directory / "disk" / path.strip("/").replace("/", "-")) for path in host.disks},
+            "base": str(plan.parts.base),
+            "cgroup": str(cgroups.create(plan.cgroup / host.name, first_id(plan.name))),
+            "binds": _operator_binds(directory, host) if host.mode == "operator" else _sources(host, plan.parts),
+            "disks": {path: str(_disk(directory, path)) for path in host.disks},
             "sysctl": dict(host.sysctl),
             "link": theirs.fileno(),
             "pid_namespace": pid_ns,
             "user_namespace": user_ns,
         }
-        with (directory / "console").open("ab") as out:
+        with plan.log(host.name).open("ab") as out:
             process = subprocess.Popen(
-                python_line("boot", "siteproof-lab", lab, host.name),
+                python_line("boot", "siteproof-lab", plan.name, host.name),
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
@@ -133,19 +147,23 @@ def start_host(
     return Starting(host, ours, notify)
 
 
-def wait_for_pid(starting: Starting, run: Path) -> int:
-    log = run / "hosts" / starting.host.name / "console"
-    _, starting.pid = _report(starting.link, f"host {starting.host.name}", log)
+def wait_for_pid(plan: Plan, starting: Starting) -> int:
+    _, starting.pid = _report(starting.link, f"host {starting.host.name}", plan.log(starting.host.name))
     return starting.pid
 
 
-def _make_directory(directory: Path, host: Host, topology: Topology, built: Built, lab: str) -> None:
+def _make_directory(directory: Path, plan: Plan, host: Host) -> None:
     for part in ("layer/upper", "layer/work", "root", "base"):
         (directory / part).mkdir(parents=True)
     for disk in host.disks:
-        (directory / "disk" / disk.strip("/").replace("/", "-")).mkdir(parents=True)
+        _disk(directory, disk).mkdir(parents=True)
     if host.mode != "operator":
-        files.write_host(directory / "layer/upper", host, topology, built.assets, lab)
+        files.write_host(directory / "layer/upper", host, plan.site, plan.parts.assets, plan.name)
+
+
+def _disk(directory: Path, path: str) -> Path:
+    """Where a directory lives that must not be on an overlay, since its owner mounts overlays on it."""
+    return directory / "disk" / path.strip("/").replace("/", "-")
 
 
 def _sources(host: Host, built: Built) -> dict[str, str]:
@@ -194,7 +212,3 @@ def _namespace(pid: int, kind: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def discard(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import select
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from lab import cgroups, hosts, kernel, network, paths, ready, ssh, state, topology
-from lab.build import BuildError, Built, build, built
+from lab.build import BuildError, build, built
 from lab.enter import command_on
 from lab.errors import LabError, UsageError, nearest
 from lab.state import Process, State
@@ -40,9 +40,8 @@ def up(name: str, progress: Progress) -> State:
             return running
         _remove(name)
         try:
-            return _make(name, site, parts, progress)
+            return _make(hosts.Plan(name, site, parts, paths.run_dir(name), paths.cgroup(name)), progress)
         except BaseException as error:
-            _keep_consoles(name)
             _remove(name)
             if isinstance(error, OSError | subprocess.SubprocessError):
                 raise LabError(f"the lab could not be brought up: {error}") from error
@@ -69,27 +68,19 @@ def restart(name: str, host: str, progress: Progress) -> None:
         parts = built()
         if parts is None or str(parts.base) != current.base:
             raise LabError("the lab runs on an older build: down and up again")
+        plan = hosts.Plan(name, site, parts, paths.run_dir(name), paths.cgroup(name))
         process = current.hosts[host]
         if process.alive:
             os.kill(process.pid, 9)
         _wait_gone(process, host)
-        cgroups.remove(paths.cgroup(name) / host)
+        cgroups.remove(plan.cgroup / host)
         network.disconnect(current.holder.pid, site.hosts[host])
-        starting = hosts.start_host(
-            site.hosts[host],
-            site,
-            parts,
-            name,
-            paths.run_dir(name),
-            paths.cgroup(name),
-            current.holder.pid,
-            current.keeper.pid,
-        )
-        _let_boot([starting], current.holder.pid, site, paths.run_dir(name))
+        starting = hosts.start_host(plan, site.hosts[host], current.holder.pid, current.keeper.pid)
+        _let_boot(plan, [starting], current.holder.pid)
         current = current.with_host(host, Process.of(starting.pid))
         state.write(current)
         if starting.host.mode == "systemd":
-            _wait_for_systemd(current, [starting], progress)
+            _wait_for_systemd(plan, current, [starting], progress)
         if not current.broken:
             ready.wait_for_data_path(current, progress)
 
@@ -101,35 +92,32 @@ def must_run(name: str) -> State:
     return running
 
 
-def _make(name: str, site: topology.Topology, parts: Built, progress: Progress) -> State:
+def _make(plan: hosts.Plan, progress: Progress) -> State:
     os.umask(0o022)
-    run, top = paths.run_dir(name), paths.cgroup(name)
-    run.mkdir(parents=True, mode=0o700)
-    cgroups.create(top)
-    holder = hosts.start_holder(name, run, top)
+    plan.run.mkdir(parents=True, mode=0o700)
+    cgroups.create(plan.cgroup)
+    holder = hosts.start_holder(plan)
     current = State(
-        name=name,
+        name=plan.name,
         nonce=secrets.token_hex(8),
         boot_id=kernel.boot_id(),
         phase="making",
         holder=Process.of(holder.pid),
         keeper=Process.of(holder.keeper),
-        base=str(parts.base),
+        base=str(plan.parts.base),
         described=topology.fingerprint(),
     )
     state.write(current)
-    progress(f"starting {len(site.hosts)} hosts")
-    starting = [
-        hosts.start_host(host, site, parts, name, run, top, holder.pid, holder.keeper) for host in site.hosts.values()
-    ]
-    network.make_segments(holder.pid, site)
-    _let_boot(starting, holder.pid, site, run)
+    progress(f"starting {len(plan.site.hosts)} hosts")
+    starting = [hosts.start_host(plan, host, holder.pid, holder.keeper) for host in plan.site.hosts.values()]
+    network.make_segments(holder.pid, plan.site)
+    _let_boot(plan, starting, holder.pid)
     current = replace(current, hosts={s.host.name: Process.of(s.pid) for s in starting})
     state.write(current)
-    ssh.write(run / "ssh", site, parts.assets)
-    _wait_for_systemd(current, [s for s in starting if s.host.mode == "systemd"], progress)
+    ssh.write(plan.run / "ssh", plan.site, plan.parts.assets)
+    _wait_for_systemd(plan, current, [s for s in starting if s.host.mode == "systemd"], progress)
     ready.wait_for_data_path(current, progress)
-    for host in site.systemd_hosts:
+    for host in plan.site.systemd_hosts:
         _require_running(current, host.name)  # again: a service may have given up since
     holder.link.send(b"ready")
     current = replace(current, phase=state.READY)
@@ -137,15 +125,15 @@ def _make(name: str, site: topology.Topology, parts: Built, progress: Progress) 
     return current
 
 
-def _let_boot(starting: list[hosts.Starting], holder: int, site: topology.Topology, run: Path) -> None:
+def _let_boot(plan: hosts.Plan, starting: list[hosts.Starting], holder: int) -> None:
     """Connect the waiting hosts, then release them: their services find their interfaces in place."""
-    pids = {s.host.name: hosts.wait_for_pid(s, run) for s in starting}
-    network.connect(holder, site, pids)
+    pids = {s.host.name: hosts.wait_for_pid(plan, s) for s in starting}
+    network.connect(holder, plan.site, pids)
     for one in starting:
         one.let_go()
 
 
-def _wait_for_systemd(current: State, starting: list[hosts.Starting], progress: Progress) -> None:
+def _wait_for_systemd(plan: hosts.Plan, current: State, starting: list[hosts.Starting], progress: Progress) -> None:
     """Every systemd says READY=1 to its notify socket when its boot is over, well or not."""
     waiting = {s.notify.fileno(): s for s in starting}
     poll = select.poll()
@@ -163,8 +151,8 @@ def _wait_for_systemd(current: State, starting: list[hosts.Starting], progress: 
                 _require_running(current, one.host.name)
         for one in waiting.values():
             if kernel.process_start(one.pid) is None:
-                log = state.console(current.name, one.host.name)
-                raise LabError(f"{one.host.name} died while it booted: see {log}")
+                words = hosts.last_words(plan.log(one.host.name))
+                raise LabError(f"{one.host.name} died while it booted: {words}")
         if time.monotonic() > end:
             names = ", ".join(s.host.name for s in waiting.values())
             raise LabError(f"not booted within {BOOT_SECONDS} s: {names} ({_jobs(current, waiting.values())})")
@@ -205,15 +193,5 @@ def _remove(name: str) -> None:
     if last and last.boot_id == kernel.boot_id():
         _wait_gone(last.holder, "the holder")  # out of its control group already, it may still wait for its children
     (run / "state.json").unlink(missing_ok=True)
-    hosts.discard(run)
-
-
-def _keep_consoles(name: str) -> None:
-    """What the hosts of a lab that failed last said, kept beside the run directories until the next failure."""
-    kept = paths.home() / "run" / f"{name}.failed"
-    hosts.discard(kept)
-    for console in sorted(paths.run_dir(name).glob("hosts/*/console")):
-        text = console.read_bytes()
-        if text.strip():
-            kept.mkdir(exist_ok=True)
-            (kept / f"{console.parent.name}.console").write_bytes(text)
+    if run.exists():
+        shutil.rmtree(run)

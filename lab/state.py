@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from lab import kernel, paths
@@ -106,7 +105,3 @@ def locked(name: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def console(name: str, host: str) -> Path:
-    return paths.run_dir(name) / "hosts" / host / "console"

@@ -17,10 +17,10 @@ COMMAND = [sys.executable, "-m", "lab"]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the lab takes root")
 
 
-def lab(name: str, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def lab(name: str, *words: str, timeout: float = 120, project: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     """`python -m lab WORD --name NAME …`"""
     line = [*COMMAND, words[0], "--name", name, *words[1:]]
-    return subprocess.run(line, cwd=PROJECT, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(line, cwd=project, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def lab_ok(name: str, *words: str, timeout: float = 120) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_command import lab, lab_ok, needs_root, own_lab, start
+from lab_command import PROJECT, lab, lab_ok, needs_root, own_lab, start
 
 from lab import paths
 
@@ -57,7 +58,7 @@ def test_exec_is_the_host_and_gives_back_the_commands_status(name: str) -> None:
     assert on(name, "operator", "hostname; cat /etc/resolv.conf; pwd").split("\n") == [
         "operator",
         "nameserver 10.0.20.1",
-        str(Path.cwd()) if (Path.cwd() / "lab").is_dir() else str(Path(__file__).parents[2]),
+        str(PROJECT),
     ]
 
 
@@ -131,6 +132,20 @@ def test_tools_that_are_replaced_come_back(name: str, tmp_path: Path) -> None:
     assert on(name, "edge", "getent hosts localhost || echo failed") == "failed"
     lab_ok(name, "heal", "tools-exit-1", "tools-print-help", "tools-print-nothing")
     assert on(name, "edge", "grep -c . /proc/self/mountinfo; iptables --version") == before
+
+
+def test_a_host_that_does_not_come_up_whole_is_an_error_that_names_the_unit(name: str, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT / "lab", project / "lab")
+    unit = project / "lab/daemons/units/listeners.service"
+    unit.write_text(unit.read_text().replace("on-failure", "no").replace("/usr/bin/python3", "/usr/bin/false"))
+    other = f"{name}-bad"
+    done = lab(other, "up", project=project)
+    assert done.returncode == 3
+    assert "lab: lan1 is degraded: listeners.service" in done.stderr
+    assert status(other)["phase"] == "down"
+    assert not paths.run_dir(other).exists()
+    assert not paths.cgroup(other).exists()
 
 
 def test_a_lab_whose_holder_died_is_not_up_and_up_makes_a_new_one(name: str) -> None:
