@@ -167,18 +167,14 @@ def test_up_and_down_leave_the_machine_as_it_was(name: str) -> None:
     during = snapshot(name)
     for field in ("links", "routes", "rules", "mounts"):
         assert getattr(during, field) == getattr(before, field), field
-    lab_ok(name, "down")
-    assert_same(before, snapshot(name))
-
-
-def test_no_namespace_of_a_lab_outlives_it(name: str) -> None:
-    lab_ok(name, "up")
     state = states.running(name)
     assert state is not None
     pids = [process.pid for process in state.hosts.values()]
     made = set().union(*(_namespaces(pid) for pid in pids)) - _namespaces(os.getpid())
     assert len([namespace for namespace in made if namespace.startswith("net:")]) == len(pids)
+
     lab_ok(name, "down")
+    assert_same(before, snapshot(name))
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and process_start(int(entry.name)) is not None:
             assert not _namespaces(int(entry.name)) & made, entry
@@ -232,8 +228,7 @@ def test_a_host_cannot_write_what_is_the_machines(name: str) -> None:
         "date --set @0",
         "test -e /dev/mem -o -e /dev/vda -o -e /dev/sda",
     )
+    script = "; ".join(f"({attempt}) >/dev/null 2>&1 && echo '{attempt}'" for attempt in attempts)
     for host in ("cp1", "isp1"):
-        for attempt in attempts:
-            tried = f"({attempt}) >/dev/null 2>&1 && echo done || echo refused"
-            assert lab_ok(name, "exec", host, "--", "sh", "-c", tried) == "refused\n", (host, attempt)
+        assert lab_ok(name, "exec", host, "--", "sh", "-c", f"{script}; echo tried") == "tried\n", host
     lab_ok(name, "down")
