@@ -8,7 +8,9 @@ import re
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +40,42 @@ class Proof:
         return {"id": self.fault.id, "expected": self.expected, "got": self.got, "ok": self.ok}
 
 
-def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | None) -> int:
-    """Prove each fault; the healed run of one is the healthy run of the next."""
+def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | None, labs: int = 1) -> int:
+    """Prove each fault; the healed run of one is the healthy run of the next. `labs` share the faults, side by side."""
     started = time.monotonic()
+    labs = max(1, min(labs, len(faults)))
+    names = [lab] if labs == 1 else [f"{lab}-{number}" for number in range(1, labs + 1)]
+    queue = _Queue(faults)
+    with ThreadPoolExecutor(labs) as pool:
+        proofs = [proof for proofs in pool.map(lambda name: _prove_on(name, site, queue), names) for proof in proofs]
+    proofs.sort(key=lambda proof: faults.index(proof.fault))
+    ok = all(proof.ok for proof in proofs)
+    if out:
+        report = {"faults": [proof.as_json() for proof in proofs], "ok": ok}
+        out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    failed = sum(not proof.ok for proof in proofs)
+    summary = f"{failed} of {len(proofs)} faults are not proven" if failed else f"{len(proofs)} faults proven"
+    print(f"{summary} in {time.monotonic() - started:.0f} s")
+    return 0 if ok else 1
+
+
+class _Queue:
+    """The faults that are still to be proven; every lab takes the next one."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = deque(faults)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return self
+
+    def __next__(self) -> Fault:
+        try:
+            return self._faults.popleft()
+        except IndexError:
+            raise StopIteration from None
+
+
+def _prove_on(lab: str, site: Topology, faults: Iterator[Fault]) -> list[Proof]:
     proofs: list[Proof] = []
     with _lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
         runs = (Path(directory, f"run-{number}") for number in itertools.count())
@@ -52,23 +87,15 @@ def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | Non
             trouble = _not_quiet("healthy", healthy)
             if trouble:
                 # Even a new lab is not healthy, so nothing can be learnt from breaking it.
-                proofs += [Proof(fault, differences=trouble) for fault in faults[len(proofs) :]]
+                proofs += [Proof(left, differences=trouble) for left in (fault, *faults)]
                 print("nothing is broken, and not everything is held:", *trouble, sep="\n       ", flush=True)
                 break
             proof, healthy = _prove(lab, site, fault, healthy, runs)
             proofs.append(proof)
             mark = "ok  " if proof.ok else "FAIL"
-            print(f"{mark} {fault.id:36} {len(proof.got):3} noticed  {time.monotonic() - begun:5.1f} s", flush=True)
-            for difference in proof.differences:
-                print(f"       {difference}", flush=True)
-    ok = all(proof.ok for proof in proofs)
-    if out:
-        report = {"faults": [proof.as_json() for proof in proofs], "ok": ok}
-        out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    failed = sum(not proof.ok for proof in proofs)
-    summary = f"{failed} of {len(proofs)} faults are not proven" if failed else f"{len(proofs)} faults proven"
-    print(f"{summary} in {time.monotonic() - started:.0f} s")
-    return 0 if ok else 1
+            said = [f"{mark} {fault.id:36} {len(proof.got):3} noticed  {time.monotonic() - begun:5.1f} s"]
+            print("\n       ".join(said + proof.differences), flush=True)
+    return proofs
 
 
 def _healthy(lab: str, runs: Iterator[Path]) -> Report:
