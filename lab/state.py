@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from lab import kernel, paths
@@ -93,15 +94,27 @@ def write(state: State) -> None:
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Only one command at a time changes a lab; the lock goes with the process that holds it."""
-    directory = paths.home() / "run"
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(directory / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = paths.home() / "run" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = _lock(path, name)
     try:
+        yield
+    finally:
+        if not paths.run_dir(name).exists():
+            path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _lock(path: Path, name: str) -> int:
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"waiting for another command on the lab {name}", file=sys.stderr, flush=True)
             fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
+        # Whoever held it before may have removed the file with the lab: then this lock is on nothing.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                return fd
         os.close(fd)
