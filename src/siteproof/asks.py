@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, NoReturn, TypeVar
 
@@ -36,7 +36,8 @@ class Question:
     @cached_property
     def key(self) -> str:
         """Stable across processes, runs and machines: the evidence is found by it."""
-        canonical = json.dumps({"kind": type(self).__name__, **asdict(self)}, sort_keys=True)
+        said = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        canonical = json.dumps({"kind": type(self).__name__, **said}, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:24]
 
 

@@ -172,7 +172,7 @@ class Store:
             "attempts": [self._attempt_as_json(attempt)],
         }
         with self._lock:
-            _append(self._path(question.host), line)
+            _append(self._file(question.host).path, line)
 
     def get(self, question: Question) -> Output | ProbeError | None:
         """The last attempt's answer, as it was written; None if the question is not in the bundle."""
@@ -195,7 +195,8 @@ class Store:
 
     def file_of(self, host: str) -> Path:
         """Where the answers of a host stand."""
-        return self._path(host)
+        with self._lock:
+            return self._file(host).path
 
     @property
     def hosts(self) -> list[str]:
@@ -229,12 +230,11 @@ class Store:
         encoding = {stream: "base64" for stream, is_ in (("stdout", stdout_is), ("stderr", stderr_is)) if is_ != "text"}
         return written | ({"encoding": encoding} if encoding else {})
 
-    def _path(self, host: str) -> Path:
-        name = quote(host, safe="") if host != _HOSTS else "%68osts"
-        return self.directory / f"{name}.jsonl"
-
     def _file(self, host: str) -> _HostFile:
-        return self._files.setdefault(host, _HostFile(self._path(host)))
+        if (file := self._files.get(host)) is None:
+            name = quote(host, safe="") if host != _HOSTS else "%68osts"
+            file = self._files[host] = _HostFile(self.directory / f"{name}.jsonl")
+        return file
 
 
 class Blank(Store):

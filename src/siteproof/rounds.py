@@ -29,18 +29,19 @@ class Trace:
     """What happened while a check was driven."""
 
     asked: dict[str, Question] = field(default_factory=dict)
+    recorded: dict[str, Recorded] = field(default_factory=dict)
+    """What the evidence has to each of them, so that it is read once."""
     missing: list[ProbeError] = field(default_factory=list)
     """Answers that an `each` went on without."""
     rounds: int = 0
     remarks: Remarks = field(default_factory=Remarks)
 
 
-def answer(ask: Ask[Any], evidence: Evidence, trace: Trace) -> Any:
+def answer(ask: Ask[Any], trace: Trace) -> Any:
     """The parsed answer, or the ProbeError that stands in its place."""
 
     def recorded(question: Question) -> Recorded:
-        found = evidence.get(question)
-        if found is not None:
+        if (found := trace.recorded.get(question.key)) is not None:
             return found
         if trace.rounds > MAX_ROUNDS:
             return TooManyRounds(f"a check may ask in at most {MAX_ROUNDS} rounds", host=question.host)
@@ -64,9 +65,10 @@ def drive(check: Check, evidence: Evidence, trace: Trace, *, to_the_end: bool) -
             trace.rounds += 1
             questions = {q.key: q for a in request.asks for q in a.questions}
             trace.asked.update(questions)
-            if not to_the_end and any(evidence.get(q) is None for q in questions.values()):
+            trace.recorded.update((k, found) for k, q in questions.items() if (found := evidence.get(q)) is not None)
+            if not to_the_end and not questions.keys() <= trace.recorded.keys():
                 return request
-            answers = [answer(a, evidence, trace) for a in request.asks]
+            answers = [answer(a, trace) for a in request.asks]
             if request.partial:
                 trace.missing += [a for a in answers if isinstance(a, ProbeError)]
             request = check.send(answers)
@@ -84,15 +86,16 @@ def next_questions(
     waiting: list[Callable[[], Check]] = []
     questions: dict[str, Question] = {}
     for make in checks:
+        trace = Trace()
         try:
-            request = drive(make(), evidence, Trace(), to_the_end=False)
+            request = drive(make(), evidence, trace, to_the_end=False)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException:  # noqa: BLE001, S112 - pytest.skip() is none of Exception; all of it is judged later
             continue
         if request is not None:
             waiting.append(make)
-            questions.update((q.key, q) for a in request.asks for q in a.questions if evidence.get(q) is None)
+            questions.update((key, q) for key, q in trace.asked.items() if key not in trace.recorded)
     return waiting, questions
 
 

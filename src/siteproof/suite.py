@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from siteproof import rounds
@@ -84,6 +85,9 @@ class Suite:
     checks_seen: dict[str, SeenCheck] = field(default_factory=dict)
     """Id -> every check that was collected, also those that this site has no subject for."""
 
+    _files: dict[str, str] = field(default_factory=dict, init=False)
+    """Host -> its file of evidence, below the run's directory."""
+
     def judge(self, check: Check) -> tuple[BaseException | None, Judgement]:
         """Run a check on the evidence; gives what it raised, if anything, and what it read on its way."""
         judgement = Judgement(rounds.Trace(), [], [])
@@ -143,7 +147,7 @@ class Suite:
             notes=tuple(trace.remarks.notes),
             blocked_by=found.blocked_by,
             duration_s=round(seconds, 4),
-            evidence=tuple(self._shown(q) for q in trace.asked.values()),
+            evidence=tuple(self._shown(q, trace) for q in trace.asked.values()),
         )
         return self._redacted(self._waived(result))
 
@@ -183,8 +187,8 @@ class Suite:
         every = zip(self.site.waivers, self.site.waiver_hosts, strict=True)
         return [w for w, hosts in every if w.id == id and (host is None or host in hosts)]
 
-    def _shown(self, question: Question) -> EvidenceRef:
-        answer = self.store.get(question)
+    def _shown(self, question: Question, trace: rounds.Trace) -> EvidenceRef:
+        answer = trace.recorded.pop(question.key, None) or self.store.get(question)  # popped: it may be large
         if isinstance(answer, Output):
             text = answer.text if answer.stdout.isascii() or _is_text(answer.stdout) else f"{len(answer.stdout)} bytes"
             text = "\n".join(part for part in (text.strip("\n"), answer.errors.strip("\n")) if part)
@@ -192,12 +196,20 @@ class Suite:
             text = str(answer or "never asked")
         if len(text) > SHOWN_CHARACTERS:
             text = f"{text[:SHOWN_CHARACTERS]}\n… {len(text) - SHOWN_CHARACTERS} more characters in the evidence file"
-        file = self.store.file_of(question.host).relative_to(self.directory)
-        return EvidenceRef(question.host, question.probe, str(file), question.key, text)
+        return EvidenceRef(question.host, question.probe, self._file_of(question.host), question.key, text)
+
+    def _file_of(self, host: str) -> str:
+        if host not in self._files:
+            self._files[host] = str(self.store.file_of(host).relative_to(self.directory))
+        return self._files[host]
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        return Redactor(self.site.inventory.secrets)
 
     def _redacted(self, result: Result) -> Result:
         """A fact may hold what a vault hides; it must not come out through a message."""
-        redact = Redactor(self.site.inventory.secrets).text
+        redact = self._redactor.text
         return replace(
             result,
             message=redact(result.message),
