@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.lab, needs_root]
 # Knobs that count or measure, and change on a machine that is left alone.
 COUNTERS = (
     "fs/aio-nr", "fs/dentry-state", "fs/file-nr", "fs/inode-nr", "fs/inode-state", "fs/quota", "fs/binfmt_misc",
-    "kernel/cad_pid", "kernel/keys", "kernel/ns_last_pid", "kernel/pty/nr", "kernel/random", "kernel/sched_domain",
+    "kernel/cad_pid", "kernel/hung_task_detect_count", "kernel/keys", "kernel/ns_last_pid",
+    "kernel/perf_event_max_sample_rate", "kernel/pty/nr", "kernel/random", "kernel/sched_domain", "kernel/tainted",
     "net/netfilter/nf_conntrack_count", "vm/stat_refresh",
 )  # fmt: skip
 OTHERS = "siteproof-lab-"
@@ -136,7 +137,14 @@ def assert_same(before: Machine, after: Machine) -> None:
         if field.name == "sysctls":
             # A kernel module that is loaded on demand brings knobs of its own; those that were there keep their values.
             now = {key: now.get(key) for key in was}
-        assert now == was, field.name
+        assert now == was, f"{field.name}: {_difference(was, now)}"
+
+
+def _difference(was: Any, now: Any) -> str:
+    """Short enough to be read in the summary of a run that somebody else did."""
+    if isinstance(was, dict):
+        return "; ".join(f"{key}: {was.get(key)!r} is now {now.get(key)!r}" for key in was if was[key] != now.get(key))
+    return f"gone {[x for x in was if x not in now]}, new {[x for x in now if x not in was]}"
 
 
 def holder_of(name: str) -> int:
