@@ -282,20 +282,31 @@ def pytest_runtest_makereport(
         return found
     planned = item.stash[PLANNED]
     if call.when == "setup" and found.skipped and planned.case.absent is not None:
-        found.siteproof = suite.not_applicable(planned).to_json()  # type: ignore[attr-defined]
+        found.siteproof = suite.not_applicable(planned)  # type: ignore[attr-defined]
     elif found.skipped and not planned.invariant.family and call.excinfo is not None:
         reason = Case(planned.case.id, planned.case.host, {}, str(call.excinfo.value))
-        found.siteproof = suite.not_applicable(replace(planned, case=reason)).to_json()  # type: ignore[attr-defined]
+        found.siteproof = suite.not_applicable(replace(planned, case=reason))  # type: ignore[attr-defined]
     elif call.when == "call" or call.excinfo is not None:
         error = call.excinfo.value if call.excinfo else None
         result = suite.conclude(planned, error, item.stash.get(JUDGED, None), call.duration)
         _translate(found, result)
+    if call.when == "teardown" and JUDGED in item.stash:
+        del item.stash[JUDGED]
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable(report: Any) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+    """Worker: a result crosses to the controller as plain data."""
+    data = yield
+    if data is not None and isinstance(result := data.get("siteproof"), Result):
+        data["siteproof"] = result.to_json()
+    return data
 
 
 def _translate(found: pytest.TestReport, result: Result) -> None:
     """pytest's words for a verdict: passed, failed, error (a failure that is not in the call), xfailed."""
-    found.siteproof = result.to_json()  # type: ignore[attr-defined]
+    found.siteproof = result  # type: ignore[attr-defined]
     found.__dict__.pop("wasxfail", None)
     found.longrepr = None if result.verdict is Verdict.HELD else f"{result.verdict}: {result.message}"
     if result.verdict is Verdict.HELD:
@@ -317,7 +328,7 @@ class _Results:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if (found := getattr(report, "siteproof", None)) is not None:
-            result = Result.from_json(found)
+            result = found if isinstance(found, Result) else Result.from_json(found)
             before = self.suite.results.get(result.nodeid)
             if before is None or before.verdict is Verdict.HELD:
                 self.suite.results[result.nodeid] = result

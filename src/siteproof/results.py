@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -81,10 +81,13 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The result as schema 1 has it."""
-        found = asdict(self)
-        found["verdict"] = self.verdict.value
-        found["class"] = found.pop("probe_class")
-        found["vantage"] = self.host
+        found = vars(self) | {
+            "verdict": self.verdict.value,
+            "class": self.probe_class,
+            "vantage": self.host,
+            "evidence": [vars(ref).copy() for ref in self.evidence],
+        }
+        del found["probe_class"]
         return found
 
     @staticmethod
@@ -157,7 +160,7 @@ class Run:
         return self.pytest_exit if self.coverage_complete else ExitCode.SHORTFALL
 
     def to_json(self) -> dict[str, Any]:
-        """report.json, schema 1."""
+        """report.json, schema 1, without its lists of results and hosts, which may be long."""
         return {
             "schema": 1,
             "started": self.started,
@@ -168,8 +171,6 @@ class Run:
             "summary": self.summary,
             "shortfalls": list(self.shortfalls),
             "remarks": list(self.remarks),
-            "results": [result.to_json() for result in self.results],
-            "hosts": [asdict(host) for host in self.hosts],
         }
 
 

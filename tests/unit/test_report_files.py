@@ -248,6 +248,17 @@ def test_hostile_text_stays_text_on_the_page() -> None:
     assert r"\x1b[31m \x00 \ud800" in page.text
 
 
+def test_a_page_of_many_results_leaves_what_held_to_the_evidence_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = made.result("held", "cp2", evidence=(made.evidence("cp2", "ip", "what held"),))
+    run = made.run(made.mtu("cp1"), held)
+    assert "what held" in pages.html(run)
+    monkeypatch.setattr(pages, "ALL_EVIDENCE_UP_TO", 1)
+    text = pages.html(run)
+    assert "what held" not in text
+    assert "evidence/cp2.jsonl" in text
+    assert "ifname" in text
+
+
 def test_the_page_of_an_empty_run_says_so() -> None:
     assert "There was nothing to check" in Page(pages.html(made.run(pytest_exit=5))).text
 

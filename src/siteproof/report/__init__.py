@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 
-from siteproof.report import files, junit, pages, prometheus
+from siteproof.report import document, files, junit, pages, prometheus
 from siteproof.results import Run
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -19,10 +18,10 @@ def write_all(run: Run, directory: Path) -> None:
     """Write every report into the run's directory, then let `latest` beside it point there."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     summary = pages.markdown(run)
-    files.write(directory / "report.json", json.dumps(run.to_json(), indent=2, ensure_ascii=False) + "\n")
-    files.write(directory / "junit.xml", junit.render(run))
+    files.write(directory / "report.json", document.render(run))
+    files.write(directory / "junit.xml", junit.pieces(run))
     files.write(directory / "report.md", summary)
-    files.write(directory / "report.html", pages.html(run))
+    files.write(directory / "report.html", pages.html_pieces(run))
     files.write(directory / "metrics.prom", prometheus.render(run))
     files.point(directory.parent / "latest", directory)
     if target := os.environ.get(STEP_SUMMARY):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write(path: Path, text: str) -> None:
-    """Replace `path` in one step."""
+def write(path: Path, text: str | Iterable[str]) -> None:
+    """Replace `path` in one step. A long text comes in pieces and is never in memory as a whole."""
     temporary = _beside(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="") as file:
+            file.writelines([text] if isinstance(text, str) else text)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

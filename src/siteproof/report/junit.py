@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
@@ -10,20 +12,32 @@ from siteproof.report import findings as told
 from siteproof.report.text import printable
 from siteproof.results import Result, Run, Verdict
 
+_END = "</testsuite></testsuites>"
+
 
 def render(run: Run) -> str:
-    """The whole file. What keeps the run from being green beside its results is a test case of its own."""
+    """The whole file."""
+    return "".join(pieces(run))
+
+
+def pieces(run: Run) -> Iterator[str]:
+    """The file, case by case. What keeps the run from being green beside its results is a test case of its own."""
+    about = list(_about_the_run(run))
     suite = TestSuite(printable(f"siteproof {run.inventory}"))
     suite.timestamp = told.moment(run.started).strftime("%Y-%m-%dT%H:%M:%S")
     suite.add_property("inventory", printable(run.inventory))
     suite.add_property("exit_code", str(int(run.exit_code)))
-    suite.add_testcases([*(_case(run, result) for result in run.results), *_about_the_run(run)])
     document = JUnitXml("siteproof")
+    kinds = Counter(type(outcome) for result in run.results if (outcome := _outcome(run, result)))
+    for each in (suite, document):
+        each.tests = len(run.results) + len(about)
+        each.failures, each.errors, each.skipped = kinds[Failure], kinds[Error] + len(about), kinds[Skipped]
+        each.time = round(told.took(run), 3)  # not the sum of its cases, which ran side by side
     document.append(suite)
-    document.update_statistics()
-    suite.time = document.time = round(told.took(run), 3)  # not the sum of its cases, which ran side by side
-    text: str = document.tostring().decode()
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+    yield f'<?xml version="1.0" encoding="utf-8"?>\n{document.tostring().decode().removesuffix(_END)}'
+    for case in chain((_case(run, result) for result in run.results), about):
+        yield case.tostring().decode()
+    yield f"{_END}\n"
 
 
 def _case(run: Run, result: Result) -> TestCase:

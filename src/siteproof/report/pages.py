@@ -17,6 +17,8 @@ from siteproof.results import Result, Run, Verdict
 
 OPEN_AT_FIRST = 6
 """So many findings are unfolded when the page opens."""
+ALL_EVIDENCE_UP_TO = 2000
+"""A page of more results than these shows what was answered only where the invariant did not hold."""
 MARKDOWN_EVIDENCE = 1500
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]|~$]")
@@ -33,6 +35,8 @@ class Row:
     """The anchor of the finding that it follows from."""
     again: bool
     """The row above is about the same check."""
+    brief: bool
+    """The answers themselves are left to the evidence files."""
 
     @property
     def why(self) -> str:
@@ -47,9 +51,14 @@ class Row:
 
 def html(run: Run) -> str:
     """report.html."""
+    return "".join(html_pieces(run))
+
+
+def html_pieces(run: Run) -> Iterator[str]:
+    """report.html, bit by bit."""
     verdicts = [(v, run.count(v)) for v in told.WORST_FIRST if run.count(v)]
     template = _environment(_as_html).get_template("report.html")
-    return template.render(
+    return template.generate(
         run=run,
         told=told,
         rows=_rows(run),
@@ -87,6 +96,7 @@ def _rows(run: Run) -> list[Row]:
             open=r.name in unfolded,
             root=anchors.get(r.follows_from or "") if r.name in hidden else None,
             again=above is not None and (above.id, above.verdict) == (r.id, r.verdict),
+            brief=r.verdict is Verdict.HELD and len(ordered) > ALL_EVIDENCE_UP_TO,
         )
         for above, r in zip([None, *ordered], ordered, strict=False)
     ]
