@@ -33,7 +33,7 @@ class Waiver(Declared):
 
 
 FAMILIES: Mapping[str, type[Family]] = {f.name: f for f in (Dns, Pulls, Link, Path, Swarm, Edge)}
-OTHERS = ("absent", "waivers", "lab", "hostname", "machine_id", "alias_of")
+OTHERS = ("absent", "waivers", "lab", "hostname", "machine_id", "alias_of", "unchecked")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Site:
     waiver_hosts: tuple[frozenset[str], ...]
     """The hosts of each waiver."""
     lab: str | None
+    unchecked: Mapping[str, str]
+    """Host -> why no check looks at it."""
 
     @property
     def undeclared(self) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ class Site:
 
     def same_machine(self, one: str, other: str) -> bool:
         """Whether the inventory says that two of its hosts are one machine."""
-        aliases = {h.name: f.value for h in self.inventory.hosts.values() if (f := h.facts.get(PREFIX + "alias_of"))}
+        aliases = {h.name: f.value for h in self.inventory.hosts.values() if (f := h.facts.get(PREFIX + "alias_of", "unchecked"))}
         return bool(aliases.get(one, one) == aliases.get(other, other))
 
     def cases(self, family: str, parameters: Mapping[str, type]) -> list[Case]:
@@ -152,6 +154,7 @@ def read_site(inventory: Inventory) -> Site:
         waivers=waivers,
         waiver_hosts=tuple(frozenset(_match(inventory, w, "hosts", w.hosts)) for w in waivers),
         lab=None if lab is None else str(lab.value),
+        unchecked=_unchecked(inventory),
     )
     for facts in families.values():
         facts.subjects(site.hosts_of(facts))
@@ -204,6 +207,21 @@ def _absent(
         if family in families or by_host.get(family):
             raise BadInput(f"{where}: {family} is declared (siteproof_{family}) and absent at once")
     return dict(value.value)
+
+
+def _unchecked(inventory: Inventory) -> Mapping[str, str]:
+    value = site_wide(inventory, PREFIX + "unchecked")
+    if value is None:
+        return {}
+    if not isinstance(value.value, dict) or not all(isinstance(r, str) and r.strip() for r in value.value.values()):
+        raise BadInput(f"{value.line()}: siteproof_unchecked maps a host pattern to the reason why nobody looks there")
+    found: dict[str, str] = {}
+    for pattern, reason in value.value.items():
+        try:
+            found |= dict.fromkeys(inventory.match(str(pattern)), reason)
+        except BadInput as error:
+            raise BadInput(f"{value.line(f'/{pattern}')}: siteproof_unchecked: {error}") from None
+    return found
 
 
 def _waivers(inventory: Inventory) -> tuple[Waiver, ...]:
