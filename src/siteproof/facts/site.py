@@ -72,7 +72,7 @@ class Site:
 
     def same_machine(self, one: str, other: str) -> bool:
         """Whether the inventory says that two of its hosts are one machine."""
-        aliases = {h.name: f.value for h in self.inventory.hosts.values() if (f := h.facts.get(PREFIX + "alias_of", "unchecked"))}
+        aliases = {h.name: f.value for h in self.inventory.hosts.values() if (f := h.facts.get(PREFIX + "alias_of"))}
         return bool(aliases.get(one, one) == aliases.get(other, other))
 
     def cases(self, family: str, parameters: Mapping[str, type]) -> list[Case]:
@@ -218,7 +218,7 @@ def _unchecked(inventory: Inventory) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for pattern, reason in value.value.items():
         try:
-            found |= dict.fromkeys(inventory.match(str(pattern)), reason)
+            found |= dict.fromkeys(inventory.match(str(pattern)), str(reason))
         except BadInput as error:
             raise BadInput(f"{value.line(f'/{pattern}')}: siteproof_unchecked: {error}") from None
     return found
