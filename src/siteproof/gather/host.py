@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -138,27 +139,31 @@ class Host:
     def _lanes(self, session: Session, round_: Round) -> list[Lane]:
         with_password = self.connection.become_password is not None
         batches: dict[bool, list[Command]] = {False: [], True: []}
+        streams: dict[tuple[str, int], list[Stream]] = defaultdict(list)
         lanes: list[Lane] = []
         for question in round_.open:
             if isinstance(question, Stream):
-                lanes.append(partial(self._stream, session, round_, question))
+                # One after the other at one server: unbound, for one, has 10 TCP slots for all the hosts together.
+                streams[question.address, question.port].append(question)
             elif isinstance(question, Command):
                 as_root = question.root and with_password
                 if question.slow:
                     lanes.append(partial(self._batch, session, round_, [question], as_root))
                 else:
                     batches[as_root].append(question)
+        lanes += [partial(self._streams, session, round_, asked) for asked in streams.values()]
         for as_root, commands in batches.items():
             if commands:
                 lanes.insert(0, partial(self._batch, session, round_, commands, as_root))
         return lanes
 
-    def _stream(self, session: Session, round_: Round, question: Stream) -> None:
-        try:
-            attempt = session.stream(question, self._run)
-        except ChannelRefused as error:
-            attempt = Attempt(time.time(), 0.0, error)
-        round_.record(question, attempt)
+    def _streams(self, session: Session, round_: Round, questions: Collection[Stream]) -> None:
+        for question in questions:
+            try:
+                attempt = session.stream(question, self._run)
+            except ChannelRefused as error:
+                attempt = Attempt(time.time(), 0.0, error)
+            round_.record(question, attempt)
 
     def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
         try:
