@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar
 from siteproof.errors import NoControl, PrivilegeRefused, ProbeError, ToolFailed, ToolMissing, Unparseable
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 C = TypeVar("C")
 K = TypeVar("K")
 
@@ -93,16 +94,16 @@ class Output:
 Recorded = Output | ProbeError
 
 
-class Ask(Generic[T]):
+class Ask(Generic[T_co]):
     """Questions together with the pure function that reads their answers. `await` it inside a check."""
 
     questions: tuple[Question, ...]
 
-    def read(self, recorded: Callable[[Question], Recorded]) -> T:
+    def read(self, recorded: Callable[[Question], Recorded]) -> T_co:
         """The typed answer. Raises ProbeError where there is none, never anything else."""
         raise NotImplementedError
 
-    def __await__(self) -> Generator[Request, list[Any], T]:
+    def __await__(self) -> Generator[Request, list[Any], T_co]:
         (answer,) = yield Request((self,), partial=False)
         if isinstance(answer, ProbeError):
             raise answer
@@ -183,6 +184,26 @@ def controlled(
     Otherwise awaiting raises NoControl; `proves` says what the control would have shown.
     """
     return Controlled(ask, control, silent, seen, proves)
+
+
+@dataclass(frozen=True, eq=False)
+class Both(Ask[tuple[T, C]], Generic[T, C]):
+    """See `both`."""
+
+    one: Ask[T]
+    other: Ask[C]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return (*self.one.questions, *self.other.questions)
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> tuple[T, C]:
+        return self.one.read(recorded), self.other.read(recorded)
+
+
+def both(one: Ask[T], other: Ask[C]) -> Ask[tuple[T, C]]:
+    """Two asks of different kinds in one round; awaiting raises the first ProbeError of the two."""
+    return Both(one, other)
 
 
 @dataclass(frozen=True)

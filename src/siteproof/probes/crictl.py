@@ -41,22 +41,23 @@ class Pull:
     """The observer saw all of the host's connections, not containerd's alone."""
 
 
-def observed_pull(node: str, image: str, *, deadline_s: int) -> Ask[Pull]:
+def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False) -> Ask[Pull]:
     """Pull `image` on `node` through its CRI and observe which addresses are dialled.
 
     A pull speaks to somebody in any case: if the observer saw no connection at all, it is no observer, and that is
-    NoControl. The image is removed again unless it was there before.
+    NoControl. The image is removed again unless it was there before; `cold` removes it first, so that all is fetched.
     """
-    named = f"image={shlex.quote(image)} image_hash={hashlib.sha256(image.encode()).hexdigest()[:6]}"
+    hashed = hashlib.sha256(image.encode()).hexdigest()[:6]
+    named = f"cold={'yes' if cold else ''} image={shlex.quote(image)} image_hash={hashed}"
     return command(
         node,
         f"{named}\n{_SCRIPT}",
-        probe=f"crictl pull {image}, observed by nft",
+        probe=f"crictl pull {image}{', cold' if cold else ''}, observed by nft",
         parse=parse,
         tools=("crictl", "nft", "date", "setsid", "sleep"),
         root=True,
         deadline_s=deadline_s,
-        probe_class="borrows",
+        probe_class="changes" if cold else "borrows",
         slow=True,
     )
 

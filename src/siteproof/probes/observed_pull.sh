@@ -1,4 +1,4 @@
-# Pull $image and note where new TCP connections go. Given: $image, $image_hash, $ROOT, $NONCE, $DEADLINE.
+# Pull $image and note where new TCP connections go. Given: $image, $image_hash, $cold, $ROOT, $NONCE, $DEADLINE.
 #
 # Borrowed: an nftables table without verdicts, and the image if it was not there. Both go when the script ends, however
 # it ends. Should it be killed, the watchdog, in a session of its own, takes them away after the deadline; should that be
@@ -11,6 +11,7 @@ $ROOT nft list tables inet | while read -r _ _ old; do
     case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && $ROOT nft delete table inet "$old" ;; esac
 done
 
+[ -n "$cold" ] && $ROOT crictl rmi "$image" >/dev/null 2>&1
 # Only what is known to be absent is removed again.
 present=yes
 inspected=$($ROOT crictl inspecti -q "$image" 2>&1) || case $inspected in

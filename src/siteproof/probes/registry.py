@@ -1,0 +1,151 @@
+"""curl, as a container runtime: what a registry's endpoint says to the first question of a pull."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from siteproof.asks import Ask, Output, command, controlled
+from siteproof.errors import ToolFailed, Unparseable
+from siteproof.models.pull_route import MANIFEST_TYPES, NO_PROXIES, Endpoint, Image, Proxies
+from siteproof.probes.sections import END, MARK, section, split, whole_number
+
+# curl's statuses that say something of the endpoint, in the words of models.pull_failure.
+FAILURES = {
+    6: "no such host",
+    7: "connection refused",
+    28: "timeout",
+    35: "TLS handshake failed",
+    51: "x509",
+    52: "empty reply",
+    56: "connection reset",
+    60: "x509",
+}
+_WRITTEN = f"\n{MARK}written\n%{{response_code}} %{{remote_ip}}\n"
+_SCRIPT = f"""\
+{section("headers")}
+{{curl}}
+ended=$?
+{section("status")}
+printf '%s\\n' "$ended"
+{END}
+"""
+_CHALLENGE = re.compile(r'(Bearer|Basic)\s.*?realm="(?P<realm>[^"]*)"', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAnswer:
+    """What came back."""
+
+    status: int
+    """HTTP's; 0 if there was none."""
+    failure: str
+    """Why there was none, in one or two words."""
+    realm: str
+    """The token service that it sends to; empty if it asks for no token."""
+    api: bool
+    """It says that it is a registry: by its version header, or by its challenge."""
+    remote: IPv4Address | IPv6Address | None
+    """Where it came from."""
+
+    @property
+    def serves(self) -> bool:
+        """It is a registry that has the image or wants a token first."""
+        return self.status == 200 or (self.status == 401 and self.api)
+
+    def __str__(self) -> str:
+        if self.failure:
+            return self.failure
+        return f"HTTP {self.status}" + ("" if self.api or self.status == 200 else ", not by a registry")
+
+
+def registry_answer(
+    host: str, endpoint: Endpoint, image: Image, *, control: str, proxies: Proxies = NO_PROXIES
+) -> Ask[RegistryAnswer]:
+    """Ask `endpoint` from `host` for the manifest of `image`, without a token, as a runtime does first.
+
+    An address is asked as one: no server name in TLS, and the address as HTTP's host. A timeout counts only if
+    `control`, a URL that does not take the way in question, answers from the same host; otherwise NoControl.
+    """
+    url = endpoint.manifest_url(image.registry, image.repository, image.reference)
+    accept = ", ".join((*MANIFEST_TYPES, "*/*"))
+    options = ["-I", "-H", f"Accept: {accept}", *_proxy(proxies, url)]
+    if endpoint.skip_verify:
+        options.append("-k")
+    for file in endpoint.ca[:1]:
+        options += ["--cacert", file]
+    return controlled(
+        _curl(host, url, options),
+        _curl(host, control, []),
+        silent=lambda answer: answer.failure == FAILURES[28],
+        seen=lambda answer: not answer.failure,
+        proves=f"{control} does not answer either",
+    )
+
+
+def _proxy(proxies: Proxies, url: str) -> list[str]:
+    proxy = proxies.proxy(url)
+    return ["--proxy", proxy] if proxy else ["--noproxy", "*"]
+
+
+def _curl(host: str, url: str, options: list[str], limit_s: int = 6) -> Ask[RegistryAnswer]:
+    words = [
+        "curl",
+        "-q",
+        "-4sS",
+        "-o",
+        "/dev/null",
+        "-D",
+        "-",
+        "--max-time",
+        str(limit_s),
+        "-w",
+        _WRITTEN,
+        *options,
+        url,
+    ]
+    return command(
+        host,
+        _SCRIPT.format(curl=" ".join(map(shlex.quote, words))),
+        probe=f"curl {url}",
+        parse=parse,
+        tools=("curl",),
+        deadline_s=limit_s + 2,
+        probe_class="sends",
+    )
+
+
+def parse(output: Output) -> RegistryAnswer:
+    """Raises ToolFailed for a status of curl that is about curl, Unparseable where its own words are missing."""
+    sections = split(output.text)
+    ended = whole_number(sections, "status")
+    if ended and ended not in FAILURES:
+        said = output.errors.strip().splitlines()[-1:] or ["nothing"]
+        raise ToolFailed(f"curl ended with status {ended}, which says nothing of the registry: {said[0]}")
+    match = re.fullmatch(r"(\d{3}) (\S*)", sections["written"].strip("\n"))
+    if match is None:
+        raise Unparseable(f"not what curl was to write: {sections['written'][:200]!r}")
+    remote = ip_address(match[2]) if match[2] else None
+    if ended:
+        return RegistryAnswer(0, FAILURES[ended], "", False, remote)
+    headers = _headers(sections["headers"])
+    status = int(match[1])
+    challenge = _CHALLENGE.search(headers.get("www-authenticate", ""))
+    if not headers or status == 0:
+        raise Unparseable("curl ended well, and no HTTP answer came")
+    return RegistryAnswer(
+        status=status,
+        failure="",
+        realm=challenge["realm"] if challenge and status == 401 else "",
+        api="docker-distribution-api-version" in headers or challenge is not None,
+        remote=remote,
+    )
+
+
+def _headers(text: str) -> dict[str, str]:
+    """Of the last answer, where there were several (100, or a proxy's own)."""
+    last = re.split(r"(?m)^HTTP/", text)[-1]
+    lines = [line.partition(":") for line in last.splitlines()[1:] if ":" in line]
+    return {name.strip().lower(): value.strip() for name, _, value in lines}

@@ -1,0 +1,204 @@
+"""What the probes of pulls make of what the tools print, and what they refuse to read."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from siteproof.asks import Output
+from siteproof.errors import NoControl, ProbeError, ToolFailed, Unparseable
+from siteproof.probes import containerd_registries, crictl_images, docker_registries, registry
+from siteproof.probes.registry import RegistryAnswer
+
+TAG = "r.example/a:1"
+DIGEST = f"r.example/a@sha256:{'0' * 64}"
+
+
+def output(stdout: str, status: int = 0, stderr: str = "") -> Output:
+    return Output(status, stdout.encode(), stderr.encode(), 0.0, 0.0)
+
+
+def sections(**parts: str) -> str:
+    return "".join(f"\n== siteproof {name}\n{text}\n" for name, text in parts.items()) + "\n== siteproof end\n"
+
+
+RUNTIME = "Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  v1.7.11-k3s2\nRuntimeApiVersion:  v1"
+CONFIG = '| [plugins."io.containerd.grpc.v1.cri".registry]\n|   config_path = "/etc/containerd/certs.d"'
+ENVIRONMENT = "| HTTPS_PROXY=http://proxy.example:3128\n| no_proxy=10.0.0.0/8\n| SITEPROOF_END="
+TIMES = "1000000 5000 450000\n999400 /etc/containerd/config.toml"
+CONTAINERD = {"runtime": RUNTIME, "config": CONFIG, "environment": ENVIRONMENT, "times": TIMES}
+HOSTS = {"hosts /etc/containerd/certs.d/r.example": '| [host."https://m.example"]'}
+
+
+def test_containerd() -> None:
+    seen = containerd_registries.parse(output(sections(**CONTAINERD, **HOSTS)))
+    assert seen.version.is_k3s
+    assert seen.roots == ("/etc/containerd/certs.d",)
+    assert [e.url for e in seen.route("r.example").endpoints] == ["https://m.example/v2"]
+    assert seen.proxies.dialled("https://r.example/v2") == "proxy.example"
+    assert seen.newer_than_process == ()
+
+
+def test_a_configuration_that_was_written_after_the_start() -> None:
+    times = TIMES + "\n999600 /etc/rancher/k3s/registries.yaml"
+    seen = containerd_registries.parse(output(sections(**{**CONTAINERD, "times": times})))
+    assert seen.newer_than_process == ("/etc/rancher/k3s/registries.yaml",)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"runtime": "Usage: crictl [OPTIONS]"},
+        {"runtime": RUNTIME.replace("containerd", "cri-o")},
+        {"runtime": RUNTIME.replace("v1.7.11-k3s2", "unknown")},
+        {"config": "Usage: sed [OPTIONS]"},
+        {"config": ""},
+        {"config": "| [plugins"},
+        {"config": "| version = 2"},
+        {"environment": ""},
+        {"environment": "| HTTPS_PROXY=http://proxy.example"},
+        {"times": "1000000 5000 450000"},
+        {"times": "Usage: date [OPTIONS]"},
+        {"hosts /etc/containerd/certs.d/r.example": ""},
+        {"hosts /etc/containerd/certs.d/r.example": "Usage: sed [OPTIONS]"},
+    ],
+)
+def test_what_is_not_containerds(broken: dict[str, str]) -> None:
+    with pytest.raises((Unparseable, ValueError)):
+        containerd_registries.parse(output(sections(**{**CONTAINERD, **broken})))
+
+
+INFO = {
+    "version": "20.10.24",
+    "registries": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+        "IndexConfigs": {"docker.io": {"Secure": True}, "r.example:5000": {"Secure": False}},
+        "Mirrors": ["https://m.example/"],
+    },
+    "http": "",
+    "https": "proxy.example",
+    "no": "",
+}
+
+
+def test_docker() -> None:
+    text = sections(info=json.dumps(INFO), certificates="/etc/docker/certs.d/r.example/ca.crt")
+    seen = docker_registries.parse(output(text))
+    assert seen.mirrors == ("https://m.example/",)
+    assert seen.insecure == {"r.example:5000"}
+    assert seen.insecure_networks == (ip_network("127.0.0.0/8"),)
+    assert seen.route("r.example").endpoints[0].ca == ("/etc/docker/certs.d/r.example/ca.crt",)
+    assert seen.proxies.dialled("https://r.example/v2") == "proxy.example"
+
+
+@pytest.mark.parametrize("text", ["", "Usage: docker", "[]", "{}", json.dumps({**INFO, "registries": None})])
+def test_what_is_not_dockers(text: str) -> None:
+    with pytest.raises(Unparseable):
+        docker_registries.parse(output(sections(info=text, certificates="")))
+
+
+CHALLENGE = (
+    "HTTP/2 401 \r\ndocker-distribution-api-version: registry/2.0\r\n"
+    'www-authenticate: Bearer realm="https://r.example/v2/token",service="r",scope="repository:a:pull"\r\n\r\n'
+)
+
+
+def answer(headers: str, written: str, status: int = 0) -> RegistryAnswer:
+    return registry.parse(output(sections(headers=headers, written=written, status=str(status))))
+
+
+def test_a_registry_that_wants_a_token() -> None:
+    seen = answer(CHALLENGE, "401 10.0.20.203")
+    assert seen == RegistryAnswer(401, "", "https://r.example/v2/token", True, ip_address("10.0.20.203"))
+    assert seen.serves
+
+
+def test_a_registry_that_wants_none() -> None:
+    seen = answer("HTTP/1.1 200 OK\r\nDocker-Distribution-Api-Version: registry/2.0\r\n\r\n", "200 10.0.20.203")
+    assert seen.serves
+    assert seen.realm == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(404, "HTTP 404, not by a registry"), (401, "HTTP 401, not by a registry")]
+)
+def test_what_is_no_registry(status: int, said: str) -> None:
+    seen = answer(f"HTTP/1.1 {status} X\r\nserver: y\r\n\r\n", f"{status} 10.0.20.203")
+    assert not seen.serves
+    assert str(seen) == said
+
+
+def test_the_last_answer_counts() -> None:
+    assert answer(f"HTTP/1.1 200 Connection established\r\n\r\n{CHALLENGE}", "401 10.0.20.203").realm
+
+
+@pytest.mark.parametrize(("status", "said"), [(6, "no such host"), (7, "connection refused"), (60, "x509")])
+def test_why_there_was_no_answer(status: int, said: str) -> None:
+    seen = answer("", "000 ", status)
+    assert str(seen) == said
+    assert not seen.serves
+
+
+@pytest.mark.parametrize(
+    ("headers", "written", "status"),
+    [
+        ("", "", 0),
+        ("", "000 ", 0),
+        ("", "200 10.0.20.203", 0),
+        (CHALLENGE, "Usage: curl", 0),
+        ("Usage: curl", "", 0),
+        ("", "000 ", 2),
+        ("", "", 1),
+    ],
+)
+def test_what_curl_does_not_say(headers: str, written: str, status: int) -> None:
+    with pytest.raises(ProbeError):
+        answer(headers, written, status)
+
+
+def test_images() -> None:
+    listed = {"images": [{"repoTags": [TAG], "repoDigests": [DIGEST]}, {"repoTags": [], "repoDigests": None}]}
+    seen = crictl_images.parse_images(output(json.dumps(listed)), "n1")
+    assert TAG in seen
+    assert DIGEST in seen
+    assert seen.by_digest(TAG) == DIGEST
+    with pytest.raises(NoControl, match="n1 does not have r.example/b:1"):
+        seen.by_digest("r.example/b:1")
+
+
+@pytest.mark.parametrize("text", ["", "Usage: crictl", "{}", "[]", '{"images": [{}]}', '{"images": null}'])
+def test_what_is_no_list_of_images(text: str) -> None:
+    with pytest.raises(Unparseable):
+        crictl_images.parse_images(output(text), "n1")
+
+
+def again(said: str, status: int) -> str:
+    return sections(**{"pull 1": said, "status 1": str(status), "seconds 1": "10.00 10.50"})
+
+
+def test_pulled_again() -> None:
+    (seen,) = crictl_images.parse_again(output(again("Image is up to date for sha256:00", 0)), 5)
+    assert (seen.failure, seen.seconds) == ("", 0.5)
+
+
+def test_not_pulled_again() -> None:
+    said = 'level=fatal msg="pulling image: rpc error: code = Unknown desc = dial tcp 10.0.0.1:443: i/o timeout"'
+    (seen,) = crictl_images.parse_again(output(again(said, 1)), 5)
+    assert seen.failure == "dial tcp 10.0.0.1:443: i/o timeout"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("Usage: crictl", 0),
+        ("", 0),
+        ("", 1),
+        ("Usage: crictl", 1),
+        ("rpc error: code = Unknown desc = 429 Too Many Requests", 1),
+    ],
+)
+def test_what_is_no_answer_to_a_pull(said: str, status: int) -> None:
+    with pytest.raises(ToolFailed):
+        crictl_images.parse_again(output(again(said, status)), 5)
