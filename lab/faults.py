@@ -13,7 +13,7 @@ from typing import Any
 from lab.errors import LabError, UsageError, nearest
 from lab.topology import HERE, Topology
 
-VERDICTS = ("violated", "unknown")
+VERDICTS = ("violated", "unknown", "held")
 SHIMS = ("print-help", "print-nothing", "exit-1")
 KEYS = ["does", "incident", "break", "broken", "heal", "healed", "expect", "evidence"]
 EVERY_HOST = "*"

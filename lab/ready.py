@@ -13,6 +13,7 @@ from lab.state import State
 
 REGISTRY = "forgejo.home.example"
 IMAGE = f"{REGISTRY}/viktor/tuya_bridge:3216c87a"
+MIRRORED = "ghcr.io/fluxcd/helm-controller:v1.5.1"
 SECONDS = 20
 
 
@@ -40,11 +41,16 @@ def chains() -> list[list[Step]]:
         ]
         for node in ("cp1", "worker1")
     ]
+    mirrored = [
+        [Step(node, f"{MIRRORED} is pulled", f"crictl pull {MIRRORED} >/dev/null && echo pulled", "pulled")]
+        for node in ("cp1", "worker1")
+    ]
     # The pod behind 443 speaks plain HTTP: a 200 from it is the way in, through both translations.
     inside = _status("http://198.51.100.77:443/")
     overlay = "docker network inspect proxy --format '{{(index .IPAM.Config 0).Subnet}}'"
     return [
         *nodes,
+        *mirrored,
         [Step("outside", "198.51.100.77:443 is reached", inside, "200")],
         [Step("swarm1", "the overlay proxy is allocated", overlay, "10.10.0.0/16")],
         [Step("lan1", "downloads.example is reached", _status("https://downloads.example/1MiB"), "200")],

@@ -54,7 +54,7 @@ def run(lab: str, arguments: Sequence[str]) -> int:
 
 def judge(lab: str, directory: Path) -> Report:
     """Run the suite quietly with its reports under `directory`, and read the verdicts."""
-    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", f"--reports={directory}"]
+    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", "--changes", f"--reports={directory}"]
     done = subprocess.run(
         line, cwd=PROJECT, env=environment(lab), capture_output=True, text=True, errors="replace", check=False
     )

@@ -1,9 +1,21 @@
 """Image pulls: they come in by the way that is meant."""
 
-from siteproof.asks import note
-from siteproof.facts import Node, Pulls
+from siteproof.asks import each, note
+from siteproof.facts import Canary, ContainerdNode, Group, Pulls, Registry
 from siteproof.invariants import invariant
-from siteproof.probes.crictl import observed_pull
+from siteproof.models.pull_failure import cause
+from siteproof.models.pull_route import Endpoint, Image
+from siteproof.probes.crictl import Pull, observed_pull
+from siteproof.probes.crictl_images import images, pull_again
+from siteproof.probes.registry import registry_answer
+
+
+def went_well(pull: Pull, pulls: Pulls) -> None:
+    strayed = {f"{address}:{port}" for address, port in pull.dialled if pulls.is_forbidden(address)}
+    if pull.whole_host:
+        note("the observer could not match containerd's cgroup and saw every connection of the host")
+    seen = {"forbidden dials": strayed, "cause": cause(pull.failure), "failure": pull.failure}
+    assert seen == {"forbidden dials": set(), "cause": "", "failure": ""}
 
 
 @invariant(
@@ -15,14 +27,74 @@ from siteproof.probes.crictl import observed_pull
     "to the internal address; a mirror that may fall back to the public path is no cure.",
     gate=True,
     probe_class="borrows",
-    follows=("dns-split-answer",),
+    follows=("dns-split-answer", "pull-static-destinations", "pull-realm-absolute"),
 )
-async def test_a_pull_dials_no_forbidden_address(node: Node, pulls: Pulls) -> None:
+async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
     """An image pull works, and dials no address that is forbidden to pulls."""
     pull = await observed_pull(node.host, pulls.probe_image, deadline_s=pulls.deadline_s)
-    strayed = {f"{address}:{port}" for address, port in pull.dialled if any(address in net for net in pulls.forbidden)}
     if pull.cached:
         note("the image was there before: this shows resolve and auth only, no blob was fetched")
-    if pull.whole_host:
-        note("the observer could not match containerd's cgroup and saw every connection of the host")
-    assert {"forbidden dials": strayed, "failure": pull.failure} == {"forbidden dials": set(), "failure": ""}
+    went_well(pull, pulls)
+
+
+@invariant(
+    "pull-cold-canary",
+    family="pulls",
+    severity="high",
+    incident="cached images masked a dead registry path until a pod came to a node without the image",
+    remedy="As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the "
+    "redirects of the registry's blobs.",
+    probe_class="changes",
+    follows=("dns-split-answer", "pull-static-destinations", "pull-live-no-public"),
+)
+async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
+    """An image that the node has nothing of is pulled whole, over allowed addresses alone."""
+    pull = await observed_pull(node.host, canary.image, deadline_s=pulls.deadline_s, cold=True)
+    assert not pull.cached, "the image could not be removed first, so that this pull was not a cold one"
+    went_well(pull, pulls)
+
+
+@invariant(
+    "pull-retag-cheap",
+    family="pulls",
+    severity="high",
+    incident="registry pulls ended in TLS handshake timeouts, now and then",
+    remedy="The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the "
+    "registry, x509 at its certificate.",
+    gate=True,
+    probe_class="sends",
+    also=("pull-repeat-known",),
+    follows=("dns-split-answer", "pull-live-no-public"),
+)
+async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Registry, pulls: Pulls) -> None:
+    """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers."""
+    digest = (await images(node.host)).by_digest(registry.image)
+    deadline_s = int(pulls.deadline_s + pulls.again.times * pulls.again.seconds)
+    tries = await pull_again(node.host, digest, times=pulls.again.times, deadline_s=deadline_s)
+    seen = [cause(t.failure) or ("slow" if t.seconds > pulls.again.seconds else "pulled") for t in tries]
+    assert seen == ["pulled"] * pulls.again.times, f"{seen}: {next(t.failure for t in tries)}"
+
+
+@invariant(
+    "pull-priority-groups",
+    family="pulls",
+    severity="medium",
+    incident="a pod moved to a node that had only stale copies of its image",
+    remedy="Pull the images of the group on every node before they are needed, or have the mirror hold them.",
+    probe_class="sends",
+    also=("pull-masked-nodes",),
+)
+async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: Pulls) -> None:
+    """Every image of the group is on the node already, or on a mirror that it reaches."""
+    there = await images(node.host)
+    missing = [Image.parse(name) for name in group.images if name not in there]
+    mirrors = {image: mirror for image in missing if (mirror := pulls.mirror_of(image.registry))}
+    answers = await each(
+        {
+            image: registry_answer(node.host, Endpoint(mirror.url, "mirror"), image, control=pulls.control_url)
+            for image, mirror in mirrors.items()
+        }
+    )
+    if missing:
+        note(f"not on the node: {', '.join(map(str, missing))}")
+    assert {str(image) for image in missing if image not in answers or answers[image].status != 200} == set()

@@ -33,6 +33,7 @@ class Image:
 REGISTRIES = {
     "registry-home": (
         Image("siteproof/probe", "1"),
+        Image("siteproof/canary", "1"),
         Image("viktor/tuya_bridge", "3216c87a", 4 << 20),
     ),
     "registry-public": (

@@ -8,7 +8,18 @@ from siteproof.facts.dns import Dns, Name
 from siteproof.facts.edge import Edge, PublicAddress, Unseen
 from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Router, Subjects
 from siteproof.facts.path import Link, Path, Transfer
-from siteproof.facts.pulls import Pulls
+from siteproof.facts.pulls import (
+    Canary,
+    ContainerdNode,
+    DockerHost,
+    Group,
+    Mirrored,
+    Puller,
+    Pulls,
+    Pushed,
+    Pusher,
+    Registry,
+)
 from siteproof.facts.site import FAMILIES, PREFIX, Case, Site, Waiver, read_site, site_wide
 from siteproof.facts.swarm import Overlay, Swarm
 
@@ -16,19 +27,28 @@ __all__ = [
     "FAMILIES",
     "PREFIX",
     "Absent",
+    "Canary",
     "Case",
+    "ContainerdNode",
     "Dns",
+    "DockerHost",
     "Edge",
     "Family",
+    "Group",
     "HostsOf",
     "Link",
+    "Mirrored",
     "Name",
     "Node",
     "Outside",
     "Overlay",
     "Path",
     "PublicAddress",
+    "Puller",
     "Pulls",
+    "Pushed",
+    "Pusher",
+    "Registry",
     "Router",
     "Site",
     "Subjects",

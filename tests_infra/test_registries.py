@@ -1,0 +1,195 @@
+"""Registries: where image pulls can go, as the hosts are configured, whether or not anything is pulled today."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from siteproof.asks import Ask, both, each, note, total
+from siteproof.facts import ContainerdNode, DockerHost, Mirrored, Node, Puller, Pulls, Pushed, Pusher, Registry
+from siteproof.invariants import invariant
+from siteproof.models.containerd import Containerd
+from siteproof.models.dockerd import Dockerd
+from siteproof.models.pull_route import NO_PROXIES, Endpoint, Image, Proxies, upstream_url
+from siteproof.probes.containerd_registries import containerd_registries
+from siteproof.probes.dns import dns_addresses
+from siteproof.probes.docker_registries import docker_registries
+from siteproof.probes.getent import getent_addresses
+from siteproof.probes.registry import RegistryAnswer, registry_answer
+from siteproof.probes.resolver import resolver_servers
+
+Address = IPv4Address | IPv6Address
+
+
+def runtime_of(puller: Puller) -> Ask[Containerd | Dockerd]:
+    return docker_registries(puller.host) if isinstance(puller, DockerHost) else containerd_registries(puller.host)
+
+
+def answer_of(
+    host: Node, endpoint: Endpoint, registry: Registry, pulls: Pulls, proxies: Proxies = NO_PROXIES
+) -> Ask[RegistryAnswer]:
+    image = Image.parse(registry.image)
+    return registry_answer(host.host, endpoint, image, control=pulls.control_url, proxies=proxies)
+
+
+async def strayed(
+    node: Node, dialled: Mapping[str, str], servers: Sequence[Address], pulls: Pulls
+) -> dict[str, frozenset[Address]]:
+    """Of what is dialled (what for -> name or address), what may be forbidden: asked of the host's own programs and of
+    every server that they may come to ask."""
+    names, fixed = by_kind(dialled.values())
+    lookups: dict[tuple[str, str], Ask[frozenset[IPv4Address]]] = {}
+    for name in names:
+        lookups[name, "getent"] = getent_addresses(node.host, name, control=pulls.control_name)
+        for at in servers:
+            lookups[name, f"server {at}"] = dns_addresses(node.host, name, at=at, control=pulls.control_name)
+    found: dict[tuple[str, str], frozenset[Address]] = {key: frozenset({a}) for key, a in fixed.items()}
+    found |= {key: frozenset[Address](addresses) for key, addresses in (await each(lookups)).items()}
+    forbidden = {key: frozenset(a for a in addresses if pulls.is_forbidden(a)) for key, addresses in found.items()}
+    return {
+        f"{what}, by {way}": forbidden[name, way]
+        for what, host in dialled.items()
+        for name, way in forbidden
+        if name == host and forbidden[name, way]
+    }
+
+
+def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Address]]:
+    """Names, and addresses as they are."""
+    names: list[str] = []
+    addresses: dict[tuple[str, str], Address] = {}
+    for host in dict.fromkeys(hosts):
+        try:
+            addresses[host, "its address"] = ip_address(host)
+        except ValueError:
+            names.append(host)
+    return names, addresses
+
+
+@invariant(
+    "pull-static-destinations",
+    family="pulls",
+    severity="critical",
+    incident="a mirror that could fall back to a broken path was taken for a fix",
+    remedy="Make every name that the runtime may come to resolve to the internal address (`dns-split-answer`), or take "
+    "the endpoint away; a mirror in front of it is no cure while the rest of the list stays.",
+    gate=True,
+    probe_class="sends",
+    also=("pull-nat-reflection",),
+    follows=("dns-split-answer",),
+)
+async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
+    """Whichever mirror or fallback a pull comes to try, the address behind it is not forbidden, by no resolver."""
+    runtime, servers = await both(runtime_of(puller), resolver_servers(puller.host))
+    endpoints = runtime.route(registry.name).pulling
+    dialled = {endpoint.url: runtime.proxies.dialled(endpoint.url) for endpoint in endpoints}
+    assert await strayed(puller, dialled, servers, pulls) == {}
+
+
+@invariant(
+    "pull-realm-absolute",
+    family="pulls",
+    severity="critical",
+    incident="the registry's token service was dialled by its public name, past the mirror",
+    remedy="Let the realm's name resolve to the internal address on the node; no mirror or hosts.toml moves this leg.",
+    gate=True,
+    probe_class="sends",
+    follows=("dns-split-answer", "pull-static-destinations"),
+)
+async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, registry: Registry, pulls: Pulls) -> None:
+    """The token service that an endpoint sends to is dialled by its name as given, and that is not forbidden."""
+    runtime, servers = await both(runtime_of(puller), resolver_servers(puller.host))
+    endpoints = runtime.route(registry.name).resolving
+    answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in endpoints})
+    realms = {f"{e}, token of {a.realm}": runtime.proxies.dialled(a.realm) for e, a in answers.items() if a.realm}
+    assert await strayed(puller, realms, servers, pulls) == {}
+    assert any(answer.serves for answer in answers.values()), {str(e): str(a) for e, a in answers.items()}
+
+
+@invariant(
+    "pull-mirror-bare-ip",
+    family="pulls",
+    severity="critical",
+    incident="a mirror by bare address answered 404 to everything, and every pull went on to the public path",
+    remedy="Name the mirror as its certificate and router do; a proxy that routes by name has nothing to offer to an "
+    "address. Or take the mirror away.",
+    gate=True,
+    probe_class="sends",
+    follows=("dns-split-answer", "pull-hosts-toml-parses"),
+)
+async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry, pulls: Pulls) -> None:
+    """A mirror answers as a registry, or stands before an endpoint that does and is allowed."""
+    runtime = await runtime_of(puller)
+    endpoints = runtime.route(registry.name).resolving
+    mirrored = any(endpoint.origin == "mirror" for endpoint in endpoints)
+    answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in endpoints if mirrored})
+    useless = {str(e): str(a) for e, a in answers.items() if e.origin == "mirror" and not a.serves}
+    good = [a for a in answers.values() if a.serves and a.remote and not pulls.is_forbidden(a.remote)]
+    if useless and good:
+        note(f"vestigial, each pull asks it in vain: {', '.join(f'{url} ({said})' for url, said in useless.items())}")
+    else:
+        assert useless == {}
+
+
+@invariant(
+    "pull-hosts-toml-parses",
+    family="pulls",
+    severity="high",
+    incident="a hosts.toml that containerd does not take was silently left out, and pulls went straight upstream",
+    remedy="Write it as this version of containerd wants it: before 2.0 with at least one [host.…] table.",
+    gate=True,
+)
+async def test_containerd_takes_every_hosts_toml(node: ContainerdNode, pulls: Pulls) -> None:
+    """Every hosts.toml is one that this version of containerd takes as written."""
+    assert (await containerd_registries(node.host)).problems() == {}
+
+
+@invariant(
+    "pull-config-path-active",
+    family="pulls",
+    severity="high",
+    incident="the mirror that was believed to keep pulls internal",
+    remedy="Set the CRI plugin's registry.config_path, take registry.mirrors away, and restart containerd; k3s reads "
+    "registries.yaml only when it starts.",
+    gate=True,
+)
+async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pulls: Pulls) -> None:
+    """containerd reads its hosts.toml from the declared directory, and runs with the configuration that is there."""
+    seen = await containerd_registries(node.host)
+    written = {"config_path": seen.config_path, "registry.mirrors": seen.mirrors, "newer": seen.newer_than_process}
+    assert written == {"config_path": pulls.config_path, "registry.mirrors": {}, "newer": ()}
+
+
+@invariant(
+    "pull-mirror-primary",
+    family="pulls",
+    severity="medium",
+    incident="registry pulls ended in TLS handshake timeouts",
+    remedy="Make the mirror the first endpoint of the registry, with the capabilities pull and resolve; `server` says "
+    "what comes after it.",
+    probe_class="sends",
+    follows=("pull-config-path-active", "pull-hosts-toml-parses"),
+)
+async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
+    """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it."""
+    route = (await containerd_registries(node.host)).route(mirrored.registry.name)
+    declared = Endpoint(mirrored.mirror.url, "mirror")
+    answer = await answer_of(node, declared, mirrored.registry, pulls)
+    seen = {"first": next((e.url for e in route.resolving), ""), "falls back": route.falls_back, "serves": str(answer)}
+    required = mirrored.mirror.fallback == "required"
+    assert seen == {"first": declared.url, "falls back": required, "serves": "HTTP 200"}
+
+
+@invariant(
+    "pull-push-path",
+    family="pulls",
+    severity="high",
+    incident="buildkit's pushes and the CI's git rode the public hairpin first",
+    remedy="Let the CI host, and the container that its builder resolves in, ask the site's resolver.",
+    probe_class="sends",
+    follows=("dns-split-answer",),
+)
+async def test_a_push_reaches_the_registry_inside(pusher: Pusher, pushed: Pushed, pulls: Pulls) -> None:
+    """From a host that pushes, the registry answers, and no resolver gives a forbidden address for it."""
+    upstream = Endpoint(upstream_url(pushed.registry.name), "upstream")
+    servers, answer = await both(resolver_servers(pusher.host), answer_of(pusher, upstream, pushed.registry, pulls))
+    assert await strayed(pusher, {upstream.url: upstream.host}, servers, pulls) == {}
+    assert answer.serves, str(answer)
