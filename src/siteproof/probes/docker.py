@@ -10,12 +10,13 @@ from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.sections import END, from_json, section, split
 
-# `docker network create` with an overlapping subnet exits 0, prints an id and leaves `IPAM.Config: null`.
+# `docker network create` with an overlapping subnet exits 0, prints an id and leaves a network without subnet and
+# driver: `--filter driver=overlay` would not show it.
 _SCRIPT = f"""\
 {section("swarm")}
 $ROOT docker info --format '{{{{json .Swarm}}}}' || exit
 {section("ids")}
-ids=$($ROOT docker network ls --quiet --no-trunc --filter driver=overlay) || exit
+ids=$($ROOT docker network ls --quiet --no-trunc --filter scope=swarm) || exit
 printf '%s\\n' "$ids"
 {section("networks")}
 case $ids in
@@ -36,6 +37,10 @@ class OverlayNetwork:
     attachable: bool
     subnets: tuple[IPv4Network, ...]
     """Empty while the network is not allocated: `IPAM.Config` is null."""
+
+
+OVERLAY, NOT_ALLOCATED = "overlay", ""
+"""Drivers as docker names them."""
 
 
 def overlay_networks(manager: str, *, control: str = "ingress") -> Ask[tuple[OverlayNetwork, ...]]:
@@ -61,14 +66,16 @@ def parse_overlays(output: Output, control: str) -> tuple[OverlayNetwork, ...]:
     swarm = from_json(sections["swarm"], "docker info")
     if not isinstance(swarm, dict) or "LocalNodeState" not in swarm:
         raise Unparseable(f"not docker's .Swarm: {sections['swarm'][:200]!r}")
-    if swarm["LocalNodeState"] != "active" or swarm.get("ControlAvailable") is not True:
-        raise NoControl(f"not an active swarm manager (state {swarm['LocalNodeState']!r}), so it cannot know")
+    if swarm["LocalNodeState"] != "active" or swarm["ControlAvailable"] is not True or swarm["Error"]:
+        said = swarm["Error"] or f"state {swarm['LocalNodeState']!r}"
+        raise NoControl(f"not an active swarm manager ({said}), so it cannot know")
     found, ids = from_json(sections["networks"], "docker network inspect"), sections["ids"].split()
     if not isinstance(found, list):
         raise Unparseable(f"docker network inspect printed no list: {sections['networks'][:200]!r}")
     if sorted(n["Id"] for n in found) != sorted(ids):
         raise Unparseable(f"docker was asked about {len(ids)} networks, and speaks of {len(found)}, or of others")
-    networks = tuple(sorted((_network(n) for n in found), key=lambda n: (n.name, n.id)))
+    overlays = [_network(n) for n in found if n["Driver"] in (OVERLAY, NOT_ALLOCATED)]
+    networks = tuple(sorted(overlays, key=lambda n: (n.name, n.id)))
     if control not in {n.name for n in networks}:
         raise NoControl(f"the list of overlays lacks `{control}`, which every swarm has")
     return networks
@@ -78,8 +85,8 @@ def _network(found: Any) -> OverlayNetwork:
     try:
         name, attachable, configs = found["Name"], found["Attachable"], found["IPAM"]["Config"] or []
         subnets = [ip_network(config["Subnet"]) for config in configs if isinstance(config["Subnet"], str)]
-        if found["Driver"] != "overlay" or not isinstance(attachable, bool) or len(subnets) != len(configs):
-            raise ValueError("Driver, Attachable or Subnet is not as docker writes it")
+        if not isinstance(attachable, bool) or len(subnets) != len(configs):
+            raise ValueError("Attachable or Subnet is not as docker writes it")
         return OverlayNetwork(
             found["Id"][:12], str(name), attachable, tuple(s for s in subnets if isinstance(s, IPv4Network))
         )

@@ -1,0 +1,42 @@
+"""Every recording is read as its sidecar says."""
+
+from __future__ import annotations
+
+import pytest
+import recorded
+from recorded import Recording
+
+from siteproof.errors import ProbeError
+
+EVERY = recorded.every()
+
+
+@pytest.mark.parametrize("recording", EVERY, ids=lambda r: r.name)
+def test_recording_is_read_as_expected(recording: Recording) -> None:
+    if recording.error is None:
+        assert recording.read() == recording.answer
+        return
+    with pytest.raises(ProbeError) as raised:
+        recording.read()
+    assert raised.value.kind == recording.error
+
+
+@pytest.mark.parametrize("recording", EVERY, ids=lambda r: r.name)
+def test_recording_says_what_it_has_to(recording: Recording) -> None:
+    assert recording.name.split("-")[0] == recording.tool
+    assert (recording.expected is None) != (recording.error is None)
+
+
+def test_every_output_has_its_sidecar() -> None:
+    outputs = {path.with_suffix("") for path in recorded.DIRECTORY.glob("*/*.txt")}
+    assert outputs == {recording.path.with_suffix("") for recording in EVERY}
+
+
+def test_every_probe_is_recorded() -> None:
+    asked = {recording.ask.partition("(")[0] for recording in EVERY if recording.expected is not None}
+    probes = {n for n, v in recorded.NAMES.items() if not n.startswith("_") and "Ask[" in str(_returned(v))}
+    assert probes - asked == set()
+
+
+def _returned(value: object) -> object:
+    return getattr(value, "__annotations__", {}).get("return")
