@@ -10,11 +10,21 @@ import hashlib
 import json
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
-from siteproof.errors import NoControl, PrivilegeRefused, ProbeError, ToolFailed, ToolMissing, Unparseable
+from siteproof.errors import (
+    ChannelRefused,
+    NoControl,
+    PrivilegeRefused,
+    ProbeError,
+    TimedOut,
+    ToolFailed,
+    ToolMissing,
+    Truncated,
+    Unparseable,
+)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -33,13 +43,29 @@ class Question:
     """The probe's name as an operator reads it, e.g. `getent ahostsv4`."""
     deadline_s: float
     probe_class: ProbeClass
+    retries: int = field(default=0, kw_only=True)
+    """How often it is asked again where no answer came for a reason that may pass (see `again`)."""
+    retry_on: tuple[int, ...] = field(default=(), kw_only=True)
+    """Statuses that are asked again like that although they are answers: of what is known to flap."""
+
+    BESIDE: ClassVar[frozenset[str]] = frozenset({"probe_class", "retries", "retry_on"})
+    """Fields that are about the question, and change nothing of what the host is asked."""
+
+    def again(self, answer: Recorded) -> bool:
+        """Whether this answer is one of those that may be another one in a moment."""
+        if isinstance(answer, Output):
+            return answer.status in self.retry_on
+        return isinstance(answer, TimedOut | Truncated | ChannelRefused)
 
     @cached_property
     def key(self) -> str:
-        """Stable across processes, runs and machines: the evidence is found by it."""
-        said = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        canonical = json.dumps({"kind": type(self).__name__, **said}, sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:24]
+        """Stable across processes, runs, machines and releases: the evidence is found by it.
+
+        A field at its default is left out, so that a field which comes later leaves old bundles readable.
+        """
+        asked = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+        canonical = {"kind": type(self).__name__} | {name: asked[name] for name in asked.keys() - self.BESIDE}
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,8 @@ class Command(Question):
     Three variables are set for it: `$ROOT` is the prefix that runs one command as root (empty for root),
     `$NONCE` is unique to the run (for the name of what is borrowed), `$DEADLINE` is `deadline_s`.
     """
+
+    BESIDE = Question.BESIDE | {"probe", "tools", "slow"}
 
     script: str = ""
     tools: tuple[str, ...] = ()
@@ -64,6 +92,8 @@ class Stream(Question):
 
     `parameters` are the protocol's own, as (name, value) pairs.
     """
+
+    BESIDE = Question.BESIDE | {"probe"}
 
     address: str = ""
     port: int = 0
@@ -280,11 +310,13 @@ def command(
     deadline_s: float = 5.0,
     probe_class: ProbeClass = "reads",
     slow: bool = False,
+    retries: int = 0,
+    retry_on: tuple[int, ...] = (),
 ) -> Ask[T]:
     """An ask that runs a POSIX sh script on `host`. `probe` names it for people, `tools` lists what it runs.
 
     A missing tool is found before the script starts, so that no part of a pipeline can hide it; `may_use` are tools
-    that the script looks for by itself.
+    that the script looks for by itself. `retries` and `retry_on` are Question's.
     """
     question = Command(
         host=host,
@@ -295,6 +327,8 @@ def command(
         tools=tools + may_use,
         root=root,
         slow=slow,
+        retries=retries,
+        retry_on=retry_on,
     )
     return Single(question, parse, answers)
 

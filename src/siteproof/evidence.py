@@ -164,12 +164,13 @@ class Store:
         self._files: dict[str, _HostFile] = {}
         self._lock = threading.Lock()
 
-    def add(self, question: Question, attempt: Attempt) -> None:
+    def add(self, question: Question, *attempts: Attempt) -> None:
+        """All attempts at a question at once: whoever finds it here finds its last."""
         line = {
             "key": question.key,
             "kind": type(question).__name__,
             "question": self._redactor.everywhere({f.name: getattr(question, f.name) for f in fields(question)}),
-            "attempts": [self._attempt_as_json(attempt)],
+            "attempts": [self._attempt_as_json(attempt) for attempt in attempts],
         }
         with self._lock:
             _append(self._file(question.host).path, line)
@@ -181,6 +182,7 @@ class Store:
         return _attempt(lines[-1]["attempts"][-1], question.host).answer if lines else None
 
     def evidence(self, question: Question) -> Evidence | None:
+        """Every attempt at it; None if the question is not in the bundle."""
         with self._lock:
             lines = self._file(question.host).find(question.key)
         attempts = tuple(_attempt(attempt, question.host) for line in lines for attempt in line["attempts"])
@@ -244,6 +246,9 @@ class Blank(Store):
         self.directory = Path(os.devnull)
 
     def get(self, question: Question) -> Output | ProbeError | None:
+        return None
+
+    def evidence(self, question: Question) -> Evidence | None:
         return None
 
     def host_records(self) -> dict[str, HostRecord]:

@@ -36,6 +36,17 @@ class Invariant:
     """Why the lab cannot show it violated; empty where it can."""
 
 
+@dataclass(frozen=True)
+class SeenCheck:
+    """A check as it stands in its file."""
+
+    invariant: Invariant
+    function: str
+    """As pytest names it."""
+    asks: tuple[str, ...]
+    """The probes that it names."""
+
+
 def invariant(
     id: str,
     *,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import metadata
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,15 @@ from typing import Any
 import pytest
 
 from siteproof import facts, inventory
+from siteproof.bundle import Replay, RunRecord, write_record
 from siteproof.errors import BadInput
 from siteproof.evidence import Blank, Store
 from siteproof.facts import Case, Site
 from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
 from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
-from siteproof.suite import Planned, Suite, merged, new_directory, new_nonce
+from siteproof.selection import Planned, Selection, shard
+from siteproof.suite import Suite, iso, merged, new_directory, new_nonce
 from siteproof.transport.connection import Connection
 
 
@@ -32,6 +37,7 @@ def open_suite(config: pytest.Config) -> Suite:
         raise BadInput(f"--hosts={source}: facts live in an inventory, and a backend has none")
     limit, vault = config.option.limit, config.option.vault_password_file
     read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault)
+    read = shard(read, config.option.shard)
     site = facts.read_site(read)
     connections = connections_of(read)
     connects = not (config.option.collectonly or config.option.plan or config.option.register)
@@ -39,18 +45,24 @@ def open_suite(config: pytest.Config) -> Suite:
     if not connects:
         directory = root / "reports"
         return _suite(config, site, directory, nonce, Blank(), None, started)
+    reports = Path(config.option.reports or root / "reports")
+    if config.option.replay:
+        replay = Replay([Path(named) for named in config.option.replay])
+        return _suite(config, site, new_directory(reports, started), nonce, replay, None, replay.started)
     if site.lab is not None:
         _enter_lab(site.lab, root)
     else:
         _refuse_documentation(connections.values())
-    directory = new_directory(Path(config.option.reports or root / "reports"), started)
+    directory = new_directory(reports, started)
     store = Store(directory / "evidence", secrets=read.secrets)
     gatherer: Gatherer
     if _has_workers(config):
         gatherer = spawn(connections, store, run_nonce=nonce, fanout=config.option.fanout, secrets=read.secrets)
     else:
         gatherer = LocalGatherer(connections, store, nonce, fanout=config.option.fanout)
-    return _suite(config, site, directory, nonce, store, gatherer, started)
+    suite = _suite(config, site, directory, nonce, store, gatherer, started)
+    write_record(directory, record_of(suite, None))
+    return suite
 
 
 def _suite(
@@ -64,8 +76,44 @@ def _suite(
         gatherer=gatherer,
         checks=config.rootpath / "tests_infra",
         started=started,
-        gate=config.option.gate,
-        remarks=[*site.inventory.notes],
+        selection=selection(config, site.inventory, store),
+        remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())],
+    )
+
+
+def selection(config: pytest.Config, read: Inventory, store: Store) -> Selection:
+    """What the options leave of the plan. What a bundle was never meant to hold is not missed in it."""
+    given = config.option
+    every_host = read.selected >= read.hosts.keys()
+    if not isinstance(store, Replay):
+        return Selection(given.gate, given.read_only, given.changes, read.selected, every_host)
+    return Selection(
+        gate=given.gate or store.all_had("gate"),
+        read_only=given.read_only or store.all_had("read_only"),
+        changes=given.changes or store.all_had("changes"),
+        hosts=read.selected,
+        every_host=every_host,
+        unasked=read.selected - store.hosts_asked,
+    )
+
+
+def record_of(suite: Suite, finished: datetime | None) -> RunRecord:
+    """What run.json says."""
+    read, chosen = suite.site.inventory, suite.selection
+    return RunRecord(
+        started=iso(suite.started),
+        finished=None if finished is None else iso(finished),
+        nonce=suite.nonce,
+        inventory=read.source,
+        hosts=tuple(read.hosts),
+        selected=tuple(sorted(read.selected)),
+        options={"gate": chosen.gate, "read_only": chosen.read_only, "changes": chosen.changes},
+        versions={
+            "siteproof": metadata.version("siteproof"),
+            "python": platform.python_version(),
+            "pytest": pytest.__version__,
+        },
+        planned=tuple(planned.name for _, planned in sorted(suite.planned.items())),
     )
 
 
@@ -137,8 +185,9 @@ def for_worker(suite: Suite, config: pytest.Config) -> dict[str, Any]:
         "nonce": suite.nonce,
         "started": suite.started.isoformat(),
         "checks": str(suite.checks),
-        "gate": suite.gate,
+        "selection": asdict(suite.selection),
         "socket": None if gatherer is None else str(gatherer.socket_path),
+        "replay": [str(path) for path in suite.store.directories] if isinstance(suite.store, Replay) else None,
     }
 
 
@@ -146,16 +195,22 @@ def join(told: Mapping[str, Any]) -> Suite:
     """A worker's part of the controller's suite."""
     read = Inventory.from_json(told["inventory"])
     directory = Path(told["directory"])
-    connects = told["socket"] is not None
+    store: Store
+    if told["replay"] is not None:
+        store = Replay([Path(path) for path in told["replay"]])
+    elif told["socket"] is not None:
+        store = Store(directory / "evidence", secrets=read.secrets)
+    else:
+        store = Blank()
     return Suite(
         site=facts.read_site(read),
         directory=directory,
         nonce=told["nonce"],
-        store=Store(directory / "evidence", secrets=read.secrets) if connects else Blank(),
-        gatherer=RemoteGatherer(Path(told["socket"])) if connects else None,
+        store=store,
+        gatherer=None if told["socket"] is None else RemoteGatherer(Path(told["socket"])),
         checks=Path(told["checks"]),
         started=datetime.fromisoformat(told["started"]),
-        gate=told["gate"],
+        selection=Selection(**told["selection"]),
     )
 
 
@@ -181,17 +236,3 @@ def take_over(suite: Suite, told: Mapping[str, Any]) -> None:
 def _named(check: str) -> Invariant:
     """Enough of an invariant to say which one was planned."""
     return Invariant(check, "", "", "medium", "reads", "", "", False, (), ())
-
-
-def deselected(config: pytest.Config, suite: Suite, planned: Planned) -> str | None:
-    """Why a check on a subject is not part of this run; None if it is."""
-    invariant, case = planned.invariant, planned.case
-    if config.option.gate and not invariant.gate:
-        return "not part of the gate"
-    if invariant.probe_class == "changes" and not config.option.changes:
-        return "it changes something on the host, which --changes allows"
-    if invariant.probe_class in ("borrows", "changes") and config.option.read_only:
-        return "--read-only"
-    if case.host is not None and case.host not in suite.site.inventory.selected:
-        return f"--limit leaves out {case.host}"
-    return None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from siteproof import rounds
-from siteproof.asks import Check, Command, Output, Question, Stream
+from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import HostError, ProbeError
 from siteproof.progress import Progress
 from siteproof.results import ExitCode
+from siteproof.selection import Make
 from siteproof.suite import Suite
 
 
-def plan(suite: Suite, checks: Sequence[Callable[[], Check]]) -> Iterator[str]:
+def plan(suite: Suite, checks: Sequence[Make]) -> Iterator[str]:
     """The questions of the first round, host by host. Later rounds depend on the answers."""
     _, questions = rounds.next_questions(checks, suite.store)
     by_host: dict[str, list[Question]] = {}
@@ -48,7 +49,7 @@ def _access_questions(host: str, tools: Sequence[str]) -> list[Command]:
     ]
 
 
-def check_access(suite: Suite, progress: Progress, checks: Sequence[Callable[[], Check]]) -> list[str]:
+def check_access(suite: Suite, progress: Progress, checks: Sequence[Make]) -> list[str]:
     """Ask each host of the plan whether it lets us in, as root too, and which tools it lacks; the lines of a table."""
     _, questions = rounds.next_questions(checks, suite.store)
     needed: dict[str, list[Command]] = {host: [] for host in suite.site.inventory.selected}

@@ -5,28 +5,31 @@ from __future__ import annotations
 import inspect
 import json
 import typing
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from siteproof import invariants, opening, planning, register, rounds
+from siteproof import invariants, opening, options, planning, register, rounds
+from siteproof.bundle import write_record
 from siteproof.errors import BadInput
 from siteproof.facts import Case
 from siteproof.live import host_parameters, live_host
 from siteproof.progress import Progress
 from siteproof.report import terminal, write_all
 from siteproof.results import Result, Run, Verdict
-from siteproof.suite import Judgement, Planned, SeenCheck, Suite, plain
+from siteproof.selection import Here, Make, Planned
+from siteproof.suite import Judgement, Suite, plain
 from siteproof.verdicts import COMPARED, Comparison
 
 SUITE = pytest.StashKey[Suite]()
 PLANNED = pytest.StashKey[Planned]()
 JUDGED = pytest.StashKey[Judgement]()
 RUN = pytest.StashKey[Run]()
+ASKING = pytest.StashKey[Sequence[Make]]()
+"""The checks whose questions are asked in this run, also those that only a merge of shards can judge."""
 
 # What stands in for the subjects of a check while there are none to be had.
 UNPLANNED = Case("without-hosts", None, {})
@@ -34,41 +37,7 @@ UNDECLARED = Case("undeclared", None, {})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--hosts` itself is testinfra's; what it means here is in `inventory.resolve_source`."""
-    group = parser.getgroup("siteproof")
-    group.addoption(
-        "--limit", metavar="PATTERN", help="only hosts of this Ansible pattern; checks that need others are deselected"
-    )
-    group.addoption(
-        "--reports", metavar="DIR", default=None, help="where runs are kept (default: reports/ in the root directory)"
-    )
-    group.addoption(
-        "--plan", action="store_true", help="print every question of the first round and stop; nothing is connected to"
-    )
-    group.addoption(
-        "--register",
-        metavar="FILE",
-        type=Path,
-        help="write the register of all checks (JSON, or Markdown by its suffix) and stop; nothing is connected to",
-    )
-    group.addoption(
-        "--proof",
-        metavar="FILE",
-        type=Path,
-        help="with --register: what `python -m lab prove --json` wrote; a check that it does not prove is an error",
-    )
-    group.addoption("--check-access", action="store_true", help="print for each host whether it can be asked, and stop")
-    group.addoption(
-        "--gate", action="store_true", help="only the checks of the gate; fail closed: a waived violation counts"
-    )
-    group.addoption("--read-only", action="store_true", help="leave out checks that borrow anything on a host")
-    group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
-    group.addoption("--fanout", type=int, default=64, metavar="N", help="at most N hosts at once (default: 64)")
-    group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
-    parser.addini("siteproof_faults", "the faults that prove the checks", default="lab/faults.toml")
-    parser.addini(
-        "siteproof_inventory", "what the word `inventory` means in --hosts=inventory", default="inventories/lab"
-    )
+    options.add(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -154,20 +123,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             )
         return
     left_out: dict[str, list[pytest.Item]] = {}
-    kept: list[pytest.Item] = []
+    asked: list[pytest.Item] = []
+    judged: list[pytest.Item] = []
     for item in items:
-        item.stash[PLANNED] = _planned(item)
+        planned = item.stash[PLANNED] = _planned(item)
         seen = _seen(item)
         suite.checks_seen[seen.invariant.id] = seen
-        if item.stash[PLANNED].case is UNDECLARED:
+        if planned.case is UNDECLARED:
             continue  # a shortfall, which the suite says for the whole family
-        reason = opening.deselected(config, suite, item.stash[PLANNED])
-        (kept if reason is None else left_out.setdefault(reason, [])).append(item)
+        if (reason := suite.selection.unwanted(planned)) is None:
+            asked.append(item)
+            reason = suite.selection.elsewhere(planned, _start(item))
+        if reason is not None:
+            left_out.setdefault(reason, []).append(item)
+            continue
+        suite.planned[item.nodeid] = planned
+        if not suite.selection.cannot_judge(planned, _start(item)):
+            judged.append(item)
     for reason, some in left_out.items():
         suite.remarks.append(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in some)}")
         config.hook.pytest_deselected(items=some)
-    items[:] = kept
-    suite.planned = {item.nodeid: item.stash[PLANNED] for item in items}
+    items[:] = judged
+    config.stash[ASKING] = [start for item in asked if (start := _start(item)) is not None]
     suite.follows = {p.invariant.id: p.invariant.follows for p in suite.planned.values()}
 
 
@@ -193,26 +170,29 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Ask everything, round by round, before the first check is judged."""
     config = session.config
     suite = config.stash.get(SUITE, None)
-    if suite is None or suite.gatherer is None or config.option.collectonly:
+    if suite is None or config.option.collectonly:
         return
-    checks = [_maker(item) for item in session.items if _asks(item)]
+    if suite.gatherer is None:
+        suite.doubt()  # a replay; nothing is known of anybody else
+        return
+    checks = config.stash[ASKING]
     progress = Progress(config)
     if config.option.check_access:
         for line in planning.check_access(suite, progress, checks):
             _say(config, line)
         return
     gatherer = suite.gatherer
-    rounds.gather(checks, suite.store, lambda number, questions: progress.round(number, questions, gatherer.ask))
-    suite.doubt(gatherer.duplicates)
+    here = Here(suite.store, suite.site.inventory.selected)
+    rounds.gather(checks, here, lambda number, questions: progress.round(number, questions, gatherer.ask))
+    suite.doubt()
 
 
-def _asks(item: pytest.Item) -> bool:
-    return item.stash[PLANNED].case.absent is None and inspect.iscoroutinefunction(getattr(item, "obj", None))
-
-
-def _maker(item: pytest.Item) -> Any:
-    function, arguments = typing.cast(Any, item).obj, item.stash[PLANNED].case.arguments
-    return lambda: function(**arguments)
+def _start(item: pytest.Item) -> Make | None:
+    """What starts the check of an item; None for one that asks nothing that could be known before it runs."""
+    function, case = getattr(item, "obj", None), item.stash[PLANNED].case
+    if case.absent is not None or not inspect.iscoroutinefunction(function):
+        return None
+    return lambda: function(**case.arguments)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -225,7 +205,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if config.option.register:
         _register(config, suite)
     if config.option.plan:
-        for line in planning.plan(suite, [_maker(item) for item in session.items if _asks(item)]):
+        for line in planning.plan(suite, config.stash[ASKING]):
             _say(config, line)
     return True
 
@@ -242,10 +222,10 @@ def _register(config: pytest.Config, suite: Suite) -> None:
         raise pytest.UsageError("\n".join(said))
 
 
-def _seen(item: pytest.Item) -> SeenCheck:
+def _seen(item: pytest.Item) -> invariants.SeenCheck:
     function = getattr(item, "obj", None)
     asks = invariants.probes_of(function) if inspect.isfunction(function) else ()
-    return SeenCheck(item.stash[PLANNED].invariant, item.nodeid.partition("[")[0], asks)
+    return invariants.SeenCheck(item.stash[PLANNED].invariant, item.nodeid.partition("[")[0], asks)
 
 
 def _say(config: pytest.Config, line: str) -> None:
@@ -259,7 +239,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     suite = pyfuncitem.config.stash.get(SUITE, None)
     if suite is None or invariants.of(pyfuncitem.obj) is None:
         return None
-    error, judgement = suite.judge(_maker(pyfuncitem)())
+    error, judgement = suite.judge(pyfuncitem.obj(**pyfuncitem.stash[PLANNED].case.arguments))
     pyfuncitem.stash[JUDGED] = judgement
     if error is not None:
         raise error
@@ -288,7 +268,7 @@ def pytest_runtest_makereport(
         found.siteproof = suite.not_applicable(replace(planned, case=reason))  # type: ignore[attr-defined]
     elif call.when == "call" or call.excinfo is not None:
         error = call.excinfo.value if call.excinfo else None
-        result = suite.conclude(planned, error, item.stash.get(JUDGED, None), call.duration)
+        result = suite.conclude(planned, error, item.stash.get(JUDGED, None))
         _translate(found, result)
     if call.when == "teardown" and JUDGED in item.stash:
         del item.stash[JUDGED]
@@ -364,7 +344,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if config.option.check_access:
         session.exitstatus = planning.access_exit_code(suite)
         return
-    run = suite.run(pytest_exit=int(exitstatus), finished=datetime.now(UTC))
+    judged = datetime.now(UTC)
+    if not suite.replayed:
+        write_record(suite.directory, opening.record_of(suite, judged))
+    run = suite.run(pytest_exit=int(exitstatus), judged=judged)
     config.stash[RUN] = run
     write_all(run, suite.directory)
     session.exitstatus = run.exit_code

@@ -17,8 +17,7 @@ import jinja2
 
 from siteproof.errors import BadInput
 from siteproof.facts import FAMILIES, PREFIX
-from siteproof.invariants import Invariant
-from siteproof.suite import SeenCheck
+from siteproof.invariants import Invariant, SeenCheck
 
 
 @dataclass(frozen=True)

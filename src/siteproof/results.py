@@ -135,6 +135,10 @@ class Run:
     gate: bool = False
     pytest_exit: int = 0
     """What pytest itself would have exited with."""
+    judged: str = ""
+    """When the answers were judged: for a replay later than it finished."""
+    replayed: tuple[str, ...] = ()
+    """The bundles that were judged instead of hosts asked, relative to the directory."""
 
     def count(self, verdict: Verdict) -> int:
         return sum(result.verdict is verdict for result in self.results)
@@ -165,6 +169,8 @@ class Run:
             "schema": 1,
             "started": self.started,
             "finished": self.finished,
+            "judged": self.judged or self.finished,
+            "replayed": list(self.replayed),
             "inventory": self.inventory,
             "exit_code": int(self.exit_code),
             "gate": self.gate,

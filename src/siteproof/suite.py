@@ -9,44 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 from siteproof import rounds
 from siteproof.asks import Check, Command, Output, Question
+from siteproof.bundle import Replay
 from siteproof.declared import CITED, Citation, declared_at
 from siteproof.errors import WrongHost
 from siteproof.evidence import Redactor, Store
-from siteproof.facts import Case, Site, Waiver
+from siteproof.facts import Site, Waiver
 from siteproof.gather.base import Gatherer
-from siteproof.invariants import Invariant
+from siteproof.invariants import Invariant, SeenCheck
 from siteproof.results import EvidenceRef, HostResult, Result, Run, Verdict
+from siteproof.selection import Here, Planned, Selection
 from siteproof.verdicts import COMPARED, Comparison, outcome
 
 SHOWN_CHARACTERS = 2000
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A check and one of its subjects, before anything is asked."""
-
-    invariant: Invariant
-    case: Case
-    nodeid: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.invariant.id}[{self.case.id}]"
-
-
-@dataclass(frozen=True)
-class SeenCheck:
-    """A check as it stands in its file."""
-
-    invariant: Invariant
-    function: str
-    """As pytest names it."""
-    asks: tuple[str, ...]
-    """The probes that it names."""
 
 
 @dataclass
@@ -70,7 +49,8 @@ class Suite:
     checks: Path
     """The directory of the checks: an AssertionError from below it is a violation."""
     started: datetime
-    gate: bool = False
+    """The clock of the run; of a replay, that of its bundles."""
+    selection: Selection
     planned: dict[str, Planned] = field(default_factory=dict)
     """By node id."""
     results: dict[str, Result] = field(default_factory=dict)
@@ -86,14 +66,19 @@ class Suite:
     """Id -> every check that was collected, also those that this site has no subject for."""
 
     _files: dict[str, str] = field(default_factory=dict, init=False)
-    """Host -> its file of evidence, below the run's directory."""
+    """Host -> its file of evidence, from the run's directory."""
+
+    @property
+    def _here(self) -> Here | Store:
+        """In a part of the site nobody has asked the other hosts."""
+        return self.store if self.selection.every_host else Here(self.store, self.selection.hosts)
 
     def judge(self, check: Check) -> tuple[BaseException | None, Judgement]:
         """Run a check on the evidence; gives what it raised, if anything, and what it read on its way."""
         judgement = Judgement(rounds.Trace(), [], [])
         cited, compared = CITED.set(judgement.cited), COMPARED.set(judgement.compared)
         try:
-            rounds.judge(check, self.store, judgement.trace)
+            rounds.judge(check, self._here, judgement.trace)
         except AssertionError as error:
             return self._doubt_of(judgement.trace) or error, judgement
         except (KeyboardInterrupt, SystemExit):
@@ -109,9 +94,13 @@ class Suite:
         said = next((self.doubted[q.host] for q in trace.asked.values() if q.host in self.doubted), None)
         return None if said is None else WrongHost(said)
 
-    def doubt(self, duplicates: Iterable[tuple[str, str]]) -> None:
+    def doubt(self) -> None:
         """Believe neither of two hosts that are one machine, unless the inventory says that they are."""
-        for pair in duplicates:
+        by_machine: dict[str, list[str]] = {}
+        for name, record in sorted(self.store.host_records().items()):
+            if machine := record.identity.get("machine_id"):
+                by_machine.setdefault(machine, []).append(name)
+        for pair in (pair for names in by_machine.values() for pair in combinations(names, 2)):
             if not self.site.same_machine(*pair):
                 said = (
                     f"{' and '.join(pair)} have the same machine-id: one of them is not the host that the inventory "
@@ -119,9 +108,7 @@ class Suite:
                 )
                 self.doubted |= dict.fromkeys(pair, said)
 
-    def conclude(
-        self, planned: Planned, error: BaseException | None, judgement: Judgement | None, seconds: float
-    ) -> Result:
+    def conclude(self, planned: Planned, error: BaseException | None, judgement: Judgement | None) -> Result:
         """The result of one check on one subject, waivers applied."""
         found = outcome(error, judgement.compared if judgement else [], self.checks)
         trace = judgement.trace if judgement else rounds.Trace()
@@ -129,6 +116,7 @@ class Suite:
         for question in trace.asked.values():
             if isinstance(question, Command):
                 self.tools.setdefault(question.host, set()).update(question.tools)
+        tries = [self._tries(question, trace) for question in trace.asked.values()]
         result = Result(
             id=invariant.id,
             check=invariant.sentence,
@@ -145,11 +133,21 @@ class Suite:
             incident=invariant.incident,
             remedy=invariant.remedy,
             notes=tuple(trace.remarks.notes),
+            attempts=max((count for count, _ in tries), default=1),
             blocked_by=found.blocked_by,
-            duration_s=round(seconds, 4),
+            duration_s=round(sum(seconds for _, seconds in tries), 3),
             evidence=tuple(self._shown(q, trace) for q in trace.asked.values()),
         )
         return self._redacted(self._waived(result))
+
+    def _tries(self, question: Question, trace: rounds.Trace) -> tuple[int, float]:
+        """How often a question was asked, and how many seconds that took in all."""
+        answer = trace.recorded.get(question.key)
+        if isinstance(answer, Output) and not question.retries:
+            return 1, answer.seconds
+        found = self.store.evidence(question)
+        attempts = found.attempts if found else ()
+        return max(1, len(attempts)), sum(attempt.seconds for attempt in attempts)
 
     def not_applicable(self, planned: Planned) -> Result:
         """The result of a check that the inventory declares away."""
@@ -200,7 +198,7 @@ class Suite:
 
     def _file_of(self, host: str) -> str:
         if host not in self._files:
-            self._files[host] = str(self.store.file_of(host).relative_to(self.directory))
+            self._files[host] = os.path.relpath(self.store.file_of(host), self.directory)
         return self._files[host]
 
     @cached_property
@@ -219,12 +217,14 @@ class Suite:
             notes=tuple(map(redact, result.notes)),
         )
 
-    def run(self, *, pytest_exit: int, finished: datetime) -> Run:
-        """The run as reports tell it."""
+    def run(self, *, pytest_exit: int, judged: datetime) -> Run:
+        """The run as reports tell it. A replay ended when its bundles did, and is judged now."""
         results = self._follow(sorted(self.results.values(), key=lambda r: r.nodeid))
         return Run(
-            started=_iso(self.started),
-            finished=_iso(finished),
+            started=iso(self.started),
+            finished=iso(self.store.finished if isinstance(self.store, Replay) else judged),
+            judged=iso(judged),
+            replayed=tuple(os.path.relpath(d, self.directory) for d in self.replayed),
             inventory=self.site.inventory.source,
             directory=str(self.directory),
             planned=len(self.planned),
@@ -232,9 +232,14 @@ class Suite:
             hosts=tuple(self._hosts()),
             shortfalls=tuple(self._shortfalls()),
             remarks=(*self.remarks, *self._unused_waivers(results)),
-            gate=self.gate,
+            gate=self.selection.gate,
             pytest_exit=pytest_exit,
         )
+
+    @property
+    def replayed(self) -> tuple[Path, ...]:
+        """The bundles that are judged instead of hosts asked."""
+        return self.store.directories if isinstance(self.store, Replay) else ()
 
     def _follow(self, results: Iterable[Result]) -> list[Result]:
         found = list(results)
@@ -257,6 +262,8 @@ class Suite:
             f"{family}: neither declared (siteproof_{family}) nor listed with a reason in siteproof_absent"
             for family in self.site.undeclared
         ]
+        if unasked := sorted(self.selection.unasked):
+            said.append(f"in none of the bundles: {', '.join(unasked)}")
         if missing := [p.name for n, p in self.planned.items() if n not in self.results]:
             said.append(f"planned and not judged: {', '.join(sorted(missing))}")
         return said
@@ -279,7 +286,7 @@ class Suite:
                 tools=tuple(sorted(self.tools.get(record.name, ()))),
                 login_user=record.login_user,
             )
-            for record in self.store.host_records().values()
+            for _, record in sorted(self.store.host_records().items())
         ]
 
 
@@ -322,7 +329,8 @@ def merged(stores: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
     return tools
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """As reports write it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

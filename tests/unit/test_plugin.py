@@ -2,114 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-import json
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from local_sshd import Sshd
-
-from siteproof.facts import FAMILIES
+from operators_project import CHECKS, Project
 
 pytest_plugins = "pytester"
-
-CHECKS = '''
-from siteproof.asks import command, each, note
-from siteproof.facts import Link, Node
-from siteproof.invariants import invariant
-import pytest
-
-def mtu(host):
-    return command(host, "cat {directory}/$LOGNAME/mtu 2>/dev/null || cat {directory}/mtu", probe="mtu", tools=("cat",),
-                   parse=lambda output: int(output.text))
-
-@invariant("mtu", family="link", severity="high", incident="an incident", remedy="a remedy", gate=True)
-async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
-    """A node has the declared MTU."""
-    assert await mtu(node.host) == link.mtu
-
-@invariant("mtu-borrowed", family="link", severity="low", incident="", remedy="", probe_class="borrows")
-async def test_node_lends_something(node: Node, link: Link) -> None:
-    assert await mtu(node.host) > 0
-'''
-
-
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[Sshd]:
-    server = Sshd().start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def key(sshd: Sshd) -> Path:
-    return sshd.let_in("operator")
-
-
-class Project:
-    """A project of an operator, with an inventory of hosts that are all the same sshd."""
-
-    def __init__(self, pytester: pytest.Pytester, sshd: Sshd, key: Path) -> None:
-        self.pytester = pytester
-        self.sshd = sshd
-        self.directory = sshd.directory / "answers"
-        self.directory.mkdir(exist_ok=True)
-        self.mtu(1400)
-        self.hosts: dict[str, dict[str, Any]] = {"one": {}, "two": {"siteproof_alias_of": "one"}}
-        self.facts: dict[str, Any] = {
-            "siteproof_link": {"mtu": 1400},
-            "siteproof_absent": {name: "not here" for name in FAMILIES if name != "link"},
-        }
-        self.variables = {
-            "ansible_host": "127.0.0.1",
-            "ansible_port": sshd.port,
-            "ansible_user": getpass.getuser(),
-            "ansible_ssh_private_key_file": str(key),
-            "ansible_ssh_common_args": f"-F /dev/null -o UserKnownHostsFile={sshd.known_hosts} -o IdentitiesOnly=yes",
-        }
-        pytester.makeconftest('pytest_plugins = ["siteproof.plugin"]')
-        pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider")
-        self.checks(CHECKS)
-
-    def mtu(self, value: int | str) -> None:
-        (self.directory / "mtu").write_text(f"{value}\n")
-
-    def checks(self, source: str) -> None:
-        folder = self.pytester.path / "tests_infra"
-        folder.mkdir(exist_ok=True)
-        (folder / "test_links.py").write_text(source.replace("{directory}", str(self.directory)))
-
-    def write(self) -> None:
-        folder = self.pytester.path / "inventories/site"
-        (folder / "group_vars").mkdir(parents=True, exist_ok=True)
-        (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": self.hosts}}))
-        (folder / "group_vars/all.yml").write_text(yaml.safe_dump(self.variables | self.facts, sort_keys=False))
-
-    def run(self, *options: str, hosts: str | None = "site") -> pytest.RunResult:
-        self.write()
-        named = [f"--hosts={hosts}"] if hosts else []
-        return self.pytester.runpytest_subprocess("tests_infra", *named, *options, timeout=60)
-
-    @property
-    def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.pytester.path / "reports/latest/report.json").read_text())
-        return found
-
-    def verdicts(self) -> dict[str, str]:
-        return {f"{r['id']}[{r['subject']}]": r["verdict"] for r in self.report["results"]}
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, sshd: Sshd, key: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("COLUMNS", "200")
-    return Project(pytester, sshd, key)
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])

@@ -12,10 +12,9 @@ import pytest
 
 from siteproof.errors import BadInput
 from siteproof.facts import Node
-from siteproof.invariants import invariant, of, probes_of
+from siteproof.invariants import SeenCheck, invariant, of, probes_of
 from siteproof.probes.ip import default_link
 from siteproof.register import entries, unproven
-from siteproof.suite import SeenCheck
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,8 @@ import pytest
 import report_samples as made
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
 
-from siteproof.report import files, junit, pages, prometheus, write_all
+from siteproof import files
+from siteproof.report import junit, pages, prometheus, write_all
 from siteproof.results import Result, Run, Verdict
 
 SCRIPT = "<script>alert(1)</script>"
@@ -210,7 +211,8 @@ def test_the_page_has_everything_about_a_finding_and_the_run() -> None:
     for fact in (
         "3 violated, 1 unknown, 1 waived, coverage falls short", "eth0: 1400", "eth0: 1500",
         "inventories/lab/group_vars/nodes.yml:12", "the remedy of mtu-node", "the incident of mtu-node",
-        "cp1: ip -j link", made.DOWN, "viktor, until 2026-12-24", "no outside vantage point yet", "held on try 3",
+        "cp1: ip -j link", made.DOWN, "viktor, until 2026-12-24", "no outside vantage point yet",
+        "held on the third try",
         "because of dns-split-answer[cp1-home.example]", "planned and not judged: mtu-node[lan1]",
         "a waiver was not needed", "inventories/lab", "2026-11-20 02:00:04 UTC",
     ):  # fmt: skip

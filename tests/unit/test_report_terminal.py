@@ -193,7 +193,7 @@ def test_a_shortfall_is_said_even_if_nobody_worded_it() -> None:
 
 def test_held_with_a_remark_is_said() -> None:
     said = text(made.run(made.result("mtu-node", "cp1", attempts=3, notes=("a mirror wastes four requests",))))
-    assert "note      mtu-node[cp1]: held on try 3" in said
+    assert "note      mtu-node[cp1]: held on the third try" in said
     assert "note      mtu-node[cp1]: a mirror wastes four requests" in said
 
 

@@ -27,10 +27,11 @@ Lane = Callable[[], None]
 
 
 class Round:
-    """The questions of one host that are not answered yet."""
+    """The questions of one host that are not answered yet, or are to be asked again."""
 
     def __init__(self, questions: Iterable[Question], store: Store, answered: Callable[[int], None]) -> None:
         self._open = {question.key: question for question in questions}
+        self._attempts: dict[str, list[Attempt]] = {}
         self._store = store
         self._answered = answered
         self._lock = threading.Lock()
@@ -41,10 +42,16 @@ class Round:
             return list(self._open.values())
 
     def record(self, question: Question, attempt: Attempt) -> None:
+        """Keep the attempt; the question stays open where it is worth another."""
         with self._lock:
-            if self._open.pop(question.key, None) is None:
+            if question.key not in self._open:
                 return
-            self._store.add(question, attempt)
+            attempts = self._attempts.setdefault(question.key, [])
+            attempts.append(attempt)
+            if question.again(attempt.answer) and len(attempts) <= question.retries:
+                return
+            self._store.add(question, *attempts)
+            del self._open[question.key], self._attempts[question.key]
             left = len(self._open)
         self._answered(left)
 
@@ -130,11 +137,14 @@ class Host:
 
     def _ask_open(self, round_: Round, connected: Callable[[], None], session: Session) -> None:
         connected()
-        errors = _beside_each_other(self._lanes(session, round_))
-        # What one channel has found out about the host holds for all of them, and is more than that it was lost.
-        for error in sorted(errors, key=lambda error: isinstance(error, ConnectionLost)):
-            if round_.open:
-                raise error
+        for _ in range(1 + max((question.retries for question in round_.open), default=0)):
+            if not round_.open:
+                return
+            errors = _beside_each_other(self._lanes(session, round_))
+            # What one channel has found out about the host holds for all of them, and is more than that it was lost.
+            for error in sorted(errors, key=lambda error: isinstance(error, ConnectionLost)):
+                if round_.open:
+                    raise error
 
     def _lanes(self, session: Session, round_: Round) -> list[Lane]:
         with_password = self.connection.become_password is not None

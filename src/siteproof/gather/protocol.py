@@ -84,7 +84,7 @@ def question_to_json(question: Question) -> Message:
 
 
 def question_from_json(message: Mapping[str, Any]) -> Question:
-    fields = dict(message)
+    fields = {**message, "retry_on": tuple(message["retry_on"])}
     match fields.pop("kind"):
         case "Command":
             return Command(**{**fields, "tools": tuple(fields["tools"])})

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from siteproof.report import document, files, junit, pages, prometheus
+from siteproof import files
+from siteproof.report import document, junit, pages, prometheus
 from siteproof.results import Run
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -15,7 +16,10 @@ STEP_SUMMARY_BYTES = 900_000
 
 
 def write_all(run: Run, directory: Path) -> None:
-    """Write every report into the run's directory, then let `latest` beside it point there."""
+    """Write every report into the run's directory, then let `latest` beside it point there.
+
+    A replay is not the latest run, whenever it is judged.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     summary = pages.markdown(run)
     files.write(directory / "report.json", document.render(run))
@@ -23,7 +27,8 @@ def write_all(run: Run, directory: Path) -> None:
     files.write(directory / "report.md", summary)
     files.write(directory / "report.html", pages.html_pieces(run))
     files.write(directory / "metrics.prom", prometheus.render(run))
-    files.point(directory.parent / "latest", directory)
+    if not run.replayed:
+        files.point(directory.parent / "latest", directory)
     if target := os.environ.get(STEP_SUMMARY):
         _append(Path(target), summary if len(summary.encode()) <= STEP_SUMMARY_BYTES else _short(run))
 

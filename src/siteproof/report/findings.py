@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ K = TypeVar("K", bound=Hashable)
 
 SEVERITIES = ("critical", "high", "medium", "low")
 WORST_FIRST = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.WAIVED, Verdict.HELD, Verdict.NOT_APPLICABLE)
+_ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
 ENDED = {
     2: "the run was interrupted",
     3: "the run failed inside",
@@ -137,7 +139,8 @@ def asides(run: Run) -> list[Said]:
 
 def notes(result: Result) -> tuple[str, ...]:
     if result.attempts > 1:
-        return (f"{result.verdict} on try {result.attempts}", *result.notes)
+        which = _ORDINALS.get(result.attempts, f"{result.attempts}th")
+        return (f"{result.verdict} on the {which} try", *result.notes)
     return result.notes
 
 
@@ -230,7 +233,7 @@ def site(inventory: str) -> str:
 
 def evidence_path(ref: EvidenceRef, run: Run) -> str:
     """From where the operator stands."""
-    return str(Path(run.directory) / ref.file)
+    return os.path.normpath(Path(run.directory) / ref.file)
 
 
 def unique(items: Iterable[T]) -> tuple[T, ...]:

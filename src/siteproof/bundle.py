@@ -1,0 +1,132 @@
+"""Bundles: what a run leaves behind to be judged again, and several of them judged as one.
+
+A run directory is a bundle: `evidence/` has the answers, `run.json` what the run knew of itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from siteproof.asks import Output, Question
+from siteproof.errors import BadInput, ProbeError
+from siteproof.evidence import Attempt, Evidence, HostRecord, Store
+from siteproof.files import write
+
+FILE = "run.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run, as it wrote itself down when it began and again when it ended."""
+
+    started: str
+    """ISO 8601, UTC: the clock of whatever is judged on this evidence."""
+    finished: str | None
+    """None while it runs, and where it was killed."""
+    nonce: str
+    inventory: str
+    hosts: tuple[str, ...]
+    """All hosts of the inventory."""
+    selected: tuple[str, ...]
+    """Those that --limit and --shard left."""
+    options: Mapping[str, bool]
+    """The options that leave out whole classes of checks: gate, read_only, changes."""
+    versions: Mapping[str, str]
+    """Ours: siteproof, python, pytest."""
+    planned: tuple[str, ...] = ()
+    """`id[subject]`."""
+
+
+def write_record(directory: Path, record: RunRecord) -> None:
+    write(directory / FILE, json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_record(directory: Path) -> RunRecord:
+    """Raises BadInput where the directory is not a run's."""
+    path = directory / FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found.pop("schema") != SCHEMA:
+            raise BadInput(f"{path}: written by another version of siteproof, its schema is not {SCHEMA}")
+        lists = {name: tuple(found[name]) for name in ("hosts", "selected", "planned")}
+        datetime.fromisoformat(found["started"])
+        return RunRecord(**{**found, **lists})
+    except OSError as error:
+        raise BadInput(f"--replay {directory}: not the directory of a run ({path.name}: {error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: not the record of a run: {type(error).__name__}: {error}") from None
+
+
+class Replay(Store):
+    """The evidence of several runs, as if it were one's. Nothing is added to it."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        """Raises BadInput."""
+        records = {path.resolve(): read_record(path) for path in directories}
+        newest_first = sorted(records, key=lambda path: (records[path].started, str(path)), reverse=True)
+        if missing := [path for path in newest_first if not (path / "evidence").is_dir()]:
+            raise BadInput(f"--replay {missing[0]}: it has no folder evidence/")
+        self.directories = tuple(newest_first)
+        self.records = tuple(records[path] for path in newest_first)
+        self.hosts_asked = frozenset(host for record in self.records for host in record.selected)
+        self._stores = tuple(Store(path / "evidence") for path in newest_first)
+        self.directory = newest_first[0] / "evidence"
+
+    @property
+    def started(self) -> datetime:
+        """The clock: when the first of the runs began."""
+        return min(datetime.fromisoformat(record.started) for record in self.records)
+
+    @property
+    def finished(self) -> datetime:
+        """When the last of them ended; one that was killed counts as ended when it began."""
+        return max(datetime.fromisoformat(record.finished or record.started) for record in self.records)
+
+    def all_had(self, option: str) -> bool:
+        return all(record.options.get(option, False) for record in self.records)
+
+    def get(self, question: Question) -> Output | ProbeError | None:
+        """Of a question that several of the runs have asked, the newest run's answer."""
+        found = (store.get(question) for store in self._stores)
+        return next((answer for answer in found if answer is not None), None)
+
+    def evidence(self, question: Question) -> Evidence | None:
+        found = (store.evidence(question) for store in self._stores)
+        return next((evidence for evidence in found if evidence is not None), None)
+
+    def file_of(self, host: str) -> Path:
+        files = [store.file_of(host) for store in self._stores]
+        return next((file for file in files if file.exists()), files[0])
+
+    def host_records(self) -> dict[str, HostRecord]:
+        records: dict[str, HostRecord] = {}
+        for store in reversed(self._stores):
+            records |= store.host_records()
+        return dict(sorted(records.items()))
+
+    def remarks(self) -> list[str]:
+        """What the reader has to know of the bundles."""
+        said = [
+            f"{path.name} was never ended: what it had not asked by then is not in it"
+            for path, record in zip(self.directories, self.records, strict=True)
+            if record.finished is None
+        ]
+        several = [h for h in sorted(self.hosts_asked) if sum(h in record.selected for record in self.records) > 1]
+        if several:
+            said.append(f"asked in more than one of the bundles, where the newest answer counts: {', '.join(several)}")
+        return said
+
+    def __contains__(self, question: Question) -> bool:
+        return any(question in store for store in self._stores)
+
+    def add(self, question: Question, *attempts: Attempt) -> NoReturn:
+        raise TypeError("a replay adds nothing to a bundle")
+
+    def add_host(self, record: HostRecord) -> NoReturn:
+        raise TypeError("a replay adds nothing to a bundle")

@@ -1,0 +1,57 @@
+"""What can be said on the command line and in pytest's own configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def add(parser: pytest.Parser) -> None:
+    """`--hosts` itself is testinfra's; what it means here is in `inventory.resolve_source`."""
+    group = parser.getgroup("siteproof")
+    group.addoption(
+        "--limit", metavar="PATTERN", help="only hosts of this Ansible pattern; checks that need others are deselected"
+    )
+    group.addoption(
+        "--reports", metavar="DIR", default=None, help="where runs are kept (default: reports/ in the root directory)"
+    )
+    group.addoption(
+        "--shard",
+        metavar="I/N",
+        help="only every N-th of the hosts; --replay of all N bundles judges what no shard could",
+    )
+    group.addoption(
+        "--replay",
+        metavar="DIR",
+        nargs="+",
+        action="extend",
+        help="judge what earlier runs were answered (their directories), with today's checks and facts; asks nobody",
+    )
+    group.addoption(
+        "--plan", action="store_true", help="print every question that can be known and stop; nothing is connected to"
+    )
+    group.addoption(
+        "--register",
+        metavar="FILE",
+        type=Path,
+        help="write the register of all checks (JSON, or Markdown by its suffix) and stop; nothing is connected to",
+    )
+    group.addoption(
+        "--proof",
+        metavar="FILE",
+        type=Path,
+        help="with --register: what `python -m lab prove --json` wrote; a check that it does not prove is an error",
+    )
+    group.addoption("--check-access", action="store_true", help="print for each host whether it can be asked, and stop")
+    group.addoption(
+        "--gate", action="store_true", help="only the checks of the gate; fail closed: a waived violation counts"
+    )
+    group.addoption("--read-only", action="store_true", help="leave out checks that borrow anything on a host")
+    group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
+    group.addoption("--fanout", type=int, default=64, metavar="N", help="at most N hosts at once (default: 64)")
+    group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
+    parser.addini("siteproof_faults", "the faults that prove the checks", default="lab/faults.toml")
+    parser.addini(
+        "siteproof_inventory", "what the word `inventory` means in --hosts=inventory", default="inventories/lab"
+    )
