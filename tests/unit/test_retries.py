@@ -18,7 +18,10 @@ from siteproof.gather import LocalGatherer
 pytest_plugins = "pytester"
 
 SLOW_TWICE = "echo >>{count}; [ $(wc -l <{count}) -gt 2 ] || sleep 20; echo third"
-KILLED_ONCE = "echo >>{count}; [ $(wc -l <{count}) -gt 1 ] || { read -r _ _ _ timeout _ </proc/$$/stat; read -r _ _ _ shell _ </proc/$timeout/stat; kill -9 $shell; sleep 9; }; echo second"
+KILLED_ONCE = (
+    "echo >>{count}; [ $(wc -l <{count}) -gt 1 ] || "
+    "! read -r _ _ _ shell _ </proc/$PPID/stat || ! kill -9 $shell || sleep 9; echo second"
+)
 FLAPS = "echo >>{count}; n=$(wc -l <{count}); echo $n; [ $n -gt 1 ] || exit 28"
 TELLS = "echo >>{count}; echo once; exit 3"
 
