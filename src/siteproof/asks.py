@@ -76,12 +76,15 @@ class Command(Question):
     `$NONCE` is unique to the run (for the name of what is borrowed), `$DEADLINE` is `deadline_s`.
     """
 
-    BESIDE = Question.BESIDE | {"probe", "tools", "slow"}
+    BESIDE = Question.BESIDE | {"probe", "tools", "slow", "root_patterns"}
 
     script: str = ""
     tools: tuple[str, ...] = ()
     """The tools the script runs, for `--check-access` and for the lab, which breaks them."""
     root: bool = False
+    root_patterns: tuple[str, ...] = ()
+    """What `$ROOT` runs of which only the host knows the words, e.g. `docker network inspect *`: such a star must be
+    harmless, since sudo takes anything for it. Everything else is read from the script (see `privilege`)."""
     slow: bool = False
     """Gets a channel of its own beside the batch, so that it holds nobody up."""
 
@@ -306,6 +309,7 @@ def command(
     tools: tuple[str, ...],
     may_use: tuple[str, ...] = (),
     root: bool = False,
+    root_patterns: tuple[str, ...] = (),
     answers: frozenset[int] = frozenset({0}),
     deadline_s: float = 5.0,
     probe_class: ProbeClass = "reads",
@@ -326,6 +330,7 @@ def command(
         script=f"need {' '.join(tools)}\n{script}" if tools else script,
         tools=tools + may_use,
         root=root,
+        root_patterns=root_patterns,
         slow=slow,
         retries=retries,
         retry_on=retry_on,

@@ -24,6 +24,7 @@ from siteproof.facts import Case, Site
 from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
 from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
+from siteproof.options import only_looks
 from siteproof.selection import Planned, Selection, shard
 from siteproof.suite import Suite, iso, merged, new_directory, new_nonce
 from siteproof.transport.connection import Connection
@@ -40,9 +41,8 @@ def open_suite(config: pytest.Config) -> Suite:
     read = shard(read, config.option.shard)
     site = facts.read_site(read)
     connections = connections_of(read)
-    connects = not (config.option.collectonly or config.option.plan or config.option.register)
     started, nonce = datetime.now(UTC), new_nonce()
-    if not connects:
+    if only_looks(config):
         directory = root / "reports"
         return _suite(config, site, directory, nonce, Blank(), None, started)
     reports = Path(config.option.reports or root / "reports")

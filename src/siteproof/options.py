@@ -32,6 +32,12 @@ def add(parser: pytest.Parser) -> None:
         "--plan", action="store_true", help="print every question that can be known and stop; nothing is connected to"
     )
     group.addoption(
+        "--sudoers",
+        metavar="FILE",
+        type=Path,
+        help="write what of the plan runs as root, as a sudoers fragment, and stop; nothing is connected to",
+    )
+    group.addoption(
         "--register",
         metavar="FILE",
         type=Path,
@@ -55,3 +61,9 @@ def add(parser: pytest.Parser) -> None:
     parser.addini(
         "siteproof_inventory", "what the word `inventory` means in --hosts=inventory", default="inventories/lab"
     )
+
+
+def only_looks(config: pytest.Config) -> bool:
+    """Whether nothing is asked and nothing judged."""
+    given = config.option
+    return bool(given.collectonly or given.plan or given.register or given.sudoers)

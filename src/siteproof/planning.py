@@ -1,21 +1,24 @@
-"""`--plan`: what would be asked. `--check-access`: whether it could be."""
+"""`--plan`: what would be asked. `--sudoers`: what of it needs root. `--check-access`: whether it could be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from siteproof import rounds
+from siteproof import privilege, rounds
 from siteproof.asks import Command, Output, Question, Stream
-from siteproof.errors import HostError, ProbeError
+from siteproof.errors import BadInput, HostError, ProbeError
+from siteproof.opening import connections_of
 from siteproof.progress import Progress
 from siteproof.results import ExitCode
-from siteproof.selection import Make
+from siteproof.selection import Make, Start
 from siteproof.suite import Suite
+from siteproof.templates import later_questions
+from siteproof.transport import ssh_config
 
 
-def plan(suite: Suite, checks: Sequence[Make]) -> Iterator[str]:
-    """The questions of the first round, host by host. Later rounds depend on the answers."""
-    _, questions = rounds.next_questions(checks, suite.store)
+def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
+    """The questions of the first round, host by host, then the templates of later ones, check by check."""
+    _, questions = rounds.next_questions([make for _, make in checks], suite.store)
     by_host: dict[str, list[Question]] = {}
     for question in questions.values():
         by_host.setdefault(question.host, []).append(question)
@@ -28,6 +31,44 @@ def plan(suite: Suite, checks: Sequence[Make]) -> Iterator[str]:
             yield f"      {_terms(question)}"
             if isinstance(question, Command):
                 yield from (f"      | {line}" for line in question.script.splitlines())
+    yield from _later(suite, checks)
+
+
+def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
+    """‹probe› stands for what that probe's answer will tell."""
+    templates: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
+    incomplete: dict[str, None] = {}
+    for planned, make in checks:
+        questions, complete = later_questions(make)
+        for question in questions:
+            asked = templates.setdefault(planned.invariant.id, {})
+            asked.setdefault((question.probe, _terms(question)), {})[question.host] = None
+        if not complete:
+            incomplete[planned.invariant.id] = None
+    if templates or incomplete:
+        yield from ("", "later rounds, as far as they can be known before the answers")
+    for id in sorted(templates.keys() | incomplete.keys()):
+        yield from ("", id)
+        for (probe, terms), hosts in templates.get(id, {}).items():
+            yield f"  {probe}"
+            yield f"      {terms}, on {', '.join(hosts)}"
+        if id in incomplete:
+            yield f"  whether it asks more depends on the answers; its probes: {', '.join(suite.checks_seen[id].asks)}"
+
+
+def sudoers(suite: Suite, checks: Sequence[Start]) -> str:
+    """The sudoers fragment for this plan. Raises BadInput where it could not be exact."""
+    _, first = rounds.next_questions([make for _, make in checks], suite.store)
+    later = [question for _, make in checks for question in later_questions(make)[0]]
+    granted = privilege.grants(q for q in (*first.values(), *later) if isinstance(q, Command))
+    connections = connections_of(suite.site.inventory)
+    if with_password := [host for host in granted if connections[host].become_password is not None]:
+        raise BadInput(
+            f"--sudoers: {', '.join(with_password)} has a password for sudo, so that everything goes through one root "
+            "shell, for which no fragment can be exact; leave the password out where the fragment is installed"
+        )
+    users = {host: ssh_config.resolve(connections[host]).user for host in granted}
+    return privilege.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
 
 
 def _terms(question: Question) -> str:

@@ -20,7 +20,7 @@ from siteproof.live import host_parameters, live_host
 from siteproof.progress import Progress
 from siteproof.report import terminal, write_all
 from siteproof.results import Result, Run, Verdict
-from siteproof.selection import Here, Make, Planned
+from siteproof.selection import Here, Make, Planned, Start
 from siteproof.suite import Judgement, Suite, plain
 from siteproof.verdicts import COMPARED, Comparison
 
@@ -28,7 +28,7 @@ SUITE = pytest.StashKey[Suite]()
 PLANNED = pytest.StashKey[Planned]()
 JUDGED = pytest.StashKey[Judgement]()
 RUN = pytest.StashKey[Run]()
-ASKING = pytest.StashKey[Sequence[Make]]()
+ASKING = pytest.StashKey[Sequence[Start]]()
 """The checks whose questions are asked in this run, also those that only a merge of shards can judge."""
 
 # What stands in for the subjects of a check while there are none to be had.
@@ -144,7 +144,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         suite.remarks.append(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in some)}")
         config.hook.pytest_deselected(items=some)
     items[:] = judged
-    config.stash[ASKING] = [start for item in asked if (start := _start(item)) is not None]
+    config.stash[ASKING] = [(item.stash[PLANNED], start) for item in asked if (start := _start(item)) is not None]
     suite.follows = {p.invariant.id: p.invariant.follows for p in suite.planned.values()}
 
 
@@ -170,12 +170,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Ask everything, round by round, before the first check is judged."""
     config = session.config
     suite = config.stash.get(SUITE, None)
-    if suite is None or config.option.collectonly:
+    if suite is None or options.only_looks(config):
         return
     if suite.gatherer is None:
         suite.doubt()  # a replay; nothing is known of anybody else
         return
-    checks = config.stash[ASKING]
+    checks = [make for _, make in config.stash[ASKING]]
     progress = Progress(config)
     if config.option.check_access:
         for line in planning.check_access(suite, progress, checks):
@@ -197,17 +197,23 @@ def _start(item: pytest.Item) -> Make | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """`--plan`, `--register` and `--check-access` judge nothing."""
+    """`--plan`, `--sudoers`, `--register` and `--check-access` judge nothing."""
     config = session.config
     suite = config.stash.get(SUITE, None)
-    if suite is None or not (config.option.plan or config.option.register or config.option.check_access):
+    if suite is None or not (options.only_looks(config) or config.option.check_access):
         return None
     if config.option.register:
         _register(config, suite)
     if config.option.plan:
         for line in planning.plan(suite, config.stash[ASKING]):
             _say(config, line)
-    return True
+    if config.option.sudoers:
+        try:
+            config.option.sudoers.write_text(planning.sudoers(suite, config.stash[ASKING]))
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from None
+        _say(config, f"what runs as root is in {config.option.sudoers}")
+    return None if config.option.collectonly else True
 
 
 def _register(config: pytest.Config, suite: Suite) -> None:
@@ -339,7 +345,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if opening.from_controller(config) is not None:
         config.workeroutput["siteproof"] = opening.tell(suite)  # type: ignore[attr-defined]
         return
-    if config.option.collectonly or config.option.plan or config.option.register:
+    if options.only_looks(config):
         return
     if config.option.check_access:
         session.exitstatus = planning.access_exit_code(suite)

@@ -32,6 +32,9 @@ class Planned:
         return f"{self.invariant.id}[{self.case.id}]"
 
 
+Start = tuple[Planned, Make]
+
+
 def shard(read: Inventory, written: str | None) -> Inventory:
     """`2/3` leaves every third of the selected hosts by name, from the second on. Raises BadInput."""
     if written is None:

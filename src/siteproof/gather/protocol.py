@@ -87,7 +87,7 @@ def question_from_json(message: Mapping[str, Any]) -> Question:
     fields = {**message, "retry_on": tuple(message["retry_on"])}
     match fields.pop("kind"):
         case "Command":
-            return Command(**{**fields, "tools": tuple(fields["tools"])})
+            return Command(**{**fields, **{name: tuple(fields[name]) for name in ("tools", "root_patterns")}})
         case "Stream":
             return Stream(**{**fields, "parameters": tuple((name, value) for name, value in fields["parameters"])})
         case kind:

@@ -7,8 +7,11 @@ now=$(date +%s)
 until=$((now + DEADLINE + 10))
 table=siteproof_${NONCE}_${image_hash}_$until
 
+# nft gets names that change through its stdin, so that what runs as root is always the same words.
+without() { printf 'delete table inet %s\n' "$1" | $ROOT nft -f -; }
+
 $ROOT nft list tables inet | while read -r _ _ old; do
-    case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && $ROOT nft delete table inet "$old" ;; esac
+    case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && without "$old" ;; esac
 done
 
 [ -n "$cold" ] && $ROOT crictl rmi "$image" >/dev/null 2>&1
@@ -21,14 +24,18 @@ esac
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    $ROOT nft delete table inet "$table"
+    without "$table"
     [ "$present" = no ] && $ROOT crictl rmi "$image"
     [ -n "$watchdog" ] && kill -- "-$watchdog"
 } >/dev/null 2>&1
 trap give_back EXIT
 trap 'exit 143' HUP INT TERM PIPE
-setsid sh -c 'sleep "$1"; $ROOT nft delete table inet "$2"; [ "$3" = no ] && $ROOT crictl rmi "$4"' \
-    watchdog "$((DEADLINE + 5))" "$table" "$present" "$image" </dev/null >/dev/null 2>&1 &
+export image table present
+setsid sh -c '
+    sleep "$1"
+    echo "delete table inet $table" | $ROOT nft -f -
+    [ "$present" = no ] && $ROOT crictl rmi "$image"
+' watchdog "$((DEADLINE + 5))" </dev/null >/dev/null 2>&1 &
 watchdog=$!
 
 # The hook comes before DNAT, so that the address is the one that was dialled.
@@ -69,5 +76,5 @@ $ROOT crictl pull "$image" 2>&1
 pulled=$?
 printf '\n== siteproof status\n%s\n== siteproof scope\n%s\n== siteproof present\n%s\n' "$pulled" "$scope" "$present"
 printf '== siteproof seen\n'
-$ROOT nft -j list table inet "$table" || exit
+printf '{"nftables": [{"list": {"table": {"family": "inet", "name": "%s"}}}]}' "$table" | $ROOT nft -j -f - || exit
 printf '\n== siteproof end\n'

@@ -44,9 +44,10 @@ elif timeout -t 1 true; then timeout="timeout -t"
 else timeout=
 fi 2>/dev/null
 [ "$(id -u)" = 0 ] && sudo= || sudo="%(sudo)s"
+%(narrow)s
 mark() { printf '\\n%%s %%s\\n' "$nonce" "$1 $2"; printf '\\n%%s %%s\\n' "$nonce" "$1" >&2; }
 frame() {
-DEADLINE=$2 ROOT=$sudo${sudo:+${timeout:+ $timeout $3}}
+DEADLINE=$2 ROOT=$sudo${sudo:+${limit:+ $limit $3}}
 export DEADLINE ROOT
 ${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
 wait $! 2>/dev/null
@@ -56,7 +57,9 @@ mark "$1" "$result"
 }
 mark start "${timeout:-%(no_timeout)s}"
 """
-
+# sudo may allow no more than the commands themselves; then the limit is sudo's own (see `privilege`).
+_NARROW = """limit=$timeout
+[ -z "$sudo" ] || [ -z "$limit" ] || $sudo -l $limit 1 true </dev/null >/dev/null 2>&1 || limit="""
 
 Sudo = Literal["sudo -n", "no_sudo", ""]
 """How a shell that is not root's runs one command as root: it does, it says that it may not, it is root's after all."""
@@ -74,7 +77,7 @@ class RunContext:
 
 def limit_s(command: Command) -> int:
     """When the host kills the command. Whole seconds, because not every timeout takes a fraction."""
-    return _whole_deadline(command) + MARGIN_S
+    return whole_deadline_s(command) + MARGIN_S
 
 
 def used_up(command: Command, status: int, seconds: float) -> bool:
@@ -97,6 +100,7 @@ def script(
         "functions": shlex.quote(functions),
         "no_timeout": NO_TIMEOUT,
         "sudo": sudo,
+        "narrow": _NARROW if sudo == "sudo -n" and any(command.root for command in commands) else "limit=$timeout",
     }
     frames = [_frame(index, command) for index, command in enumerate(commands)]
     if stop_unless_first:
@@ -106,10 +110,10 @@ def script(
 
 def _frame(index: int, command: Command) -> str:
     deadline = f"{command.deadline_s:g}"
-    return f"frame {index} {deadline} {_whole_deadline(command)} {limit_s(command)} {shlex.quote(command.script)}"
+    return f"frame {index} {deadline} {whole_deadline_s(command)} {limit_s(command)} {shlex.quote(command.script)}"
 
 
-def _whole_deadline(command: Command) -> int:
+def whole_deadline_s(command: Command) -> int:
     return max(1, math.ceil(command.deadline_s))
 
 
