@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Any
 
 from siteproof.asks import Ask, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
-from siteproof.probes.sections import END, MARK, Sections, from_json, section, split, whole_number, words
+from siteproof.probes.sections import END, MARK, section, split, whole_number
 
 MINIMUM_BYTES = 200_000
 """Fewer do not show the segment size: the receiver's estimate starts at 536."""
@@ -19,17 +18,22 @@ TIMESTAMP_OPTION = 12
 
 # ss looks while curl waits for the reader of the pipe: the connection is there, and has carried enough. Two more looks,
 # early and late, tell a transfer that stalled from one that is slow and from a connection that was never made, which
-# curl reports alike. curl's own deadline makes a stall an answer; only the outer one is none. ss shows the options of a
-# segment only with -o. Neither ~/.curlrc nor a proxy may change what is asked.
+# curl reports alike. curl's own deadline makes a stall an answer; only the outer one is none. The connection is found
+# by curl's process, since curl 8 does not say which one it was where the TLS handshake stalled. ss shows the options of
+# a segment only with -o. Neither ~/.curlrc nor a proxy may change what is asked.
 _SCRIPT = """\
-look() {{ seen=$(ss -tinoHO state established) && printf '\\n%s\\n%s\\n' "{mark}$1" "$seen" >&3; }}
+look() {{
+    seen=$(ss -tinopHO state established) || return
+    printf '\\n%s\\n%s\\n' "{mark}$1" "$(printf '%s\\n' "$seen" | grep -F "pid=$process,")" >&3
+}}
 exec 3>&1
-metrics=$(
+report=$(
     {{
         {{
-            curl -q -4sSN --noproxy '*' --max-time {limit_s} -w '%{{stderr}}%{{json}}' {url} 2>&4
+            sh -c 'echo "$$"; exec curl "$@" 3>&-' - -q -4sSN --noproxy '*' --max-time {limit_s} -w {written} {url} 2>&4
             echo " $?" >&4
         }} | {{
+            read -r process
             {{ sleep 3 3>&- && look early && sleep {between_s} 3>&- && look late; }} </dev/null >/dev/null 2>&1 4>&- &
             looking=$!
             head -c {enough} >/dev/null
@@ -39,12 +43,20 @@ metrics=$(
         }}
     }} 4>&1
 )
-{metrics}
-printf '%s\\n' "${{metrics% *}}"
+{report}
+printf '%s\\n' "${{report% *}}"
 {status}
-printf '%s\\n' "${{metrics##* }}"
+printf '%s\\n' "${{report##* }}"
 {end}
 """
+_WRITTEN = (
+    "%{stderr}\n%{http_code} bytes=%{size_download} tls=%{time_appconnect} first=%{time_starttransfer} %{url_effective}"
+)
+_REPORT = re.compile(
+    r"^(?P<code>[0-9]{3}) bytes=(?P<bytes>[0-9]+) tls=(?P<tls>[0-9.]+) first=(?P<first>[0-9.]+) (?P<scheme>https?)://.*\Z",
+    re.MULTILINE | re.IGNORECASE,
+)
+_LINE = re.compile(r"[0-9]+ +[0-9]+ +(?P<local>\S+) +(?P<remote>\S+) +(?P<rest>.*pid=.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +93,18 @@ def _download(host: str, url: str, limit_s: int = 10) -> Ask[Transfer]:
         host,
         _SCRIPT.format(
             url=shlex.quote(url),
+            written=shlex.quote(_WRITTEN),
             limit_s=limit_s,
             enough=SAMPLED_AFTER,
             between_s=limit_s - 5,
             mark=MARK,
-            metrics=section("metrics"),
+            report=section("report"),
             status=section("status"),
             end=END,
         ),
         probe=f"curl {url}, with ss",
         parse=parse,
-        tools=("curl", "ss", "head", "cat", "sleep"),
+        tools=("curl", "ss", "grep", "head", "cat", "sleep"),
         deadline_s=limit_s + 2,
         probe_class="sends",
         slow=True,
@@ -101,70 +114,54 @@ def _download(host: str, url: str, limit_s: int = 10) -> Ask[Transfer]:
 def parse(output: Output) -> Transfer:
     """Raises ToolFailed where curl did not get as far as a transfer, Unparseable where it cannot be told."""
     sections = split(output.text)
-    status, metrics = whole_number(sections, "status"), _metrics(sections)
-    received = int(metrics["size_download"])
-    remote = f"{metrics['remote_ip']}:{metrics['remote_port']}"
+    status = whole_number(sections, "status")
+    # curl's own messages, if any, stand before.
+    report = _REPORT.search(sections["report"])
+    if report is None:
+        raise Unparseable(f"not curl's report: {sections['report'][-300:]!r}")
+    received = int(report["bytes"])
     if status == TIMED_OUT:
-        early, late = (_received(sections.get(look, ""), metrics) for look in ("early", "late"))
-        if early is not None and early == late:
-            return Transfer(received, True, _stalled_in(metrics), 0, remote)
-        if early is not None and late is not None:
-            raise Unparseable(f"the transfer from {remote} was too slow to tell: {received} bytes, and they still came")
+        early, late = (_socket(sections.get(look, "")) for look in ("early", "late"))
+        if early and late and early.remote == late.remote:
+            if early.received != late.received:
+                raise Unparseable(f"too slow to tell: {received} bytes from {late.remote} so far, and more were coming")
+            return Transfer(received, True, _stalled_in(report), 0, late.remote)
     if status != COMPLETE:
-        raise ToolFailed(f"curl ended with status {status}, which is no transfer: {metrics.get('errormsg')}")
-    if int(metrics["response_code"]) != 200 or received < SAMPLED_AFTER:
-        raise Unparseable(
-            f"no transfer to look at: HTTP {metrics['response_code']} with {received} bytes from {remote}"
-        )
-    return Transfer(received, False, "", _segment_bytes(sections["sockets"], metrics), remote)
+        raise ToolFailed(f"curl ended with status {status}, which is no transfer: {sections['report'][:200].strip()}")
+    if report["code"] != "200" or received < SAMPLED_AFTER:
+        raise Unparseable(f"no transfer to look at: HTTP {report['code']} with {received} bytes")
+    if (seen := _socket(sections["sockets"])) is None:
+        raise Unparseable("ss does not show curl's connection")
+    if seen.received < MINIMUM_BYTES:
+        raise Unparseable(f"ss looked after {seen.received} bytes, too early to tell")
+    return Transfer(received, False, "", seen.segment_bytes, seen.remote)
 
 
-def _stalled_in(metrics: dict[str, Any]) -> str:
-    if metrics["scheme"] in ("HTTPS", "https", None, "") and float(metrics["time_appconnect"]) == 0:
+def _stalled_in(report: re.Match[str]) -> str:
+    if report["scheme"].lower() == "https" and float(report["tls"]) == 0:
         return "TLS handshake"
-    return "response" if float(metrics["time_starttransfer"]) == 0 else "body"
+    return "response" if float(report["first"]) == 0 else "body"
 
 
-def _metrics(sections: Sections) -> dict[str, Any]:
-    """curl's own messages, if any, stand before its JSON."""
-    text = sections["metrics"]
-    found = from_json(text[max(text.find("{"), 0) :], "curl")
-    wanted = words("""
-        size_download response_code scheme local_ip local_port remote_ip remote_port time_appconnect
-        time_starttransfer
-    """)
-    if not isinstance(found, dict) or wanted - set(found):
-        raise Unparseable(f"not curl's report: {text[:200]!r}")
-    return found
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    """curl's connection as ss shows it."""
 
-
-def _segment_bytes(sockets: str, metrics: dict[str, Any]) -> int:
+    remote: str
+    received: int
+    segment_bytes: int
     """`rcvmss` is the payload of the segments that came; their options count too, and timestamps are the only ones."""
-    line = _line(sockets, metrics)
-    values = _values(line or "")
-    if line is None or not {"rcvmss", "bytes_received"} <= set(values):
-        raise Unparseable(f"ss does not show the connection from port {metrics['local_port']}, or no rcvmss: {line!r}")
-    if values["bytes_received"] < MINIMUM_BYTES:
-        raise Unparseable(f"ss looked after {values['bytes_received']} bytes, too early to tell")
-    return values["rcvmss"] + (TIMESTAMP_OPTION if re.search(r"\sts\s", line) else 0)
 
 
-def _received(sockets: str, metrics: dict[str, Any]) -> int | None:
-    """How many bytes curl's connection had received when ss looked; None if it was not there."""
-    line = _line(sockets, metrics)
-    # ss leaves out what is 0.
-    return None if line is None else _values(line).get("bytes_received", 0)
-
-
-def _values(line: str) -> dict[str, int]:
-    return {name: int(value) for name, value in re.findall(r"\b([a-z_]+):([0-9]+)\b", line)}
-
-
-def _line(sockets: str, metrics: dict[str, Any]) -> str | None:
-    """What ss says of curl's own connection."""
-    local = rf"\s{re.escape(str(metrics['local_ip']))}:{metrics['local_port']}\s+"
-    remote = rf"{re.escape(str(metrics['remote_ip']))}:{metrics['remote_port']}\s"
-    lines = [line for line in sockets.splitlines() if re.search(local + remote, line)]
-    if len(lines) > 1:
-        raise Unparseable(f"ss shows one connection twice: {lines}")
-    return lines[0] if lines else None
+def _socket(text: str) -> _Socket | None:
+    """None if curl had no connection then."""
+    if not text.strip():
+        return None
+    if (line := _LINE.fullmatch(text.strip())) is None:
+        raise Unparseable(f"ss does not print one connection like {text[:200]!r}")
+    values = {name: int(value) for name, value in re.findall(r" ([a-z_]+):([0-9]+)(?= )", line["rest"])}
+    if "rcvmss" not in values:
+        raise Unparseable(f"ss shows no rcvmss: {text[:200]!r}")
+    options = TIMESTAMP_OPTION if " ts " in line["rest"] else 0
+    # What is 0 ss leaves out.
+    return _Socket(line["remote"], values.get("bytes_received", 0), values["rcvmss"] + options)
