@@ -128,7 +128,10 @@ class _HostFile:
 
     def tail(self) -> None:
         """Take note of what was appended since, by this process or another."""
-        if not self.path.exists() or self.path.stat().st_size == self.read_up_to:
+        try:
+            if self.path.stat().st_size == self.read_up_to:
+                return
+        except FileNotFoundError:
             return
         with self.path.open("rb") as file:
             file.seek(self.read_up_to)

@@ -73,15 +73,16 @@ class LocalGatherer(Gatherer):
             host.close()
         self._dialer.close()
 
-    def _claim(self, questions: Iterable[Question]) -> tuple[list[Question], list[threading.Event]]:
-        """The questions nobody asks yet, and for the others what is set when they are answered."""
-        ours, others = [], []
+    def _claim(self, questions: Iterable[Question]) -> tuple[list[Question], set[threading.Event]]:
+        """The questions nobody asks yet, and what is set when the others are answered."""
+        ours, others = [], set()
+        all_answered = threading.Event()
         with self._lock:
             for question in questions:
                 if (answered := self._being_asked.get(question.key)) is not None:
-                    others.append(answered)
+                    others.add(answered)
                 elif question not in self._store:
-                    self._being_asked[question.key] = threading.Event()
+                    self._being_asked[question.key] = all_answered
                     ours.append(question)
         return ours, others
 
