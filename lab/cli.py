@@ -70,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     proof.add_argument("--labs", type=int, default=1, help="prove on so many labs side by side (default: %(default)s)")
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
+    demo = add(
+        "swarm-leak-demo", swarm_leak_demo, "show that removals lose an overlay's addresses, before and after a /16"
+    )
+    demo.add_argument("--cycles", type=int, default=3, help="of stacks deployed and removed at once (default: 3)")
     return parser
 
 
@@ -209,3 +213,9 @@ def prove(options: argparse.Namespace) -> int:
     known = faults.load(site)
     chosen = faults.choose(known, options.fault or known)
     return prove_all(options.name, site, chosen, options.json, options.labs)
+
+
+def swarm_leak_demo(options: argparse.Namespace) -> int:
+    from lab.swarm_leak_demo import demonstrate
+
+    return demonstrate(options.name, options.cycles)

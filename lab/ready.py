@@ -52,7 +52,10 @@ def chains() -> list[list[Step]]:
         *nodes,
         *mirrored,
         [Step("outside", "198.51.100.77:443 is reached", inside, "200")],
-        [Step("swarm1", "the overlay proxy is allocated", overlay, "10.10.0.0/16")],
+        [
+            Step("swarm1", "the overlay proxy is allocated", overlay, "10.10.0.0/16"),
+            Step("swarm1", "every node of the swarm is ready and busy", "swarm-settled && echo settled", "settled"),
+        ],
         [Step("lan1", "downloads.example is reached", _status("https://downloads.example/1MiB"), "200")],
     ]
 

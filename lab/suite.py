@@ -16,7 +16,7 @@ from lab.errors import LabError
 PROJECT = Path(__file__).parent.parent
 HELD = "held"
 # Only the inventory makes a result not applicable, and no fault changes the inventory.
-QUIET = (HELD, "not_applicable")
+QUIET = (HELD, "not applicable")
 
 
 @dataclass(frozen=True)

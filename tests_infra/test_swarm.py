@@ -1,21 +1,265 @@
-"""Swarm: the overlay that everything joins."""
+"""Swarm: the overlays that everything joins, and the addresses on them."""
 
-from siteproof.facts import Node, Overlay, Swarm
+from siteproof.asks import both, each, note, total
+from siteproof.errors import NoControl
+from siteproof.facts import SETTLES_DAYS, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
+from siteproof.history import past
 from siteproof.invariants import invariant
+from siteproof.models.addresses import overlay_fill, use
+from siteproof.models.projection import project
+from siteproof.models.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
 from siteproof.probes.docker import overlay_networks
+from siteproof.probes.docker_api import local_networks, overlay_view, swarm_moments, swarm_state
+from siteproof.probes.dockerd import allocator_log, daemon
+from siteproof.probes.ip import routes
+from siteproof.probes.overlay_ping import overlay_pings
+from siteproof.probes.text_file import file_lines
 
-
-@invariant(
-    "swarm-proxy-subnet",
-    family="swarm",
-    severity="critical",
-    incident="deploys wedged because the proxy overlay ran out of VIPs",
-    remedy="In a maintenance window: remove the stacks on it, `docker network rm`, create it again with `--subnet`, "
-    "redeploy; and pin the subnet where the network is created.",
-    gate=True,
+INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
+ENLARGE = (
+    "In a maintenance window: remove the stacks on it, `docker network rm`, create it again with `--subnet`, redeploy; "
+    "and pin the subnet where the network is created."
 )
-async def test_overlay_has_the_declared_subnet(manager: Node, overlay: Overlay, swarm: Swarm) -> None:
+RECLAIM = "Restart dockerd in a quiet moment: it builds its bookkeeping anew. Then look why addresses get lost."
+
+
+@invariant("swarm-proxy-subnet", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
+async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
     """There is exactly one overlay of the name, attachable and allocated from the declared subnet."""
     networks = await overlay_networks(manager.host)
     seen = [(n.attachable, n.subnets) for n in networks if n.name == overlay.name]
     assert seen == [(overlay.attachable, (overlay.subnet,))]
+
+
+@invariant(
+    "swarm-pin",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy="Bring file and network both. A script that creates a network only where it is missing never changes "
+    "one that exists: an edit of the file alone does nothing, and a change by hand does not survive a new host.",
+    also=("drift-swarm-nix",),
+)
+async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin, swarm: Swarm) -> None:
+    """The file that creates an overlay gives it the declared subnet, and so has the overlay that runs."""
+    lines = await file_lines(pin.host, pin.file)
+    networks = await overlay_networks(manager.host)
+    created = creations(lines, pin.overlay)
+    if any(creation.hides_errors for creation in created):
+        note(f"{pin.file} hides the errors of `docker network create`: a refused subnet would go unnoticed")
+    live = [subnet for network in networks if network.name == pin.overlay for subnet in network.subnets]
+    seen = {pin.file: [creation.subnet for creation in created], "live": live}
+    assert seen == dict.fromkeys(seen, [swarm.overlay(pin.overlay).subnet])
+
+
+@invariant(
+    "swarm-no-overlap",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy="Move one of the two to a block of its own. `docker network create` does not refuse an overlap in a swarm: "
+    "it exits 0 and leaves the network without addresses.",
+    gate=True,
+)
+async def test_overlay_shares_no_address_with_anything_else(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+    """No other Docker network and no route of any node has addresses of an overlay."""
+    state = await swarm_state(manager.host)
+    found = await each({host: both(local_networks(host), routes(host)) for host in manager.members})
+    for pool in state.pool:
+        if pool.overlaps(overlay.subnet):
+            note(f"{overlay.subnet} lies in the default pool {pool}: while {overlay} is away, another may be given it")
+    assert overlapping(overlay, found) == {}
+
+
+@invariant(
+    "swarm-nodes-ready",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy="Bring the node back or take it out (`docker node rm`, and out of the inventory): the addresses that it "
+    "holds cannot be counted while it is silent.",
+    gate=True,
+)
+async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, swarm: Swarm) -> None:
+    """The swarm's nodes are those of the inventory, all ready and active."""
+    state = await swarm_state(manager.host)
+    seen = {node.hostname: (node.state, node.availability) for node in state.nodes}
+    views = await each({host: overlay_view(host, swarm.overlays[0].name) for host in manager.members})
+    declared = {view.node: host for host, view in views.items()}
+    strangers = [node.hostname for node in state.nodes if node.id not in declared]
+    assert seen == dict.fromkeys(seen, ("ready", "active"))
+    assert strangers == [] or len(views) < len(manager.members), "nodes that the inventory lacks"
+
+
+@invariant("swarm-headroom", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
+async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+    """Of an overlay's addresses the declared part is free, and none has two holders."""
+    state = await swarm_state(manager.host)
+    views = await each({host: overlay_view(host, overlay.name) for host in manager.members})
+    counted = use(state, state.overlay(overlay.name), views.values())
+    if counted.allocated is None:
+        note("dockerd does not say what it has allocated (Docker 29 does), so lost addresses count as free here")
+    assert counted.duplicates == {}
+    assert counted.free_ratio >= overlay.min_free_ratio
+
+
+@invariant(
+    "swarm-exhaustion",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy=f"{RECLAIM} The lasting cure is a larger subnet.",
+    unproven_because="a trend takes days and a lab lives for minutes; tests/unit/test_projection.py has the histories",
+)
+async def test_overlay_outlasts_the_next_restart(
+    manager: Manager, overlay: Overlay, history: History, swarm: Swarm
+) -> None:
+    """At the rate of the last weeks an overlay's addresses outlast the next restart of dockerd."""
+    fill = overlay_fill(manager.host, manager.members, overlay.name)
+    now, before = await both(fill, past(fill, history))
+    trend = project([now.sample, *(p.answer.sample for p in before if p.answer.network == now.network)])
+    if trend.days < SETTLES_DAYS:
+        raise NoControl(f"the runs that counted {overlay} span {trend.days:.1f} days, which shows no trend")
+    note(
+        f"{trend.per_day:.1f} addresses a day, {now.use.free} free; after {trend.samples} runs in {trend.days:.0f} days"
+    )
+    to_restart = swarm.restart_days - now.daemon.up_days
+    assert trend.days_left(now.use.free) > (to_restart if to_restart > 0 else swarm.restart_days)
+
+
+@invariant(
+    "swarm-stuck-new",
+    family="swarm",
+    severity="critical",
+    incident=INCIDENT,
+    remedy="This is no fault of what is deployed: the allocator has no address for it. Free some, or restart dockerd.",
+    gate=True,
+    follows=("swarm-headroom",),
+)
+async def test_no_task_waits_for_an_address(manager: Manager, swarm: Swarm) -> None:
+    """No task waits in the state New for longer than it takes to give it an address."""
+    state = await swarm_state(manager.host)
+    waiting = [task for task in state.tasks if task.waits_for_the_allocator]
+    stuck = [task for task in waiting if state.at - task.created > swarm.stuck_after_s]
+    assert {state.service_name(task): task.state for task in stuck} == {}
+
+
+@invariant(
+    "swarm-infra-vs-recipe",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy="Printed under another finding, this is the infrastructure's doing, not the service's. Alone, it is the "
+    "service's own: `docker service ps --no-trunc` has its error.",
+    follows=("swarm-stuck-new", "swarm-headroom", "swarm-nodes-ready"),
+)
+async def test_every_service_has_its_tasks(manager: Manager, swarm: Swarm) -> None:
+    """Every service runs as many tasks as it is meant to."""
+    state = await swarm_state(manager.host)
+    wanted = {s.name: s.wanted for s in state.services}
+    assert {s.name: s.running for s in state.services} == wanted
+
+
+@invariant(
+    "swarm-alloc-log",
+    family="swarm",
+    severity="critical",
+    incident=INCIDENT,
+    remedy=RECLAIM,
+    gate=True,
+    follows=("swarm-stuck-new", "swarm-headroom"),
+)
+async def test_the_allocator_never_ran_out(manager: Manager, swarm: Swarm) -> None:
+    """Since it started, no manager's dockerd has logged that it had no address to give."""
+    log = await allocator_log(manager.host)
+    note("silence here does not mean recovery: what the allocator tries again later, it logs at debug level only")
+    if log.exhausted:
+        note(f"the last lines: {' | '.join(log.examples[-2:])}")
+    assert log.exhausted == 0
+
+
+@invariant("swarm-race-log", family="swarm", severity="medium", incident=INCIDENT, remedy=RECLAIM)
+async def test_removals_seldom_race(node: Node, swarm: Swarm) -> None:
+    """Removals of stacks meet no more often than the budget allows, by day since dockerd started."""
+    log = await allocator_log(node.host)
+    note(f"{log.raced} lines in {log.daemon.up_days:.1f} days; they show that addresses may be lost, not how many")
+    assert log.raced / max(1.0, log.daemon.up_days) <= swarm.races_per_day
+
+
+@invariant(
+    "swarm-daemon-uptime",
+    family="swarm",
+    severity="medium",
+    incident=INCIDENT,
+    remedy="Restart dockerd in a quiet moment, or keep the declared interval by a reboot. If it dies by itself, read "
+    "its journal.",
+)
+async def test_dockerd_is_restarted_on_purpose_and_in_time(node: Node, swarm: Swarm) -> None:
+    """dockerd has not run longer than the declared interval, and has not died by itself."""
+    alive = await daemon(node.host)
+    assert alive.restarts == 0, f"systemd had to start it again {alive.restarts} times"
+    assert alive.up_days <= swarm.restart_days
+
+
+@invariant(
+    "swarm-dangling-overlays",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy="`docker network prune` takes them away; each is a removal that raced and may have lost addresses too.",
+)
+async def test_no_overlay_outlives_its_stack(manager: Manager, swarm: Swarm) -> None:
+    """No overlay of a removed stack is left behind."""
+    state = await swarm_state(manager.host)
+    left = dangling(state, (), swarm.dangling_after_s)
+    views = await total({(host, name): overlay_view(host, name) for name in left for host in manager.members})
+    assert dangling(state, views.values(), swarm.dangling_after_s) == {}
+
+
+@invariant(
+    "swarm-quiescent",
+    family="swarm",
+    severity="critical",
+    incident=INCIDENT,
+    remedy="Wait until the deploy is over; do no disruptive work before this holds.",
+    gate=True,
+)
+async def test_the_swarm_is_quiet(manager: Manager, window: Window, swarm: Swarm) -> None:
+    """Only the declared stacks are deployed, and nothing moves for a while."""
+    moments = await swarm_moments(manager.host, apart_s=window.settle_s)
+    strangers = {s.name: s.stack for m in moments for s in m.services if s.stack and not window.allows(s.stack)}
+    changes = {name: how for moment in moments for name, how in moving(moment).items()}
+    assert {"other stacks": strangers, "in motion": changes} == {"other stacks": {}, "in motion": {}}
+
+
+@invariant(
+    "swarm-post-recreate",
+    family="swarm",
+    severity="critical",
+    incident=INCIDENT,
+    remedy="A service with an address outside the subnet has not rejoined: update it with --force. Silence between two "
+    "nodes is UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.",
+    probe_class="sends",
+)
+async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+    """Every address on an overlay is of its subnet, and tasks reach each other from node to node."""
+    state = await swarm_state(manager.host)
+    network = state.overlay(overlay.name)
+    counted = use(state, network, ())
+    assert [a for a in counted.holders if a not in overlay.subnet] == []
+    one_per_node = {t.node: a for t in state.tasks if t.state == "running" for n, a in t.addresses if n == network.id}
+    pings = await each({host: overlay_pings(host, network.id, one_per_node.values()) for host in manager.members})
+    assert unreached(pings) == {}
+
+
+@invariant(
+    "swarm-stepguard",
+    family="swarm",
+    severity="medium",
+    incident=INCIDENT,
+    remedy="Put the step back, before the line that it guards.",
+)
+async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swarm) -> None:
+    """A script that puts load on the swarm takes the declared steps first."""
+    lines = await file_lines(guard.host, guard.file)
+    assert out_of_order(lines, guard.steps, guard.before) == []

@@ -29,6 +29,9 @@ class Image:
     padding_bytes: int = 0
 
 
+# What runs in the swarm without any registry.
+LOADED = "busybox:lab"
+
 # Both registries' content, by the storage directory it goes into.
 REGISTRIES = {
     "registry-home": (
@@ -46,6 +49,7 @@ REGISTRIES = {
 def inputs() -> dict[str, object]:
     return {
         "applets": APPLETS,
+        "loaded": ("docker archive", LOADED),
         "images": {storage: [[i.repository, i.tag, i.padding_bytes] for i in r] for storage, r in REGISTRIES.items()},
         "types": (_MANIFEST, _CONFIG, _LAYER, _LONG_AGO),
     }
@@ -127,12 +131,25 @@ def store(storage: Path, image: Image, architecture: str, busybox: bytes) -> Non
     _write(tag / "current/link", digest(manifest).encode())
 
 
+def archive(name: str, architecture: str, layer_tar: bytes) -> bytes:
+    """An image as `docker load` takes it, so that its id is the same on every host."""
+    config = image_config(architecture, layer_tar)
+    manifest = _json([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}])
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archived:
+        for path, content in (("manifest.json", manifest), ("config.json", config), ("layer.tar", layer_tar)):
+            entry = tarfile.TarInfo(path)
+            entry.size, entry.mode = len(content), 0o644
+            archived.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
 def fill(into: Path, architecture: str, busybox: bytes) -> None:
-    """Both registries' storage directories, and the root filesystem that `docker import` takes."""
+    """Both registries' storage directories, and the image that the swarm's nodes load."""
     for storage, images in REGISTRIES.items():
         for image in images:
             store(into / storage, image, architecture, busybox)
-    _write(into / "busybox.tar", root_tar(busybox, {}))
+    _write(into / "busybox.tar", archive(LOADED, architecture, root_tar(busybox, {})))
 
 
 def _link(directory: Path, blob: bytes) -> None:

@@ -104,6 +104,18 @@ class Stream(Question):
     parameters: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class Earlier(Question):
+    """What earlier runs were answered to the same question. No host is asked; see `history`."""
+
+    of: str = ""
+    """The key of that question."""
+    path: str = ""
+    """The directory of those runs; empty for where this run's own is."""
+    since: str = ""
+    """ISO date; older runs say nothing of the site as it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What a host answered. For a stream: `status` 0 and the received message in `stdout`."""
@@ -220,23 +232,23 @@ def controlled(
 
 
 @dataclass(frozen=True, eq=False)
-class Both(Ask[tuple[T, C]], Generic[T, C]):
-    """See `both`."""
+class Combined(Ask[T]):
+    """Several asks in one round, and the pure function that makes one answer of theirs. All of them, or none."""
 
-    one: Ask[T]
-    other: Ask[C]
+    asks: tuple[Ask[Any], ...]
+    combine: Callable[..., T]
 
     @property
     def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
-        return (*self.one.questions, *self.other.questions)
+        return tuple(question for ask in self.asks for question in ask.questions)
 
-    def read(self, recorded: Callable[[Question], Recorded]) -> tuple[T, C]:
-        return self.one.read(recorded), self.other.read(recorded)
+    def read(self, recorded: Callable[[Question], Recorded]) -> T:
+        return self.combine(*(ask.read(recorded) for ask in self.asks))
 
 
 def both(one: Ask[T], other: Ask[C]) -> Ask[tuple[T, C]]:
     """Two asks of different kinds in one round; awaiting raises the first ProbeError of the two."""
-    return Both(one, other)
+    return Combined((one, other), lambda first, second: (first, second))
 
 
 @dataclass(frozen=True)

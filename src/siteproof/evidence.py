@@ -237,8 +237,7 @@ class Store:
 
     def _file(self, host: str) -> _HostFile:
         if (file := self._files.get(host)) is None:
-            name = quote(host, safe="") if host != _HOSTS else "%68osts"
-            file = self._files[host] = _HostFile(self.directory / f"{name}.jsonl")
+            file = self._files[host] = _HostFile(_path(self.directory, host))
         return file
 
 
@@ -256,6 +255,17 @@ class Blank(Store):
 
     def host_records(self) -> dict[str, HostRecord]:
         return {}
+
+
+def last_attempt(directory: Path, host: str, key: str) -> Attempt | None:
+    """The last attempt at a question in the evidence of another run; None if it was not asked then."""
+    lines = _HostFile(_path(directory, host)).find(key)
+    return _attempt(lines[-1]["attempts"][-1], host) if lines else None
+
+
+def _path(directory: Path, host: str) -> Path:
+    name = quote(host, safe="") if host != _HOSTS else "%68osts"
+    return directory / f"{name}.jsonl"
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:

@@ -5,8 +5,9 @@ One variable `siteproof_<family>` per family, one file here per subject. A famil
 """
 
 from siteproof.facts.dns import Dns, Name
-from siteproof.facts.edge import Edge, PublicAddress, Unseen
-from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Router, Subjects
+from siteproof.facts.edge import Edge, PublicAddress
+from siteproof.facts.history import SETTLES_DAYS, History
+from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Router, Subjects, Unseen
 from siteproof.facts.path import Link, Path, Transfer
 from siteproof.facts.pulls import (
     Canary,
@@ -21,28 +22,35 @@ from siteproof.facts.pulls import (
     Registry,
 )
 from siteproof.facts.site import FAMILIES, PREFIX, Case, Site, Waiver, read_site, site_wide
-from siteproof.facts.swarm import Overlay, Swarm
+from siteproof.facts.swarm import DeployCanary, Guard, LeakBudget, Manager, Overlay, Pin, Swarm, Window
 
 __all__ = [
     "FAMILIES",
     "PREFIX",
+    "SETTLES_DAYS",
     "Absent",
     "Canary",
     "Case",
     "ContainerdNode",
+    "DeployCanary",
     "Dns",
     "DockerHost",
     "Edge",
     "Family",
     "Group",
+    "Guard",
+    "History",
     "HostsOf",
+    "LeakBudget",
     "Link",
     "Mirrored",
+    "Manager",
     "Name",
     "Node",
     "Outside",
     "Overlay",
     "Path",
+    "Pin",
     "PublicAddress",
     "Puller",
     "Pulls",
@@ -56,6 +64,7 @@ __all__ = [
     "Transfer",
     "Unseen",
     "Waiver",
+    "Window",
     "read_site",
     "site_wide",
 ]

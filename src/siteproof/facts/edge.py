@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from siteproof.declared import Declared
-from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Port, Router, Service, Subjects
+from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Port, Router, Service, Subjects, Unseen
 
 ARBITRARY_PORTS = 8
 
@@ -49,12 +49,6 @@ class PublicAddress(Declared):
 
     def __str__(self) -> str:
         return str(self.address)
-
-
-class Unseen(Declared):
-    """Why there is nothing to look at."""
-
-    none: str
 
 
 class Edge(Family):

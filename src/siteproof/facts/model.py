@@ -32,6 +32,12 @@ class Outside(Node):
     """A vantage point on the internet, beyond the site's own router."""
 
 
+class Unseen(Declared):
+    """Why there is nothing to look at: `{none: reason}` where the facts would stand."""
+
+    none: str
+
+
 @dataclass(frozen=True)
 class Absent:
     """There is nothing of this kind to check; the inventory says why."""

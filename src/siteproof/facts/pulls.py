@@ -10,8 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from siteproof.declared import Declared
-from siteproof.facts.edge import Unseen
-from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Url
+from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url
 from siteproof.models.pull_route import Image
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
 from siteproof.declared import Declared, nearest, read, read_all
 from siteproof.errors import BadInput
 from siteproof.facts.dns import Dns
 from siteproof.facts.edge import Edge
+from siteproof.facts.history import History
 from siteproof.facts.model import Absent, Family, HostsOf, Node
 from siteproof.facts.path import Link, Path
 from siteproof.facts.pulls import Pulls
@@ -33,7 +34,7 @@ class Waiver(Declared):
 
 
 FAMILIES: Mapping[str, type[Family]] = {f.name: f for f in (Dns, Pulls, Link, Path, Swarm, Edge)}
-OTHERS = ("absent", "waivers", "lab", "hostname", "machine_id", "alias_of", "unchecked")
+OTHERS = ("absent", "waivers", "history", "lab", "hostname", "machine_id", "alias_of", "unchecked")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Site:
     lab: str | None
     unchecked: Mapping[str, str]
     """Host -> why no check looks at it."""
+    history: History | None = None
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @property
     def undeclared(self) -> tuple[str, ...]:
@@ -97,6 +100,12 @@ class Site:
             if kind is type(facts):
                 choices.append([facts])
                 continue
+            if kind is History:
+                if (reason := self._no_history()) is not None:
+                    yield Case("absent", None, dict.fromkeys(parameters), reason)
+                    return
+                choices.append([self.history])
+                continue
             if kind not in subjects:
                 raise TypeError(f"siteproof_{facts.name} has no subject of type {kind.__name__} for `{parameter}`")
             found = subjects[kind]
@@ -105,9 +114,17 @@ class Site:
                 return
             choices.append(found)
         for values in itertools.product(*choices):
-            shown = [v for v in values if v is not facts]
-            host = next((v.host for v in shown if isinstance(v, Node)), None)
+            shown = [v for v in values if v is not facts and v is not self.history]
+            host = next((v.host for v in shown if isinstance(getattr(v, "host", None), str)), None)
             yield Case("-".join(map(str, shown)), host, dict(zip(parameters, values, strict=True)))
+
+    def _no_history(self) -> str | None:
+        """Why nothing can be concluded from earlier runs yet."""
+        if self.history is None:
+            return "siteproof_history does not say since when runs are kept"
+        if self.history.begins(self.today):
+            return f"runs are kept since {self.history.since}, which is too early for a trend"
+        return None
 
     def hosts_of(self, facts: Declared) -> HostsOf:
         """Resolves the host patterns of `facts`."""
@@ -155,6 +172,7 @@ def read_site(inventory: Inventory) -> Site:
         waiver_hosts=tuple(frozenset(_match(inventory, w, "hosts", w.hosts)) for w in waivers),
         lab=None if lab is None else str(lab.value),
         unchecked=_unchecked(inventory),
+        history=None if (value := site_wide(inventory, PREFIX + "history")) is None else _history(value),
     )
     for facts in families.values():
         facts.subjects(site.hosts_of(facts))
@@ -184,6 +202,10 @@ def _refuse_unknown(inventory: Inventory) -> None:
                 near = nearest(variable, known)
                 hint = f"; did you mean `{near}`?" if near else f"; known are {', '.join(known)}"
                 raise BadInput(f"{value.line()}: {variable} is not known{hint}")
+
+
+def _history(value: Value) -> History:
+    return read(History, value, name=PREFIX + "history")
 
 
 def _absent(

@@ -1,14 +1,25 @@
-"""siteproof_swarm: Docker Swarm and its overlays."""
+"""siteproof_swarm: Docker Swarm, its overlays, and what may be done to prove them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from siteproof.declared import Declared
-from siteproof.facts.model import Family, HostsOf, Node, Subjects
+from siteproof.facts.model import Absent, Family, HostsOf, Node, Subjects, Unseen
+
+
+@dataclass(frozen=True)
+class Manager(Node):
+    """A node that the swarm is asked about."""
+
+    members: tuple[str, ...]
+    """Every node of its swarm: what is on an overlay is seen on each node by itself."""
 
 
 class Overlay(Declared):
@@ -17,9 +28,80 @@ class Overlay(Declared):
     name: str
     subnet: IPv4Network
     attachable: bool
+    min_free_ratio: Annotated[float, Field(gt=0, lt=1)]
+    """Of the addresses that can be handed out, at least this part stays free."""
 
     def __str__(self) -> str:
         return self.name
+
+
+class Pin(Declared):
+    """The file that creates an overlay when the host is made again."""
+
+    overlay: str
+    host: str
+    """Where the file is."""
+    file: str
+
+    def __str__(self) -> str:
+        return self.overlay
+
+
+class Guard(Declared):
+    """A script that must take some steps before another one."""
+
+    name: str
+    host: str
+    """Where the script is."""
+    file: str
+    steps: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Parts of lines, in their order."""
+    before: str
+    """Part of the line that may only come after them."""
+
+    def __str__(self) -> str:
+        return f"{self.host}-{self.name}"
+
+
+class LeakBudget(Declared):
+    """How many addresses of an overlay may get lost. Declaring it allows --changes to take addresses for seconds."""
+
+    overlay: str
+    per_day: Annotated[int, Field(ge=0)]
+    take_at_most: Annotated[int, Field(ge=1, le=2000)]
+    """Addresses that may be taken at once to count the free ones; where more are free they cannot be counted so."""
+
+    def __str__(self) -> str:
+        return self.overlay
+
+
+class DeployCanary(Declared):
+    """A service of one task. Declaring it allows --changes to deploy it on an overlay, and to remove it again."""
+
+    overlay: str
+    image: str
+    """On every node already, or quickly pulled."""
+    command: tuple[str, ...]
+    """Runs until it is stopped."""
+    within_s: Annotated[int, Field(ge=5, le=300)]
+
+    def __str__(self) -> str:
+        return self.overlay
+
+
+class Window(Declared):
+    """What the swarm looks like when disruptive work may begin."""
+
+    stacks: tuple[str, ...]
+    """The only stacks that may be deployed then; `*` stands for anything."""
+    settle_s: Annotated[int, Field(ge=1, le=60)]
+    """Nothing may change for so long."""
+
+    def __str__(self) -> str:
+        return "window"
+
+    def allows(self, stack: str) -> bool:
+        return any(fnmatchcase(stack, pattern) for pattern in self.stacks)
 
 
 class Swarm(Family):
@@ -28,7 +110,56 @@ class Swarm(Family):
     name: ClassVar[str] = "swarm"
 
     managers: str
+    nodes: str
+    """Every node, managers and workers: an overlay's addresses are counted on all of them."""
     overlays: Annotated[tuple[Overlay, ...], Field(min_length=1)]
+    restart_days: Annotated[int, Field(ge=1)]
+    """dockerd is restarted at least this often (a reboot, an update); only that gives lost addresses back."""
+    races_per_day: Annotated[int, Field(ge=0)]
+    """Log lines of removals that met; each may have lost an address."""
+    stuck_after_s: Annotated[int, Field(ge=1)] = 60
+    """A task that waits longer for an address is stuck."""
+    dangling_after_s: Annotated[int, Field(ge=1)] = 600
+    """An overlay that a removed stack left behind may stay so long."""
+    window: Window | Unseen
+    pins: Annotated[tuple[Pin, ...], Field(min_length=1)] | Unseen
+    guards: Annotated[tuple[Guard, ...], Field(min_length=1)] | Unseen
+    leaks: Annotated[tuple[LeakBudget, ...], Field(min_length=1)] | Unseen
+    canaries: Annotated[tuple[DeployCanary, ...], Field(min_length=1)] | Unseen
+
+    @model_validator(mode="after")
+    def _they_speak_of_declared_overlays(self) -> Self:
+        known = {overlay.name for overlay in self.overlays}
+        for key in ("pins", "leaks", "canaries"):
+            for one in _listed(getattr(self, key)):
+                if one.overlay not in known:
+                    raise ValueError(f"`{key}` speaks of {one.overlay}, which is not among `overlays`")
+        return self
+
+    def overlay(self, name: str) -> Overlay:
+        """The declared overlay of that name."""
+        return next(overlay for overlay in self.overlays if overlay.name == name)
 
     def subjects(self, hosts: HostsOf) -> Subjects:
-        return {Node: [Node(h) for h in hosts("managers", self.managers)], Overlay: self.overlays}
+        for key in ("pins", "guards"):
+            for one in _listed(getattr(self, key)):
+                hosts(key, one.host)
+        members = hosts("nodes", self.nodes)
+        return {
+            Manager: [Manager(h, members) for h in hosts("managers", self.managers)],
+            Node: [Node(h) for h in members],
+            Overlay: self.overlays,
+            Window: Absent(self.window.none) if isinstance(self.window, Unseen) else [self.window],
+            Pin: _optional(self.pins),
+            Guard: _optional(self.guards),
+            LeakBudget: _optional(self.leaks),
+            DeployCanary: _optional(self.canaries),
+        }
+
+
+def _listed(found: Any) -> tuple[Any, ...]:
+    return () if isinstance(found, Unseen) else found
+
+
+def _optional(found: Any) -> Sequence[Any] | Absent:
+    return Absent(found.none) if isinstance(found, Unseen) else found

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations, repeat
 
-from siteproof.asks import Output, Question
+from siteproof import history
+from siteproof.asks import Earlier, Output, Question
 from siteproof.errors import ProbeError, Unreachable
 from siteproof.evidence import Store
 from siteproof.gather.base import Gatherer, Phase, Progress, Report
@@ -94,7 +95,10 @@ class LocalGatherer(Gatherer):
     def _ask(self, questions: Collection[Question], progress: Report | None) -> None:
         by_host = defaultdict(list)
         for question in questions:
-            by_host[question.host].append(question)
+            if isinstance(question, Earlier):
+                self._store.add(question, history.answer(question, self._store))
+            else:
+                by_host[question.host].append(question)
         if not by_host:
             return
         pool = ThreadPoolExecutor(max_workers=min(self._fanout, len(by_host)), thread_name_prefix="ask")

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from siteproof.asks import Command, Output, Question, Stream
+from siteproof.asks import Command, Earlier, Output, Question, Stream
 from siteproof.errors import ProbeError
 from siteproof.transport.connection import Connection
 
@@ -88,6 +88,8 @@ def question_from_json(message: Mapping[str, Any]) -> Question:
     match fields.pop("kind"):
         case "Command":
             return Command(**{**fields, **{name: tuple(fields[name]) for name in ("tools", "root_patterns")}})
+        case "Earlier":
+            return Earlier(**fields)
         case "Stream":
             return Stream(**{**fields, "parameters": tuple((name, value) for name, value in fields["parameters"])})
         case kind:

@@ -1,1 +1,1 @@
-"""How other people's software behaves, as pure functions: what follows from a configuration, nothing is asked here."""
+"""What follows from answers and from how other people's software behaves: pure functions, nothing is asked here."""

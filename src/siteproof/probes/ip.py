@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any
 
 from siteproof.asks import Ask, Output, command
@@ -17,6 +18,38 @@ class NetworkLink:
     name: str
     mtu: int
     """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way to a network."""
+
+    target: IPv4Network
+    device: str
+
+
+def routes(host: str) -> Ask[tuple[Route, ...]]:
+    """The IPv4 routes of `host` to networks, without the default route.
+
+    The local table is the control: every host has a route to its loopback.
+    """
+    return command(
+        host,
+        f"{section('local')}\nip -j -4 route show table local || exit\n"
+        f"{section('routes')}\nip -j -4 route show || exit\n{END}",
+        probe="ip -j route",
+        parse=parse_routes,
+        tools=("ip",),
+    )
+
+
+def parse_routes(output: Output) -> tuple[Route, ...]:
+    """Raises Unparseable also where the local table lacks the loopback, since then ip lists no routes at all."""
+    sections = split(output.text)
+    if "127.0.0.0/8" not in {route.get("dst") for route in _array(sections, "local")}:
+        raise Unparseable("ip does not list the route to the loopback, which every host has")
+    found = [route for route in _array(sections, "routes") if route["dst"] != "default"]
+    return tuple(Route(IPv4Network(route["dst"]), route.get("dev", route.get("type", ""))) for route in found)
 
 
 def default_link(host: str) -> Ask[NetworkLink]:

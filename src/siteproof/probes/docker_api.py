@@ -1,0 +1,365 @@
+"""curl on dockerd's own socket: what the swarm says of itself, as one manager or one node tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
+from urllib.parse import quote
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import NoControl, ToolFailed, Unparseable
+from siteproof.probes.sections import END, Sections, from_json, split
+
+SOCKET = "/var/run/docker.sock"
+OWN = "siteproof_"
+STACK = "com.docker.stack.namespace"
+
+# The order of the states of a task, as swarmkit numbers them.
+STATES = (
+    "new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running",
+    "complete", "shutdown", "failed", "rejected", "remove", "orphaned",
+)  # fmt: skip
+RUNNING = STATES.index("running")
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmNode:
+    """A node as its manager knows it."""
+
+    id: str
+    hostname: str
+    state: str
+    """`ready`, `down`, `unknown` or `disconnected`."""
+    availability: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the swarm."""
+
+    id: str
+    name: str
+    stack: str
+    """Empty if no stack brought it."""
+    addresses: tuple[tuple[str, IPv4Address], ...]
+    """Network id and virtual address; none for a service that answers with its tasks' addresses."""
+    running: int
+    wanted: int
+    update: str
+    """`updating`, `rollback_started`, `paused`, …; empty if it was never updated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One slot of a service at work."""
+
+    id: str
+    service: str
+    node: str
+    """Empty until it is scheduled."""
+    state: str
+    desired: str
+    created: float
+    addresses: tuple[tuple[str, IPv4Address], ...]
+    """Network id and address."""
+    error: str
+
+    @property
+    def holds_addresses(self) -> bool:
+        """The allocator lets go of a task once it has ended and nobody wants it to run."""
+        return STATES.index(self.state) <= RUNNING or STATES.index(self.desired) <= RUNNING
+
+    @property
+    def waits_for_the_allocator(self) -> bool:
+        """Wanted, and not even scheduled: the next thing it needs is an address."""
+        return self.state == "new" and STATES.index(self.desired) <= RUNNING and not (self.node or self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network that a manager knows: an overlay of the swarm, or one of its own host."""
+
+    id: str
+    name: str
+    driver: str
+    subnets: tuple[IPv4Network, ...]
+    stack: str
+    created: float
+    of_swarm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """One manager's view, at one moment."""
+
+    node: str
+    """The manager's own id in the swarm."""
+    at: float
+    """Seconds since the epoch by the manager's clock, as are all moments in here."""
+    pool: tuple[IPv4Network, ...]
+    """Where overlays without a subnet of their own get one."""
+    nodes: tuple[SwarmNode, ...]
+    services: tuple[Service, ...]
+    tasks: tuple[Task, ...]
+    networks: tuple[Network, ...]
+
+    def overlay(self, name: str) -> Network:
+        """The overlay of that name. Raises NoControl unless there is exactly one to speak of."""
+        found = [n for n in self.networks if n.of_swarm and n.driver == "overlay" and n.name == name]
+        if len(found) != 1:
+            raise NoControl(f"the swarm has {len(found)} overlays of the name {name}, so there is no one to speak of")
+        return found[0]
+
+    def service_name(self, task: Task) -> str:
+        """The name of a task's service, or its id where the service is gone."""
+        return next((s.name for s in self.services if s.id == task.service), f"removed service {task.service[:12]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What one node has on a network: a container, or its load balancer."""
+
+    name: str
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One node's view of an overlay."""
+
+    node: str
+    """The node's own id in the swarm."""
+    network: str
+    """The overlay's id; empty where nothing of this node is on it, so that the node does not know it."""
+    endpoints: tuple[Endpoint, ...]
+    allocated: Mapping[IPv4Network, int] | None
+    """Addresses in use by subnet, as the allocator counts them; None before Docker 29, and not on a worker."""
+
+
+_ASK = f"""\
+ask() {{
+    printf '\\n== siteproof %s\\n' "$1"
+    $ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker$2" || exit
+}}
+"""
+
+
+_PATHS = {name: f"/{name}" for name in ("info", "nodes", "tasks", "networks")} | {"services": "/services?status=true"}
+
+
+def _moment_script(prefix: str = "") -> str:
+    return "\n".join(f"ask {prefix}{name} '{path}'" for name, path in _PATHS.items())
+
+
+def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[Swarm, Swarm]]:
+    """The same twice, so many seconds apart: whether anything moves shows only in time."""
+    return command(
+        manager,
+        f"{_ASK}{_moment_script('first-')}\nsleep {apart_s} || exit\n{_moment_script('second-')}\n{END}",
+        probe=f"docker API: nodes, services, tasks, networks, twice within {apart_s} s",
+        parse=parse_moments,
+        tools=("curl", "sleep"),
+        root=True,
+        deadline_s=10 + apart_s,
+        slow=True,
+    )
+
+
+def swarm_state(manager: str) -> Ask[Swarm]:
+    """Nodes, services, tasks and networks. The answer of a host that is no manager is NoControl."""
+    return command(
+        manager,
+        f"{_ASK}{_moment_script()}\n{END}",
+        probe="docker API: nodes, services, tasks, networks",
+        parse=parse_swarm,
+        tools=("curl",),
+        root=True,
+        deadline_s=10,
+    )
+
+
+def overlay_view(node: str, overlay: str) -> Ask[View]:
+    """What `node` has on the overlay of this name."""
+    return command(
+        node,
+        f"{_ASK}ask info /info\nask network '/networks/{quote(overlay, safe='')}'\n{END}",
+        probe=f"docker API: network {overlay}",
+        parse=lambda output: parse_view(output, overlay),
+        tools=("curl",),
+        root=True,
+        deadline_s=10,
+    )
+
+
+def local_networks(node: str) -> Ask[tuple[Network, ...]]:
+    """All networks that `node` knows: the swarm's and its own bridges."""
+    return command(
+        node,
+        f"{_ASK}ask info /info\nask networks /networks\n{END}",
+        probe="docker API: networks",
+        parse=parse_networks,
+        tools=("curl",),
+        root=True,
+        deadline_s=10,
+    )
+
+
+def parse_swarm(output: Output) -> Swarm:
+    """Five documents of the API. Raises NoControl where the host is no manager."""
+    return _swarm(split(output.text))
+
+
+def parse_moments(output: Output) -> tuple[Swarm, Swarm]:
+    """Ten documents. Raises Unparseable where time did not pass in between."""
+    sections = split(output.text)
+    first, second = (
+        _swarm(Sections((n.removeprefix(prefix), text) for n, text in sections.items() if n.startswith(prefix)))
+        for prefix in ("first-", "second-")
+    )
+    if second.at <= first.at:
+        raise Unparseable("the second look at the swarm was not after the first")
+    return first, second
+
+
+def _swarm(sections: Sections) -> Swarm:
+    info, swarm = _info(sections)
+    if swarm.get("ControlAvailable") is not True:
+        raise NoControl("not a swarm manager, so it cannot know the swarm")
+    nodes = tuple(_node(n) for n in _array(sections, "nodes"))
+    if swarm["NodeID"] not in {n.id for n in nodes}:
+        raise NoControl("the list of nodes lacks the manager that gave it")
+    services = [_service(s) for s in _array(sections, "services")]
+    tasks = [_task(t) for t in _array(sections, "tasks")]
+    # A canary of ours that is there for these seconds is none of the site's.
+    own = {s.id for s in services if s.name.startswith(OWN)}
+    return Swarm(
+        node=swarm["NodeID"],
+        at=_moment(info["SystemTime"]),
+        pool=tuple(IPv4Network(p) for p in swarm["Cluster"].get("DefaultAddrPool") or () if ":" not in p),
+        nodes=nodes,
+        services=tuple(s for s in services if s.id not in own),
+        tasks=tuple(t for t in tasks if t.service not in own),
+        networks=tuple(_network(n) for n in _array(sections, "networks")),
+    )
+
+
+def parse_view(output: Output, overlay: str) -> View:
+    """`{"message": "network proxy not found"}` is an answer, beside an `info` that shows an active node."""
+    sections = split(output.text)
+    _, swarm = _info(sections)
+    found = _document(sections, "network")
+    if found == {"message": f"network {overlay} not found"}:
+        return View(swarm["NodeID"], "", (), None)
+    if not isinstance(found, dict) or found.get("Name") != overlay or "Containers" not in found:
+        raise _no_answer("network", found)
+    containers = (found["Containers"] or {}).values()
+    # Before an endpoint is set up it has no address yet.
+    endpoints = (Endpoint(c["Name"], _address(c["IPv4Address"])) for c in containers if c["IPv4Address"])
+    status = ((found.get("Status") or {}).get("IPAM") or {}).get("Subnets")
+    return View(
+        node=swarm["NodeID"],
+        network=found["Id"],
+        endpoints=tuple(sorted(endpoints, key=lambda e: e.name)),
+        allocated=None
+        if status is None
+        else {IPv4Network(s): n["IPsInUse"] for s, n in status.items() if ":" not in s},
+    )
+
+
+def parse_networks(output: Output) -> tuple[Network, ...]:
+    """Every dockerd has a network `none`; a list without it is not its own."""
+    sections = split(output.text)
+    _info(sections)
+    networks = tuple(_network(n) for n in _array(sections, "networks"))
+    if "none" not in {n.name for n in networks}:
+        raise NoControl("the list of networks lacks `none`, which every dockerd has")
+    return networks
+
+
+def _info(sections: Sections) -> tuple[dict[str, Any], dict[str, Any]]:
+    info = _document(sections, "info")
+    if not isinstance(info, dict) or not isinstance(swarm := info.get("Swarm"), dict):
+        raise _no_answer("info", info)
+    if swarm.get("LocalNodeState") != "active" or not swarm.get("NodeID"):
+        raise NoControl(f"not an active node of a swarm (state {swarm.get('LocalNodeState')!r}), so it cannot know")
+    return info, swarm
+
+
+def _node(found: Any) -> SwarmNode:
+    return SwarmNode(
+        id=found["ID"],
+        hostname=found["Description"]["Hostname"],
+        state=found["Status"]["State"],
+        availability=found["Spec"]["Availability"],
+    )
+
+
+def _service(found: Any) -> Service:
+    status = found["ServiceStatus"]
+    addresses = (found.get("Endpoint") or {}).get("VirtualIPs") or ()
+    return Service(
+        id=found["ID"],
+        name=found["Spec"]["Name"],
+        stack=(found["Spec"].get("Labels") or {}).get(STACK, ""),
+        addresses=tuple((v["NetworkID"], _address(v["Addr"])) for v in addresses if v.get("Addr")),
+        running=status["RunningTasks"],
+        wanted=status["DesiredTasks"],
+        update=(found.get("UpdateStatus") or {}).get("State", ""),
+    )
+
+
+def _task(found: Any) -> Task:
+    state, desired = found["Status"]["State"], found["DesiredState"]
+    if state not in STATES or desired not in STATES:
+        raise Unparseable(f"a task is {state!r} and shall be {desired!r}, which are no states of a task")
+    attachments = found.get("NetworksAttachments") or ()
+    return Task(
+        id=found["ID"],
+        service=found.get("ServiceID", ""),
+        node=found.get("NodeID", ""),
+        state=state,
+        desired=desired,
+        created=_moment(found["CreatedAt"]),
+        addresses=tuple((a["Network"]["ID"], _address(x)) for a in attachments for x in a.get("Addresses") or ()),
+        error=found["Status"].get("Err", ""),
+    )
+
+
+def _network(found: Any) -> Network:
+    return Network(
+        id=found["Id"],
+        name=found["Name"],
+        driver=found["Driver"],
+        subnets=tuple(IPv4Network(c["Subnet"]) for c in found["IPAM"]["Config"] or () if ":" not in c["Subnet"]),
+        stack=(found.get("Labels") or {}).get(STACK, ""),
+        created=_moment(found["Created"]),
+        of_swarm=found["Scope"] == "swarm",
+    )
+
+
+def _address(text: str) -> IPv4Address:
+    return IPv4Interface(text).ip
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _array(sections: Sections, name: str) -> list[Any]:
+    found = _document(sections, name)
+    if not isinstance(found, list):
+        raise _no_answer(name, found)
+    return found
+
+
+def _document(sections: Sections, name: str) -> Any:
+    return from_json(sections[name], f"dockerd's API, asked for {name},")
+
+
+def _no_answer(name: str, found: Any) -> ToolFailed | Unparseable:
+    if isinstance(found, dict) and set(found) == {"message"}:
+        return ToolFailed(f"dockerd's API refused {name}: {found['message']}")
+    return Unparseable(f"not what dockerd's API gives for {name}: {str(found)[:200]}")

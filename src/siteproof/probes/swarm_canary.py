@@ -1,0 +1,87 @@
+"""docker: a service of our own on an overlay, to see whether its tasks get addresses, or run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import Unparseable
+from siteproof.probes.sections import split, whole_number
+
+_SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
+_TASK = re.compile(r"(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?(?P<error>.*)")
+NOWHERE = "siteproof/never-pulled"
+"""The image of tasks that no node takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """How far the tasks came before the service was removed again."""
+
+    states: tuple[tuple[str, int], ...]
+    """In docker's words, `Pending` and how many, by name."""
+    errors: tuple[str, ...]
+    seconds: int
+
+    def in_state(self, name: str) -> int:
+        return dict(self.states).get(name, 0)
+
+
+def allocation_canary(manager: str, network: str, *, addresses: int, deadline_s: int = 30) -> Ask[Canary]:
+    """Ask for so many addresses of `network` at once, with tasks that no node may run.
+
+    `Pending` tasks have an address and wait for a node; `New` ones wait for an address. They are taken from the
+    overlay while this lasts, so ask for fewer than are thought to be free.
+    """
+    return _canary(manager, "allocate", network, addresses, NOWHERE, (), deadline_s)
+
+
+def deploy_canary(manager: str, network: str, image: str, arguments: Sequence[str], *, deadline_s: int) -> Ask[Canary]:
+    """Run one task of `image` on `network`."""
+    return _canary(manager, "deploy", network, 1, image, arguments, deadline_s)
+
+
+def _canary(
+    manager: str,
+    kind: Literal["allocate", "deploy"],
+    network: str,
+    replicas: int,
+    image: str,
+    arguments: Sequence[str],
+    deadline_s: int,
+) -> Ask[Canary]:
+    given = f"kind={kind} network={shlex.quote(network)} replicas={replicas} image={shlex.quote(image)}"
+    return command(
+        manager,
+        f"{given}\nset -- {shlex.join(arguments)}\n{_SCRIPT}",
+        probe=f"docker service create: {kind} {replicas} on {network}",
+        parse=lambda output: parse(output, replicas),
+        tools=("docker", "date", "setsid", "sleep", "grep"),
+        root=True,
+        deadline_s=deadline_s,
+        probe_class="changes",
+        slow=True,
+    )
+
+
+def parse(output: Output, replicas: int) -> Canary:
+    """One line a task. There are as many as were asked for, or docker did not do what it said."""
+    sections = split(output.text)
+    if not re.fullmatch(r"[0-9a-z]{25}", sections["created"].strip()):
+        raise Unparseable(f"docker service create gave no id: {sections.get('created', '')[:200]!r}")
+    lines = [line for line in sections["tasks"].splitlines() if line.strip()]
+    tasks = [_TASK.fullmatch(line.strip()) for line in lines]
+    if None in tasks or len(tasks) != replicas:
+        raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {lines[:2]}")
+    found = [task for task in tasks if task is not None]
+    return Canary(
+        states=tuple(sorted(Counter(task["state"] for task in found).items())),
+        errors=tuple(sorted({task["error"] for task in found if task["error"]})),
+        seconds=whole_number(sections, "seconds"),
+    )

@@ -1,0 +1,49 @@
+"""Swarm, by trying: services of our own on an overlay, for seconds. Only with --changes."""
+
+from siteproof.errors import NoControl
+from siteproof.facts import DeployCanary, LeakBudget, Manager, Swarm
+from siteproof.invariants import invariant
+from siteproof.models.addresses import overlay_fill
+from siteproof.probes.swarm_canary import allocation_canary, deploy_canary
+
+INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
+
+
+@invariant(
+    "swarm-leak",
+    family="swarm",
+    severity="high",
+    incident="removals of stacks lost addresses until none was left",
+    remedy="Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.",
+    probe_class="changes",
+)
+async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget, swarm: Swarm) -> None:
+    """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day."""
+    fill = await overlay_fill(manager.host, manager.members, budget.overlay)
+    counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
+    if counted.allocated is not None:
+        lost = counted.allocated - counted.visible
+    else:
+        # Take all but what may be lost: if each task gets an address, no more is, and the overlay was never full.
+        wanted = counted.free - allowed
+        if not 0 < wanted <= budget.take_at_most:
+            raise NoControl(f"to count the lost addresses {wanted} would have to be taken, of {counted.free} free ones")
+        waiting = (await allocation_canary(manager.host, budget.overlay, addresses=wanted)).in_state("New")
+        lost = allowed + waiting if waiting else 0
+    assert lost <= allowed
+
+
+@invariant(
+    "swarm-fresh-deploy",
+    family="swarm",
+    severity="high",
+    incident=INCIDENT,
+    remedy="See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and "
+    "Failed the image's.",
+    probe_class="changes",
+    follows=("swarm-headroom", "swarm-stuck-new"),
+)
+async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary, swarm: Swarm) -> None:
+    """A service that is deployed on an overlay now runs within the declared time."""
+    seen = await deploy_canary(manager.host, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
+    assert (seen.states, seen.errors) == ((("Running", 1),), ())
