@@ -21,9 +21,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
     """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day."""
     fill = await overlay_fill(manager.host, manager.members, budget.overlay)
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
-    if counted.allocated is not None:
-        lost = counted.allocated - counted.visible
-    else:
+    if (lost := counted.lost) is None:
         # Take all but what may be lost: if each task gets an address, no more is, and the overlay was never full.
         wanted = counted.free - allowed
         if not 0 < wanted <= budget.take_at_most:

@@ -31,9 +31,9 @@ def swarm(*tasks: Task, services: tuple[Service, ...] = ()) -> Swarm:
     return Swarm("n1", MOMENT, (), nodes, services, tasks, (PROXY,))
 
 
-def view(*endpoints: tuple[str, int], node: str = "n1", allocated: int | None = None) -> View:
+def view(*endpoints: tuple[str, int], node: str = "n1", available: int | None = None) -> View:
     found = tuple(Endpoint(name, address(last)) for name, last in endpoints)
-    return View(node, "net", found, None if allocated is None else {NET: allocated})
+    return View(node, "net", found, None if available is None else {NET: available})
 
 
 @pytest.mark.parametrize(("subnet", "expected"), [("10.0.1.0/24", 253), ("10.10.0.0/16", 65533), ("10.0.1.0/29", 5)])
@@ -82,6 +82,6 @@ def test_two_holders_of_one_address_are_seen() -> None:
     assert counted.duplicates == {address(3): {Holder("task", "t1"), Holder("container", "debug on host2")}}
 
 
-def test_the_allocators_own_count_includes_what_is_lost() -> None:
-    counted = use(swarm(task("t1", 3)), PROXY, [view(allocated=40), view(node="n2")])
-    assert (counted.visible, counted.allocated, counted.free) == (1, 40, 213)
+def test_the_allocators_own_count_shows_what_is_lost() -> None:
+    counted = use(swarm(task("t1", 3)), PROXY, [view(available=213), view(node="n2")])
+    assert (counted.visible, counted.free, counted.lost) == (1, 213, 39)

@@ -37,8 +37,8 @@ class Use:
 
     capacity: int
     holders: dict[IPv4Address, frozenset[Holder]]
-    allocated: int | None
-    """As the allocator itself counts (Docker 29); includes what is lost."""
+    available: int | None
+    """What the allocator itself says it still has (Docker 29)."""
 
     @property
     def visible(self) -> int:
@@ -48,7 +48,12 @@ class Use:
     @property
     def free(self) -> int:
         """Addresses left; without the allocator's own count at most so many, since lost ones cannot be seen."""
-        return self.capacity - (self.visible if self.allocated is None else self.allocated)
+        return self.capacity - self.visible if self.available is None else self.available
+
+    @property
+    def lost(self) -> int | None:
+        """Addresses that are neither held nor left; None where the allocator does not say."""
+        return None if self.available is None else self.capacity - self.visible - self.available
 
     @property
     def free_ratio(self) -> float:
@@ -72,7 +77,7 @@ class Fill:
     @property
     def sample(self) -> Sample:
         used = self.use.capacity - self.use.free
-        return Sample(self.at, used, self.daemon.life, exact=self.use.allocated is not None)
+        return Sample(self.at, used, self.daemon.life, exact=self.use.available is not None)
 
 
 def overlay_fill(manager: str, members: Iterable[str], overlay: str) -> Ask[Fill]:
@@ -95,11 +100,11 @@ def use(swarm: Swarm, overlay: Network, views: Iterable[View]) -> Use:
     holders: dict[IPv4Address, set[Holder]] = {}
     for address, holder in (*_managed(swarm, overlay), *_attached(swarm, overlay, seen)):
         holders.setdefault(address, set()).add(holder)
-    counted = [view.allocated for view in seen if view.network == overlay.id and view.allocated is not None]
+    counted = [view.available for view in seen if view.network == overlay.id and view.available is not None]
     return Use(
         capacity=sum(map(capacity, overlay.subnets)),
         holders={address: frozenset(holders[address]) for address in sorted(holders)},
-        allocated=max((sum(c.get(s, 0) for s in overlay.subnets) for c in counted), default=None),
+        available=min((sum(c[s] for s in overlay.subnets) for c in counted), default=None),
     )
 
 

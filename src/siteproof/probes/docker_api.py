@@ -135,8 +135,8 @@ class View:
     network: str
     """The overlay's id; empty where nothing of this node is on it, so that the node does not know it."""
     endpoints: tuple[Endpoint, ...]
-    allocated: Mapping[IPv4Network, int] | None
-    """Addresses in use by subnet, as the allocator counts them; None before Docker 29, and not on a worker."""
+    available: Mapping[IPv4Network, int] | None
+    """Addresses that the allocator still has, by subnet; None before Docker 29, and on a worker."""
 
 
 _ASK = f"""\
@@ -255,17 +255,17 @@ def parse_view(output: Output, overlay: str) -> View:
         return View(swarm["NodeID"], "", (), None)
     if not isinstance(found, dict) or found.get("Name") != overlay or "Containers" not in found:
         raise _no_answer("network", found)
-    containers = (found["Containers"] or {}).values()
-    # Before an endpoint is set up it has no address yet.
-    endpoints = (Endpoint(c["Name"], _address(c["IPv4Address"])) for c in containers if c["IPv4Address"])
-    status = ((found.get("Status") or {}).get("IPAM") or {}).get("Subnets")
+    # Before an endpoint is set up it has no address yet; a canary of ours is none of the site's.
+    containers = [c for c in (found["Containers"] or {}).values() if c["IPv4Address"] and not c["Name"].startswith(OWN)]
+    endpoints = [Endpoint(c["Name"], _address(c["IPv4Address"])) for c in containers]
+    counts = ((found.get("Status") or {}).get("IPAM") or {}).get("Subnets")
+    if counts is not None:
+        counts = {IPv4Network(s): count["DynamicIPsAvailable"] for s, count in counts.items() if ":" not in s}
     return View(
         node=swarm["NodeID"],
         network=found["Id"],
         endpoints=tuple(sorted(endpoints, key=lambda e: e.name)),
-        allocated=None
-        if status is None
-        else {IPv4Network(s): n["IPsInUse"] for s, n in status.items() if ":" not in s},
+        available=counts,
     )
 
 

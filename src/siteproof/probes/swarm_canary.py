@@ -15,7 +15,7 @@ from siteproof.errors import Unparseable
 from siteproof.probes.sections import split, whole_number
 
 _SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
-_TASK = re.compile(r"(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?(?P<error>.*)")
+_TASK = re.compile(r'(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?"?(?P<error>[^"]*)"?')
 NOWHERE = "siteproof/never-pulled"
 """The image of tasks that no node takes."""
 
