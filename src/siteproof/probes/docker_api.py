@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
-from siteproof.probes.sections import END, Sections, from_json, split
+from siteproof.probes.sections import END, Sections, from_json, section, split
 
 SOCKET = "/var/run/docker.sock"
 OWN = "siteproof_"
@@ -139,26 +140,23 @@ class View:
     """Addresses that the allocator still has, by subnet; None before Docker 29, and on a worker."""
 
 
-_ASK = f"""\
-ask() {{
-    printf '\\n== siteproof %s\\n' "$1"
-    $ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker$2" || exit
-}}
-"""
+def _ask(paths: Mapping[str, str]) -> str:
+    """Script lines that print one document of the API a section; written out, so that sudo can allow just these."""
+    curl = f'$ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET}'
+    return "".join(
+        f"{section(name)}\n{curl} {shlex.quote(f'http://docker{path}')} || exit\n" for name, path in paths.items()
+    )
 
 
 _PATHS = {name: f"/{name}" for name in ("info", "nodes", "tasks", "networks")} | {"services": "/services?status=true"}
 
 
-def _moment_script(prefix: str = "") -> str:
-    return "\n".join(f"ask {prefix}{name} '{path}'" for name, path in _PATHS.items())
-
-
 def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[Swarm, Swarm]]:
     """The same twice, so many seconds apart: whether anything moves shows only in time."""
+    first, second = ({f"{when}-{name}": path for name, path in _PATHS.items()} for when in ("first", "second"))
     return command(
         manager,
-        f"{_ASK}{_moment_script('first-')}\nsleep {apart_s} || exit\n{_moment_script('second-')}\n{END}",
+        f"{_ask(first)}sleep {apart_s} || exit\n{_ask(second)}{END}",
         probe=f"docker API: nodes, services, tasks, networks, twice within {apart_s} s",
         parse=parse_moments,
         tools=("curl", "sleep"),
@@ -172,7 +170,7 @@ def swarm_state(manager: str) -> Ask[Swarm]:
     """Nodes, services, tasks and networks. The answer of a host that is no manager is NoControl."""
     return command(
         manager,
-        f"{_ASK}{_moment_script()}\n{END}",
+        _ask(_PATHS) + END,
         probe="docker API: nodes, services, tasks, networks",
         parse=parse_swarm,
         tools=("curl",),
@@ -185,7 +183,7 @@ def overlay_view(node: str, overlay: str) -> Ask[View]:
     """What `node` has on the overlay of this name."""
     return command(
         node,
-        f"{_ASK}ask info /info\nask network '/networks/{quote(overlay, safe='')}'\n{END}",
+        _ask({"info": "/info", "network": f"/networks/{quote(overlay, safe='')}"}) + END,
         probe=f"docker API: network {overlay}",
         parse=lambda output: parse_view(output, overlay),
         tools=("curl",),
@@ -198,7 +196,7 @@ def local_networks(node: str) -> Ask[tuple[Network, ...]]:
     """All networks that `node` knows: the swarm's and its own bridges."""
     return command(
         node,
-        f"{_ASK}ask info /info\nask networks /networks\n{END}",
+        _ask({"info": "/info", "networks": "/networks"}) + END,
         probe="docker API: networks",
         parse=parse_networks,
         tools=("curl",),

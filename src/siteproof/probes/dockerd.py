@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.sections import END, Sections, section, split, whole_number
+from siteproof.probes.sections import END, Sections, section, split
 
 UNIT = "docker.service"
 
@@ -15,6 +15,7 @@ UNIT = "docker.service"
 FIRST_WORDS = "Starting up"
 EXHAUSTED = ("could not find an available IP", "task allocation failure", "Failed allocation for service")
 RACED = ("key modified", "remove failed")
+EXAMPLES = 20
 
 _SHOW = f"""\
 {section("unit")}
@@ -23,22 +24,20 @@ systemctl show {UNIT} -p LoadState -p ActiveState -p InvocationID -p NRestarts -
 cat /proc/uptime || exit
 """
 
-# The lines are counted on the host: a daemon that retries for weeks logs more than anybody wants to carry.
-_JOURNAL = f"""\
+# The lines are counted on the host: a daemon that retries for weeks logs more than anybody wants to carry. Each start
+# begins the count anew.
+_JOURNAL = rf"""\
 {_SHOW}
-id=$(systemctl show {UNIT} -p InvocationID --value) || exit
-case $id in ''|*[!0-9a-f]*) exit 1 ;; esac
-log() {{ $ROOT journalctl --quiet --no-pager -o short-iso-precise "_SYSTEMD_INVOCATION_ID=$id" "$@"; }}
-{section("first")}
-log 2>/dev/null | head -n 3
-{section("lines")}
-log | grep -c ''
-{section("found")}
-log | grep -E '{"|".join((*EXHAUSTED, *RACED))}' | cut -c 1-400 | tail -n 200
-{section("exhausted")}
-log | grep -c -E '{"|".join(EXHAUSTED)}'
-{section("raced")}
-log | grep -c -E '{"|".join(RACED)}'
+{section("log")}
+$ROOT journalctl --quiet --no-pager -o cat -u {UNIT} | awk '
+    /msg="{FIRST_WORDS}"/ {{ first = $0; lines = exhausted = raced = shown = 0 }}
+    {{ lines++ }}
+    /{"|".join(EXHAUSTED)}/ {{ exhausted++; example[shown++ % {EXAMPLES}] = substr($0, 1, 400) }}
+    /{"|".join(RACED)}/ {{ raced++; example[shown++ % {EXAMPLES}] = substr($0, 1, 400) }}
+    END {{
+        print "first " first; print "lines " lines; print "exhausted " exhausted + 0; print "raced " raced + 0
+        for (i = 0; i < shown && i < {EXAMPLES}; i++) print "example " example[i]
+    }}'
 {END}
 """
 
@@ -93,7 +92,7 @@ def allocator_log(node: str) -> Ask[AllocatorLog]:
         _JOURNAL,
         probe=f"journalctl of {UNIT} since its start",
         parse=parse_log,
-        tools=("systemctl", "cat", "journalctl", "grep", "head", "tail", "cut"),
+        tools=("systemctl", "cat", "journalctl", "awk"),
         root=True,
         deadline_s=30,
     )
@@ -119,13 +118,14 @@ def parse_log(output: Output) -> AllocatorLog:
     """The counts hold only if the journal begins where the daemon does, and the lines are those counted."""
     sections = split(output.text)
     alive = parse_daemon(sections)
-    if f'msg="{FIRST_WORDS}"' not in sections["first"]:
+    told = [line.partition(" ")[::2] for line in sections["log"].splitlines()]
+    if [name for name, _ in told[:4]] != ["first", "lines", "exhausted", "raced"]:
+        raise Unparseable(f"the journal was not counted: {sections['log'][:200]!r}")
+    first, *numbers = (value for _, value in told[:4])
+    if f'msg="{FIRST_WORDS}"' not in first:
         raise NoControl("the journal does not reach back to the start of dockerd, so what it lacks was not seen")
-    examples = tuple(line for line in sections["found"].splitlines() if line.strip())
-    exhausted, raced = whole_number(sections, "exhausted"), whole_number(sections, "raced")
-    matching = [sum(any(word in line for word in words) for line in examples) for words in (EXHAUSTED, RACED)]
-    if whole_number(sections, "lines") < max(1, exhausted, raced) or (
-        len(examples) < 200 and [exhausted, raced] != matching
-    ):
-        raise Unparseable(f"the journal was counted as {exhausted} and {raced} lines, but shows {matching}")
+    lines, exhausted, raced = map(int, numbers)
+    examples = tuple(value for name, value in told[4:] if name == "example")
+    if lines < 1 or len(examples) != min(exhausted + raced, EXAMPLES) or len(told) != 4 + len(examples):
+        raise Unparseable(f"the journal has {exhausted} and {raced} such lines of {lines}, and shows {len(examples)}")
     return AllocatorLog(alive, exhausted, raced, examples)

@@ -41,6 +41,7 @@ def overlay_pings(node: str, network: str, targets: Iterable[IPv4Address]) -> As
         parse=lambda output: parse(output, listed),
         tools=("docker", "nsenter", "ping", "grep"),
         root=True,
+        root_patterns=("docker inspect --format * *",),
         deadline_s=5 + 2 * len(listed),
         probe_class="sends",
         slow=True,
