@@ -33,7 +33,7 @@ def overlapping(overlay: Overlay, found: Mapping[str, tuple[Iterable[Network], I
 def moving(swarm: Swarm) -> dict[str, str]:
     """Services that change at this moment, and how."""
     found = {s.name: s.update for s in swarm.services if s.update not in ("", "completed", "rollback_completed")}
-    found |= {s.name: f"{s.running} of {s.wanted} tasks run" for s in swarm.services if s.running != s.wanted}
+    found |= {s.name: f"{s.running} of {s.wanted} tasks run" for s in swarm.services if s.running < s.wanted}
     for task in swarm.tasks:
         transitional = STATES.index(task.state) < RUNNING and task.desired not in ("shutdown", "remove")
         draining = task.state == "running" and STATES.index(task.desired) > RUNNING
