@@ -74,11 +74,18 @@ def matches(result: str, pattern: str) -> bool:
     return fnmatchcase(result, pattern.replace("[", "[[]"))
 
 
-def load(topology: Topology, path: Path = HERE / "faults.toml") -> dict[str, Fault]:
-    try:
-        return parse(path.read_text(), topology)
-    except FaultError as error:
-        raise FaultError(f"{path.name}: {error}") from None
+def load(topology: Topology, directory: Path = HERE) -> dict[str, Fault]:
+    """The faults of every faults*.toml, which are one name space."""
+    found: dict[str, Fault] = {}
+    for path in sorted(directory.glob("faults*.toml")):
+        try:
+            faults = parse(path.read_text(), topology)
+            if twice := found.keys() & faults.keys():
+                raise FaultError(f"{min(twice)}: another file has a fault of this name")
+        except FaultError as error:
+            raise FaultError(f"{path.name}: {error}") from None
+        found |= faults
+    return found
 
 
 def parse(text: str, topology: Topology) -> dict[str, Fault]:

@@ -53,7 +53,9 @@ def asked_now(through: str, before: str, ask: str) -> Output:
         raise SystemExit(f"{question.probe} is no command; take it from a run")
     nonce = new_nonce()
     asked = script([question], nonce=nonce, run=RunContext(new_nonce()), sudo="sudo -n")
-    ended = subprocess.run(shlex.split(through), input=before.encode() + b"\n" + asked, capture_output=True, check=False)
+    ended = subprocess.run(
+        shlex.split(through), input=before.encode() + b"\n" + asked, capture_output=True, check=False
+    )
     frames = Frames(nonce, 4 << 20)
     for answer in [*frames.stdout(ended.stdout), *frames.stderr(ended.stderr)]:
         return Output(answer.status, answer.stdout or b"", answer.stderr or b"", 0.0, 0.0)

@@ -1,9 +1,10 @@
 """Names: whoever asks, the answer is the declared one."""
 
-from siteproof.asks import each
-from siteproof.facts import Dns, Name, Node
+from siteproof.asks import each, note
+from siteproof.facts import Client, Dns, Name, View
 from siteproof.invariants import invariant
-from siteproof.probes.dns import dns_addresses
+from siteproof.probes.dig import addresses, each_way
+from siteproof.probes.dns import Address, dns_addresses
 from siteproof.probes.getent import getent_addresses
 from siteproof.probes.resolver import resolver_servers
 
@@ -14,17 +15,97 @@ from siteproof.probes.resolver import resolver_servers
     severity="critical",
     incident="image pulls rode the public hairpin",
     remedy="Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); "
-    "on a node, take away any server that cannot answer for the zone.",
+    "on a node, take away any server that cannot answer for the zone, and any pin in /etc/hosts.",
+    gate=True,
+    probe_class="sends",
+    follows=("dns-no-hosts-pin", "dns-every-server-agrees", "dns-current-server"),
+)
+async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
+    """What programs on a node get for a name is its internal address, from DNS alone as from all their sources."""
+    answers = await each(
+        {
+            "getent": getent_addresses(node.host, name.name, control=dns.control_name),
+            "getent -s dns": getent_addresses(node.host, name.name, control=dns.control_name, only="dns"),
+        }
+    )
+    assert answers == dict.fromkeys(answers, frozenset(name.internal))
+
+
+@invariant(
+    "dns-split-answer-ipv6",
+    family="dns",
+    severity="high",
+    incident="image pulls rode the public hairpin",
+    remedy="Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.",
     gate=True,
     probe_class="sends",
 )
-async def test_node_gets_the_internal_address_of_a_name(node: Node, name: Name, dns: Dns) -> None:
-    """On every node a name has its internal address, whichever of its servers is asked."""
-    servers = await resolver_servers(node.host)
+async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
+    """The IPv6 addresses of a name are the declared ones; by default it has none."""
+    servers = [s for s in await resolver_servers(node.host) if s not in node.how.accepted_secondaries]
     through_server = {
-        f"server {server}": dns_addresses(node.host, name.name, at=server, control=dns.control_name)
-        for server in servers
+        f"server {s}": dns_addresses(node.host, name.name, at=s, kind="AAAA", control=dns.control_name) for s in servers
     }
-    through_system = {"getent": getent_addresses(node.host, name.name, control=dns.control_name)}
+    through_system = {"getent": getent_addresses(node.host, name.name, ipv6=True, control=dns.control_name)}
     answers = await each(through_system | through_server)
+    assert answers == dict.fromkeys(answers, frozenset(name.internal_ipv6))
+
+
+@invariant(
+    "dns-every-server-agrees",
+    family="dns",
+    severity="high",
+    incident="image pulls rode the public hairpin",
+    remedy="Take the dissenting server away from the node, or let it forward the site's zone to the authority. "
+    "NXDOMAIN is dissent too: no other server is asked after it.",
+    gate=True,
+    probe_class="sends",
+    follows=(
+        "dns-secondary-policy",
+        "dns-edge-override",
+        "dns-rebind-strip",
+        "dns-authority-auto",
+        "dns-authority-up",
+    ),
+)
+async def test_every_server_of_a_node_gives_the_internal_address(node: Client, name: Name, dns: Dns) -> None:
+    """Every server that a node may come to ask gives the internal address of a name, over TCP as over UDP."""
+    servers = [s for s in await resolver_servers(node.host) if s not in node.how.accepted_secondaries]
+    answers = await each_way(addresses(node.host, name.name, servers, control=dns.control_name))
     assert answers == dict.fromkeys(answers, frozenset(name.internal))
+
+
+@invariant(
+    "dns-split-horizon",
+    also=("dns-external-monitors-vantage",),
+    family="dns",
+    severity="high",
+    incident="image pulls rode the public hairpin",
+    remedy="Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let "
+    "the authority be asked from the internet in its internal view. A monitor that sees the internal view is none "
+    "of the outside.",
+    probe_class="sends",
+    follows=("dns-split-answer",),
+)
+async def test_views_of_a_name_differ_where_declared_and_only_there(view: View, dns: Dns) -> None:
+    """Everyone inside gets the internal addresses of a name, everyone on the internet the public ones."""
+    name, control = view.name.name, dns.control_name
+    inside = {host: getent_addresses(host, name, control=control) for host in view.inside}
+    outside = {host: getent_addresses(host, name, control=control) for host in view.outside} | {
+        f"{host} at {server}": dns_addresses(host, name, at=server, control=control)
+        for host in view.outside
+        for server in dns.outside.servers
+    }
+    answers = await each(inside | outside)
+    declared = {who: frozenset(view.name.internal if who in inside else view.name.outside) for who in answers}
+    if answers != declared:
+        note(f"who sees what: {who_sees_what(answers)}")
+    assert answers == declared
+
+
+def who_sees_what(answers: dict[str, frozenset[Address]]) -> str:
+    """`10.0.20.203: cp1, worker1; nothing: outside`."""
+    seers: dict[str, list[str]] = {}
+    for who, found in answers.items():
+        seers.setdefault(" ".join(sorted(map(str, found))) or "nothing", []).append(who)
+    return "; ".join(f"{answer}: {', '.join(whos)}" for answer, whos in seers.items())

@@ -36,13 +36,13 @@ async def strayed(
     """Of what is dialled (what for -> name or address), what may be forbidden: asked of the host's own programs and of
     every server that they may come to ask."""
     names, fixed = by_kind(dialled.values())
-    lookups: dict[tuple[str, str], Ask[frozenset[IPv4Address]]] = {}
+    lookups: dict[tuple[str, str], Ask[frozenset[Address]]] = {}
     for name in names:
         lookups[name, "getent"] = getent_addresses(node.host, name, control=pulls.control_name)
         for at in servers:
             lookups[name, f"server {at}"] = dns_addresses(node.host, name, at=at, control=pulls.control_name)
     found: dict[tuple[str, str], frozenset[Address]] = {key: frozenset({a}) for key, a in fixed.items()}
-    found |= {key: frozenset[Address](addresses) for key, addresses in (await each(lookups)).items()}
+    found |= await each(lookups)
     forbidden = {key: frozenset(a for a in addresses if pulls.is_forbidden(a)) for key, addresses in found.items()}
     return {
         f"{what}, by {way}": forbidden[name, way]

@@ -32,7 +32,7 @@ SERVERS = {
         "downloads.example",
     ),
 }
-SSH_HOSTS = ("edge", "dns", "ingress", "cp1", "worker1", "swarm1", "swarm2", "swarm3", "lan1", "outside")
+SSH_HOSTS = ("edge", "dns", "dns2", "ingress", "cp1", "worker1", "swarm1", "swarm2", "swarm3", "lan1", "outside")
 _SUBJECT = "/O=siteproof lab/OU=an internet of its own, for tests/CN="
 _AUTHORITY = "basicConstraints = critical, CA:TRUE{path}\nkeyUsage = critical, keyCertSign, cRLSign\n"
 _SERVER = (

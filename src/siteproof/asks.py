@@ -23,6 +23,7 @@ from siteproof.errors import (
     ToolFailed,
     ToolMissing,
     Truncated,
+    Unanswered,
     Unparseable,
 )
 
@@ -154,6 +155,10 @@ class Ask(Generic[T_co]):
             raise answer
         return answer  # type: ignore[no-any-return]
 
+    def then(self, read: Callable[[T_co], C]) -> Ask[C]:
+        """The same questions, and `read` of their answer. `read` may raise ProbeError."""
+        return Derived(self, read)
+
     def __bool__(self) -> NoReturn:
         raise TypeError(f"`await` is missing before {self.questions[0].probe}")
 
@@ -178,18 +183,45 @@ class Single(Ask[T]):
 
     def read(self, recorded: Callable[[Question], Recorded]) -> T:
         output = recorded(self.question)
-        host, probe = self.question.host, self.question.probe
         try:
             if isinstance(output, ProbeError):
                 raise output
             refuse_no_answer(self.question, output, self.answers)
             return self.parse(output)
         except ProbeError as error:
-            error.host = error.host or host
+            error.host = error.host or self.question.host
             raise
         except Exception as error:  # noqa: BLE001 - a parser's bug is never an answer
-            reason = f"{type(error).__name__}: {error}"
-            raise Unparseable(f"{probe} on {host}: the output could not be read ({reason})", host=host) from error
+            raise unreadable(self.question, error) from error
+
+
+def unreadable(question: Question, error: Exception) -> Unparseable:
+    """A parser's bug, told as an answer that could not be read."""
+    reason = f"{type(error).__name__}: {error}"
+    host = question.host
+    return Unparseable(f"{question.probe} on {host}: the output could not be read ({reason})", host=host)
+
+
+@dataclass(frozen=True, eq=False)
+class Derived(Ask[C], Generic[T, C]):
+    """See `Ask.then`."""
+
+    ask: Ask[T]
+    derive: Callable[[T], C]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return self.ask.questions
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> C:
+        answer, asked = self.ask.read(recorded), self.questions[0]
+        try:
+            return self.derive(answer)
+        except ProbeError as error:
+            error.host = error.host or asked.host
+            raise
+        except Exception as error:  # noqa: BLE001 - as in Single
+            raise unreadable(asked, error) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +281,30 @@ class Combined(Ask[T]):
 def both(one: Ask[T], other: Ask[C]) -> Ask[tuple[T, C]]:
     """Two asks of different kinds in one round; awaiting raises the first ProbeError of the two."""
     return Combined((one, other), lambda first, second: (first, second))
+
+
+@dataclass(frozen=True, eq=False)
+class Heard(Ask[T | None]):
+    """See `or_silence`."""
+
+    ask: Ask[T]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return self.ask.questions
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> T | None:
+        try:
+            return self.ask.read(recorded)
+        except Unanswered:
+            return None
+
+
+def or_silence(ask: Ask[T], *, control: Ask[C], proves: str) -> Ask[T | None]:
+    """`ask`, and None where nobody answers it although the `control`, asked from the same place, is answered."""
+    return controlled(
+        Heard(ask), Heard(control), silent=lambda a: a is None, seen=lambda c: c is not None, proves=proves
+    )
 
 
 @dataclass(frozen=True)

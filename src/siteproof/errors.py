@@ -10,6 +10,7 @@ ProbeError
 ├── ChannelRefused         sshd refused one more session, or forbids forwarding
 ├── ToolMissing            the tool is not on the host
 ├── ToolFailed             the tool ended with a status that is not an answer
+├── Unanswered             a server, asked through the host, refused the connection or kept silent
 ├── TimedOut               nothing came within the outer deadline
 ├── Truncated              the output ended before its end marker
 ├── TooLarge               more output than the byte cap
@@ -79,6 +80,10 @@ class ToolMissing(ProbeError): ...
 
 
 class ToolFailed(ProbeError): ...
+
+
+class Unanswered(ProbeError):
+    """Nobody answers there. A silence: with a control beside it, it may become an answer (`asks.or_silence`)."""
 
 
 class TimedOut(ProbeError): ...

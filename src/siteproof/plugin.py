@@ -219,7 +219,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def _register(config: pytest.Config, suite: Suite) -> None:
     path, proof = config.option.register, config.option.proof
     try:
-        found = register.entries(suite.checks_seen, config.rootpath / config.getini("siteproof_faults"))
+        found = register.entries(suite.checks_seen, sorted(config.rootpath.glob(config.getini("siteproof_faults"))))
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     register.write(path, found)

@@ -57,17 +57,17 @@ class Entry:
         }
 
 
-def entries(checks: Mapping[str, SeenCheck], faults: Path) -> list[Entry]:
-    """The register of `checks`, by id. `faults` is the lab's file; it may be missing.
+def entries(checks: Mapping[str, SeenCheck], faults: Sequence[Path]) -> list[Entry]:
+    """The register of `checks`, by id. `faults` are the lab's files.
 
     Raises BadInput if a fault names a check that is not there.
     """
-    named = _violated_by(faults) if faults.exists() else {}
+    named = {fault: patterns for file in faults for fault, patterns in _violated_by(file).items()}
     known = [id for id, check in checks.items() if check.invariant.family]
     for fault, patterns in named.items():
         for pattern in patterns:
             if not any(fnmatchcase(id, pattern) for id in known):
-                raise BadInput(f"{faults}: the fault {fault} expects something of {pattern}, which no check is called")
+                raise BadInput(f"the fault {fault} expects something of {pattern}, which no check is called")
     return [
         Entry(
             check=checks[id],

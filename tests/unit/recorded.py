@@ -22,12 +22,13 @@ import json
 import pkgutil
 import tomllib
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from siteproof import probes
-from siteproof.asks import Ask, Controlled, Output, Single
+from siteproof.asks import Ask, Controlled, Derived, Heard, Output, Single
 from siteproof.errors import ProbeError
 
 DIRECTORY = Path(__file__).parents[1] / "recordings"
@@ -79,12 +80,19 @@ class Recording:
 
 
 def single(ask: str) -> Single[Any]:
-    found: Ask[Any] = eval(ask, dict(NAMES))
-    while isinstance(found, Controlled):
-        found = found.ask
-    if not isinstance(found, Single):
-        raise TypeError(f"{ask} is not one question")
-    return found
+    return _single(eval(ask, dict(NAMES)))
+
+
+def _single(ask: Ask[Any]) -> Single[Any]:
+    match ask:
+        case Single():
+            return ask
+        case Controlled() | Heard():
+            return _single(ask.ask)
+        case Derived():
+            inner = _single(ask.ask)
+            return replace(inner, parse=lambda output: ask.derive(inner.parse(output)))
+    raise TypeError(f"{ask} is not one question")
 
 
 def load(path: Path) -> Recording:
@@ -130,6 +138,8 @@ def spelt(answer: Any) -> str:
     if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
         fields = ", ".join(f"{f.name}={spelt(getattr(answer, f.name))}" for f in dataclasses.fields(answer))
         return f"{type(answer).__name__}({fields})"
+    if isinstance(answer, Enum):
+        return f"{type(answer).__name__}.{answer.name}"
     if isinstance(answer, Mapping):
         return "{" + ", ".join(f"{spelt(k)}: {spelt(v)}" for k, v in answer.items()) + "}"
     if isinstance(answer, Set):

@@ -64,9 +64,9 @@ def test_a_check_that_no_fault_names_is_said(tmp_path: Path) -> None:
     faults = tmp_path / "faults.toml"
     checks = {"mtu": declared()}
     faults.write_text('[tools]\nexpect = { "*" = "unknown" }\n')
-    assert len(unproven(entries(checks, faults))) == 1
+    assert len(unproven(entries(checks, [faults]))) == 1
     faults.write_text('[mtu-1500]\nexpect = { "mtu[cp1]" = "violated" }\n')
-    found = entries(checks, faults)
+    found = entries(checks, [faults])
     assert unproven(found) == []
     assert unproven(found, {"faults": [{"id": "mtu-1500", "ok": True}]}) == []
     assert len(unproven(found, {"faults": [{"id": "mtu-1500", "ok": False}]})) == 1
@@ -75,4 +75,4 @@ def test_a_check_that_no_fault_names_is_said(tmp_path: Path) -> None:
 def test_a_fault_that_names_no_check_is_refused(tmp_path: Path) -> None:
     (tmp_path / "faults.toml").write_text('[mtu-1500]\nexpect = { "mtuu[cp1]" = "violated" }\n')
     with pytest.raises(BadInput, match="mtuu"):
-        entries({"mtu": declared()}, tmp_path / "faults.toml")
+        entries({"mtu": declared()}, [tmp_path / "faults.toml"])

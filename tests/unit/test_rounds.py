@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 
 from siteproof import rounds
-from siteproof.asks import Ask, Command, Output, Question, Recorded, Single, controlled, each, note, total
-from siteproof.errors import NoControl, ProbeError, ToolFailed, ToolMissing, TooManyRounds, Unparseable, Unreachable
+from siteproof.asks import Ask, Command, Output, Question, Recorded, Single, controlled, each, note, or_silence, total
+from siteproof.errors import (
+    NoControl,
+    ProbeError,
+    ToolFailed,
+    ToolMissing,
+    TooManyRounds,
+    Unanswered,
+    Unparseable,
+    Unreachable,
+)
 
 
 def ask(host: str, script: str = "echo", answers: Collection[int] = (0,)) -> Ask[str]:
@@ -197,3 +206,57 @@ def test_notes_stay_with_the_check_that_made_them() -> None:
         note("held, but slowly")
 
     assert judge(Hosts(lambda q: says("")), check).remarks.notes == ["held, but slowly"]
+
+
+@pytest.mark.parametrize(
+    ("server", "control", "answer"),
+    [("yes", "yes", "yes"), ("yes", None, "yes"), (None, "yes", None)],
+)
+def test_that_nobody_answers_is_an_answer_beside_one_who_does(
+    server: str | None, control: str | None, answer: str | None
+) -> None:
+    said = {"server": server, "control": control}
+    hosts = Hosts(lambda q: says(text) if (text := said[q.host]) else Unanswered("refused"))
+    seen: list[str | None] = []
+
+    async def check() -> None:
+        seen.append(await or_silence(ask("server"), control=ask("control"), proves="nor the other"))
+
+    judge(hosts, check)
+    assert seen[-1] == answer
+
+
+def test_that_nobody_answers_at_all_is_no_answer() -> None:
+    hosts = Hosts(lambda q: Unanswered("refused"))
+
+    async def check() -> None:
+        await or_silence(ask("server"), control=ask("control"), proves="nor does the other")
+
+    with pytest.raises(NoControl, match="nor does the other"):
+        judge(hosts, check)
+
+
+def test_another_error_than_silence_stays_one() -> None:
+    hosts = Hosts(lambda q: says("yes") if q.host == "control" else ToolFailed("broken"))
+
+    async def check() -> None:
+        await or_silence(ask("server"), control=ask("control"), proves="nor the other")
+
+    with pytest.raises(ToolFailed, match="broken"):
+        judge(hosts, check)
+
+
+def test_an_answer_is_read_on_from_and_a_bug_in_that_is_unparseable() -> None:
+    hosts = Hosts(lambda q: says("42"))
+    seen: list[int] = []
+
+    async def check() -> None:
+        seen.append(await ask("a").then(int))
+
+    async def broken() -> None:
+        await ask("a").then(lambda text: text[99])
+
+    judge(hosts, check)
+    assert seen[-1] == 42
+    with pytest.raises(Unparseable, match="IndexError"):
+        judge(hosts, broken)

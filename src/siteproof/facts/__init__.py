@@ -4,7 +4,17 @@ One variable `siteproof_<family>` per family, one file here per subject. A famil
 `subjects` say over what the family's checks are parametrized. No expected value stands in Python.
 """
 
-from siteproof.facts.dns import Dns, Name
+from siteproof.facts.dns import (
+    Asker,
+    Client,
+    Dns,
+    Fleet,
+    Ingress,
+    Name,
+    Resolving,
+    View,
+    Zone,
+)
 from siteproof.facts.edge import Edge, PublicAddress
 from siteproof.facts.history import SETTLES_DAYS, History
 from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Router, Subjects, Unseen
@@ -29,19 +39,23 @@ __all__ = [
     "PREFIX",
     "SETTLES_DAYS",
     "Absent",
+    "Asker",
     "Canary",
     "Case",
+    "Client",
     "ContainerdNode",
     "DeployCanary",
     "Dns",
     "DockerHost",
     "Edge",
     "Family",
+    "Fleet",
     "Group",
     "Guard",
     "History",
     "HostsOf",
     "LeakBudget",
+    "Ingress",
     "Link",
     "Mirrored",
     "Manager",
@@ -57,14 +71,17 @@ __all__ = [
     "Pushed",
     "Pusher",
     "Registry",
+    "Resolving",
     "Router",
     "Site",
     "Subjects",
     "Swarm",
     "Transfer",
     "Unseen",
+    "View",
     "Waiver",
     "Window",
+    "Zone",
     "read_site",
     "site_wide",
 ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from ipaddress import IPv4Address
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from siteproof.declared import Declared
-from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Port, Router, Service, Subjects, Unseen
+from siteproof.facts.model import Family, HostsOf, Outside, Port, Router, Service, Subjects, Unseen, nodes
 
 ARBITRARY_PORTS = 8
 
@@ -81,11 +80,8 @@ class Edge(Family):
         return tuple(sorted({*self.tempting_ports, *arbitrary} - address.allowed("tcp")))
 
     def subjects(self, hosts: HostsOf) -> Subjects:
-        def nodes(kind: type[Node], key: str, pattern: str | Unseen) -> Sequence[Node] | Absent:
-            return Absent(pattern.none) if isinstance(pattern, Unseen) else [kind(h) for h in hosts(key, pattern)]
-
         return {
-            Router: nodes(Router, "routers", self.routers),
-            Outside: nodes(Outside, "outside", self.outside),
+            Router: nodes(Router, hosts, "routers", self.routers),
+            Outside: nodes(Outside, hosts, "outside", self.outside),
             PublicAddress: self.addresses,
         }

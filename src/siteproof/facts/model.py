@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -48,6 +48,20 @@ class Absent:
 HostsOf = Callable[[str, str], tuple[str, ...]]
 """(key, pattern) -> host names in inventory order; BadInput for an unknown name or an empty match."""
 Subjects = Mapping[type, Sequence[Any] | Absent]
+
+
+class Unseen(Declared):
+    """Why there is nothing to look at."""
+
+    none: str
+
+
+N = TypeVar("N", bound=Node)
+
+
+def nodes(kind: Callable[[str], N], hosts: HostsOf, key: str, pattern: str | Unseen) -> Sequence[N] | Absent:
+    """The hosts of a pattern as subjects, or why there are none."""
+    return Absent(pattern.none) if isinstance(pattern, Unseen) else [kind(host) for host in hosts(key, pattern)]
 
 
 class Family(Declared):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
 import dns.exception
 import dns.flags
@@ -15,64 +17,114 @@ import dns.rdatatype
 from siteproof.asks import Ask, Output, Single, Stream, controlled
 from siteproof.errors import Unparseable
 
-# SERVFAIL and REFUSED say that this server will not tell, not what the name is.
-ANSWERS = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+Address = IPv4Address | IPv6Address
+Kind = Literal["A", "AAAA", "SOA"]
 
 
-def dns_addresses(host: str, name: str, *, at: IPv4Address | IPv6Address, control: str) -> Ask[frozenset[IPv4Address]]:
-    """The IPv4 addresses that the server `at` gives to `host` for `name`, CNAMEs followed; empty if it has none.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server says to one question."""
 
-    `control` is a name that this server must answer, or an empty answer is NoControl.
+    rcode: str
+    """NOERROR, NXDOMAIN, SERVFAIL, …"""
+    authoritative: bool
+    aliases: tuple[str, ...]
+    """The CNAMEs that lead on from the name that was asked, in order."""
+    addresses: frozenset[Address]
+    serial: int | None = None
+    """The zone's, where its SOA was asked for."""
+    unfinished: str = ""
+    """Why this is no more than half an answer, and the server looks no further; else empty."""
+
+    def __str__(self) -> str:
+        said = [self.rcode, "authoritative" if self.authoritative else "", *self.aliases]
+        said += [str(address) for address in sorted(self.addresses, key=str)]
+        said += [] if self.serial is None else [f"serial {self.serial}"]
+        return ", ".join(filter(None, said))
+
+    @property
+    def empty(self) -> bool:
+        """The name is there, and has no address."""
+        return self.rcode == "NOERROR" and not self.addresses
+
+
+def dns_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply]:
+    """What the server `at` says to `host` about `name`, whatever its rcode. Raises Unanswered if nobody does."""
+    question = Stream(
+        host=host,
+        probe=f"DNS {kind} {name} at {at}",
+        deadline_s=8,
+        probe_class="sends",
+        address=str(at),
+        port=53,
+        protocol="dns",
+        # A server that has too many connections closes some, and expects to be asked again (RFC 7766, 6.2.4).
+        retries=2,
+        parameters=(("name", name), ("type", kind)),
+    )
+    return Single(question, lambda output: parse(output, name, kind))
+
+
+def dns_addresses(
+    host: str, name: str, *, at: Address, control: str, kind: Literal["A", "AAAA"] = "A"
+) -> Ask[frozenset[Address]]:
+    """The addresses that the server `at` gives to `host` for `name`, CNAMEs followed; empty if it has none.
+
+    `control` is a name with an IPv4 address that this server must know, or an empty answer is NoControl.
     """
     return controlled(
-        _query(host, name, at),
-        _query(host, control, at),
+        dns_reply(host, name, at=at, kind=kind).then(told),
+        dns_reply(host, control, at=at).then(told),
         silent=lambda found: not found,
         seen=bool,
         proves=f"{at} has no address for {control} either",
     )
 
 
-def _query(host: str, name: str, at: IPv4Address | IPv6Address) -> Ask[frozenset[IPv4Address]]:
-    question = Stream(
-        host=host,
-        probe=f"DNS A {name} at {at}",
-        deadline_s=8,
-        probe_class="sends",
-        address=str(at),
-        port=53,
-        protocol="dns",
-        parameters=(("name", name), ("type", "A")),
-    )
-    return Single(question, lambda output: parse(output, name))
+def told(reply: Reply) -> frozenset[Address]:
+    """The addresses of a reply. SERVFAIL and REFUSED say that this server will not tell, not what the name is."""
+    if reply.rcode not in ("NOERROR", "NXDOMAIN") or reply.unfinished:
+        raise Unparseable(f"the server does not tell: {reply.unfinished or reply.rcode}")
+    return reply.addresses
 
 
-def parse(output: Output, name: str) -> frozenset[IPv4Address]:
-    """Raises Unparseable for anything but a complete answer to the question about `name`."""
+def parse(output: Output, name: str, kind: Kind) -> Reply:
+    """Raises Unparseable for anything but a whole reply to the question about `name`."""
     try:
-        reply = dns.message.from_wire(output.stdout)
-        asked = (dns.name.from_text(name), dns.rdataclass.IN, dns.rdatatype.A)
-        if not isinstance(reply, dns.message.QueryMessage) or reply.flags & dns.flags.TC:
-            raise Unparseable("not a whole reply to a DNS query")
-        if [(q.name, q.rdclass, q.rdtype) for q in reply.question] != [asked]:
-            raise Unparseable(f"the reply is not about {name}")
-        if reply.rcode() not in ANSWERS:
-            raise Unparseable(f"the server does not answer for {name}: {dns.rcode.to_text(reply.rcode())}")
-        # Refuses a query that came back, and addresses of a name that does not exist.
-        chain = reply.resolve_chaining()
+        message = dns.message.from_wire(output.stdout)
     except (dns.exception.DNSException, ValueError) as error:
+        raise Unparseable(f"not a DNS message: {error or type(error).__name__}") from error
+    return read(message, name, kind)
+
+
+def read(message: dns.message.Message, name: str, kind: Kind) -> Reply:
+    """What a message says. Raises Unparseable as `parse` does."""
+    asked = (dns.name.from_text(name), dns.rdataclass.IN, dns.rdatatype.from_text(kind))
+    if not isinstance(message, dns.message.QueryMessage) or message.flags & dns.flags.TC:
+        raise Unparseable("not a whole reply to a DNS query")
+    if [(q.name, q.rdclass, q.rdtype) for q in message.question] != [asked]:
+        raise Unparseable(f"the reply is not about {name}")
+    try:
+        # Refuses a query that came back, and records of a name that does not exist.
+        chain = message.resolve_chaining()
+    except dns.exception.DNSException as error:
         raise Unparseable(f"not a DNS reply: {error or type(error).__name__}") from error
-    if chain.answer is None and reply.rcode() == dns.rcode.NOERROR:
-        _refuse_half_an_answer(reply, chain, name)
-    return frozenset(IPv4Address(item.address) for item in chain.answer or ())
+    records = list(chain.answer or ())
+    return Reply(
+        rcode=dns.rcode.to_text(message.rcode()),
+        authoritative=bool(message.flags & dns.flags.AA),
+        aliases=tuple(alias[0].target.to_text(omit_final_dot=True).lower() for alias in chain.cnames),
+        addresses=frozenset(ip_address(r.address) for r in records if kind != "SOA"),
+        serial=next((r.serial for r in records if kind == "SOA"), None),
+        unfinished=_half_an_answer(message, chain) if not records else "",
+    )
 
 
-def _refuse_half_an_answer(reply: dns.message.QueryMessage, chain: dns.message.ChainingResult, name: str) -> None:
+def _half_an_answer(reply: dns.message.QueryMessage, chain: dns.message.ChainingResult) -> str:
     """Nothing was found: that is an answer only of a server that looked for all of it."""
     authorities = {record.rdtype for record in reply.authority}
-    if dns.rdatatype.SOA in authorities or reply.flags & dns.flags.RA:
-        return
+    if dns.rdatatype.SOA in authorities or reply.flags & dns.flags.RA or reply.rcode() != dns.rcode.NOERROR:
+        return ""
     if dns.rdatatype.NS in authorities:
-        raise Unparseable(f"the server does not answer for {name}: it refers to others")
-    if chain.cnames:
-        raise Unparseable(f"the server says that {name} is an alias of {chain.canonical_name}, and no more")
+        return "it refers to other servers"
+    return f"an alias of {chain.canonical_name}, and no more" if chain.cnames else ""

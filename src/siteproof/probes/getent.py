@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import shlex
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
 from siteproof.asks import Ask, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.sections import END, section, split, whole_number
+
+Address = IPv4Address | IPv6Address
+Service = Literal["dns", "files"]
 
 FOUND, NOT_FOUND = 0, 2
 # getaddrinfo gives each address once for each of these; getent prints what it gives.
 SOCKET_TYPES = frozenset({"STREAM", "DGRAM", "RAW"})
 
 
-def getent_addresses(host: str, name: str, *, control: str) -> Ask[frozenset[IPv4Address]]:
-    """The IPv4 addresses of `name` as programs on `host` get them; empty if they get none.
+def getent_addresses(
+    host: str, name: str, *, control: str, only: Service | None = None, ipv6: bool = False
+) -> Ask[frozenset[Address]]:
+    """The IPv4 (or IPv6) addresses of `name` as programs on `host` get them; empty if they get none.
 
-    `control` is a name that must be found from there, or an empty answer is NoControl: getent says the same of a name
-    that does not exist and of a resolver that does not answer.
+    `only` asks one source of nsswitch.conf, where programs ask all of them in turn. `control` is a name with an IPv4
+    address that must be found from there, or an empty answer is NoControl: getent says the same of a name that does
+    not exist and of a resolver that does not answer.
     """
     return controlled(
-        _ahosts(host, name),
-        _ahosts(host, control),
+        _ahosts(host, name, only, ipv6),
+        _ahosts(host, control, only, False),
         silent=lambda found: not found,
         seen=bool,
         proves=f"{control} is not found either, so this resolver answers nothing at all",
     )
 
 
-def _ahosts(host: str, name: str) -> Ask[frozenset[IPv4Address]]:
+def _ahosts(host: str, name: str, only: Service | None, ipv6: bool) -> Ask[frozenset[Address]]:
+    # `-s hosts:dns` would mean the service `dns` for the database `hosts`, which ahosts is not.
+    tool = f"getent {f'-s {only} ' if only else ''}{'ahostsv6' if ipv6 else 'ahostsv4'} {shlex.quote(name)}"
     return command(
         host,
-        f"{section('found')}\ngetent ahostsv4 {shlex.quote(name)}\nstatus=$?\n{section('status')}\necho $status\n{END}",
-        probe=f"getent ahostsv4 {name}",
+        f"{section('found')}\n{tool}\nstatus=$?\n{section('status')}\necho $status\n{END}",
+        probe=tool,
         parse=parse,
         tools=("getent",),
         # resolved gives up on a dead server after 5 s and goes on to the next.
@@ -41,7 +50,7 @@ def _ahosts(host: str, name: str) -> Ask[frozenset[IPv4Address]]:
     )
 
 
-def parse(output: Output) -> frozenset[IPv4Address]:
+def parse(output: Output) -> frozenset[Address]:
     """`10.0.20.203     STREAM forgejo.home.example`, one line per address and socket type."""
     sections = split(output.text)
     status, lines = whole_number(sections, "status"), sections["found"].splitlines()
@@ -52,12 +61,13 @@ def parse(output: Output) -> frozenset[IPv4Address]:
         raise Unparseable(f"getent says not found, and yet prints {lines[0]!r}")
     if status == FOUND and not lines:
         raise Unparseable("getent says found, and prints nothing")
-    types: dict[IPv4Address, set[str]] = {}
+    types: dict[Address, set[str]] = {}
     for line in lines:
         address, *rest = line.split() or [""]
         if not rest or rest[0] not in SOCKET_TYPES:
             raise Unparseable(f"getent does not print lines like {line!r}")
-        types.setdefault(IPv4Address(address), set()).add(rest[0])
+        types.setdefault(ip_address(address), set()).add(rest[0])
     if partial := [str(address) for address, seen in types.items() if seen != SOCKET_TYPES]:
         raise Unparseable(f"getent prints every address once for each socket type, but not so {', '.join(partial)}")
-    return frozenset(types)
+    # ahostsv6 dresses IPv4 addresses up (::ffff:10.0.20.203) where a name has no other.
+    return frozenset(a for a in types if not (isinstance(a, IPv6Address) and a.ipv4_mapped))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from siteproof.asks import Ask, Output, command
@@ -93,3 +93,23 @@ def _array(sections: Sections, name: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise Unparseable(f"ip -j printed no list of objects: {sections[name][:200]!r}")
     return found
+
+
+def host_addresses(host: str) -> Ask[frozenset[IPv4Address]]:
+    """The IPv4 addresses that `host` has and that others may reach: not loopback's, not those on their way out."""
+    return command(
+        host,
+        "ip -j -4 addr show scope global",
+        probe="ip -j -4 addr",
+        parse=parse_addresses,
+        tools=("ip",),
+    )
+
+
+def parse_addresses(output: Output) -> frozenset[IPv4Address]:
+    """Raises Unparseable where there is none: somebody was reached there."""
+    links = _array(Sections(addresses=output.text), "addresses")
+    found = [a for link in links for a in link["addr_info"] if not a.get("deprecated")]
+    if not found:
+        raise Unparseable("ip shows no address")
+    return frozenset(IPv4Address(a["local"]) for a in found)

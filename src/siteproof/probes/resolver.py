@@ -55,7 +55,7 @@ def resolver_servers(host: str) -> Ask[tuple[Address, ...]]:
 def parse(output: Output) -> tuple[Address, ...]:
     """Raises Unparseable where no server is configured: glibc would then ask the host itself."""
     sections = split(output.text)
-    listed = [server for line in sections["resolv.conf"].splitlines() if (server := _nameserver(line)) is not None]
+    listed = nameservers(sections["resolv.conf"])
     asks_resolved = any(server in STUBS for server in listed)
     if asks_resolved != ("resolved DNS" in sections):
         raise Unparseable("resolved was asked, or was not, although resolv.conf says otherwise")
@@ -66,6 +66,11 @@ def parse(output: Output) -> tuple[Address, ...]:
     if not listed:
         raise Unparseable("no DNS server is configured")
     return tuple(dict.fromkeys(listed))
+
+
+def nameservers(text: str) -> list[Address]:
+    """The servers of a resolv.conf. Raises Unparseable where a line is none of such a file."""
+    return [server for line in text.splitlines() if (server := _nameserver(line)) is not None]
 
 
 def _nameserver(line: str) -> Address | None:
@@ -83,10 +88,11 @@ def _resolved(sections: Sections, property: str) -> list[Address]:
     reply = from_json(text, "busctl")
     if not isinstance(reply, dict) or reply.get("type") != "a(iiay)":
         raise Unparseable(f"not the reply of org.freedesktop.resolve1.Manager {property}: {text[:200]!r}")
-    return [_address(*entry) for entry in reply["data"]]
+    return [resolved_address(family, address) for _, family, address in reply["data"]]
 
 
-def _address(interface: int, family: int, address: list[Any]) -> Address:
+def resolved_address(family: int, address: list[Any]) -> Address:
+    """An address as resolved writes it: family and bytes."""
     if LENGTHS.get(family) != len(address):
         raise Unparseable(f"{len(address)} bytes are no address of family {family}")
     return ip_address(bytes(address))

@@ -9,8 +9,8 @@ import dns.message
 import paramiko
 
 from siteproof.asks import Stream
-from siteproof.errors import ChannelRefused, TimedOut, ToolFailed, Truncated
-from siteproof.transport.wire import PROHIBITED, ConnectionLost, Refused, Transport, words
+from siteproof.errors import ChannelRefused, ToolFailed, Truncated, Unanswered
+from siteproof.transport.wire import CONNECT_FAILED, PROHIBITED, ConnectionLost, Refused, Transport, words
 
 _HEADER_LENGTH = 12
 
@@ -27,7 +27,7 @@ def ask(transport: Transport, question: Stream) -> bytes:
         (length,) = struct.unpack("!H", _receive(channel, 2, end, what))
         reply = _receive(channel, length, end, what)
     except TimeoutError as error:
-        raise TimedOut(f"{what}: connected, and no whole answer within {question.deadline_s:g} s") from error
+        raise Unanswered(f"{what}: connected, and no whole answer within {question.deadline_s:g} s") from error
     except OSError as error:
         raise Truncated(f"{what}: {words(error)}") from error
     finally:
@@ -50,10 +50,12 @@ def _open(transport: Transport, question: Stream, what: str) -> paramiko.Channel
     except Refused as refused:
         if refused.code == PROHIBITED:
             raise ChannelRefused(f"{what}: sshd on {question.host} forbids forwarding: {refused}") from refused
+        if refused.code == CONNECT_FAILED:
+            raise Unanswered(f"{what}: {refused}") from refused
         raise ToolFailed(f"{what}: {refused}") from refused
     except (paramiko.SSHException, EOFError, OSError) as error:
         if transport.is_active():
-            raise TimedOut(f"{what}: no connection within {question.deadline_s:g} s") from error
+            raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
         raise ConnectionLost(f"{question.host}: the connection was lost: {words(error)}") from error
 
 

@@ -20,6 +20,8 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 PROHIBITED = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
+CONNECT_FAILED = 2
+"""SSH_OPEN_CONNECT_FAILED: the host tried, and the far end refused, or no way led there."""
 
 
 class Refused(Exception):

@@ -1,0 +1,53 @@
+"""unbound: where a router's resolver forwards which zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.dns import Address
+from siteproof.probes.sections import END, section, split
+
+# pfSense keeps its configuration elsewhere, and does not tell unbound-control.
+_SCRIPT = f"""\
+config=
+[ ! -f /var/unbound/unbound.conf ] || config='-c /var/unbound/unbound.conf'
+{section("status")}
+$ROOT unbound-control $config status || exit
+{section("forwards")}
+$ROOT unbound-control $config list_forwards || exit
+{END}
+"""
+
+
+def unbound_forwards(router: str) -> Ask[Mapping[str, frozenset[Address]]]:
+    """Zone -> the servers that unbound on `router` forwards it to, as the running daemon says. The root is `.`.
+
+    A router that forwards nothing at all counts only if the daemon says that it runs; otherwise NoControl.
+    """
+    return command(
+        router,
+        _SCRIPT,
+        probe="unbound-control list_forwards",
+        parse=parse,
+        tools=("unbound-control",),
+        root=True,
+    )
+
+
+def parse(output: Output) -> Mapping[str, frozenset[Address]]:
+    """`home.example. IN forward 10.0.20.201 10.0.20.202`; `+i` and the like may stand before the servers."""
+    sections = split(output.text)
+    if "is running" not in sections["status"]:
+        raise NoControl(f"unbound does not say that it is running: {sections['status'][:200]!r}")
+    found: dict[str, frozenset[Address]] = {}
+    for line in sections["forwards"].splitlines():
+        zone, *words = line.split() or [""]
+        if words[:2] != ["IN", "forward"]:
+            raise Unparseable(f"not a line of list_forwards: {line!r}")
+        found[zone.rstrip(".").lower() or "."] = frozenset(
+            ip_address(word.partition("@")[0].partition("#")[0]) for word in words[2:] if not word.startswith("+")
+        )
+    return found
