@@ -170,9 +170,9 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
 )
 async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
     """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it."""
-    route = (await containerd_registries(node.host)).route(mirrored.registry.name)
-    declared = Endpoint(mirrored.mirror.url, "mirror")
-    answer = await answer_of(node, declared, mirrored.registry, pulls)
+    runtime = await containerd_registries(node.host)
+    route, declared = runtime.route(mirrored.registry.name), Endpoint(mirrored.mirror.url, "mirror")
+    answer = await answer_of(node, declared, mirrored.registry, pulls, runtime.proxies)
     seen = {"first": next((e.url for e in route.resolving), ""), "falls back": route.falls_back, "serves": str(answer)}
     required = mirrored.mirror.fallback == "required"
     assert seen == {"first": declared.url, "falls back": required, "serves": "HTTP 200"}

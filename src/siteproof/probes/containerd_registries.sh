@@ -12,23 +12,32 @@ shown() {
 }
 written() { printf '%s %s\n' "$(stat -c %Y "$1")" "$1"; }
 
+config_of() {
+    config=/etc/containerd/config.toml previous=
+    while IFS= read -r word; do
+        case $word in --config=* | -config=*) config=${word#*=} ;; esac
+        case $previous in -c | --config | -config) config=$word ;; esac
+        previous=$word
+    done <<ARGUMENTS
+$(tr '\0' '\n' <"$1/cmdline")
+ARGUMENTS
+}
+
+# Docker may run a containerd of its own, without the CRI plugin.
 process=
 for directory in /proc/[0-9]*; do
-    read -r name <"$directory/comm" && [ "$name" = containerd ] && process=$directory && break
-done 2>/dev/null
-[ -n "$process" ] || { echo "no process called containerd" >&2; exit 1; }
-
-config=/etc/containerd/config.toml previous=
-while IFS= read -r word; do
-    case $word in --config=* | -config=*) config=${word#*=} ;; esac
-    case $previous in -c | --config | -config) config=$word ;; esac
-    previous=$word
-done <<ARGUMENTS
-$(tr '\0' '\n' <"$process/cmdline")
-ARGUMENTS
+    { read -r name <"$directory/comm"; } 2>/dev/null && [ "$name" = containerd ] || continue
+    config_of "$directory"
+    dumped=$("$directory/exe" --config "$config" config dump) || exit
+    case $(printf '%s\n' "$dumped" | sed -n '/^disabled_plugins/,/\]/p') in
+    *'"cri"'* | *"'cri'"* | *.cri[\"\']* | *.cri.*) continue ;;
+    esac
+    [ -z "$process" ] || { echo "several processes called containerd offer the CRI" >&2; exit 1; }
+    process=$directory dump=$dumped settings=$config
+done
+[ -n "$process" ] || { echo "no process called containerd offers the CRI" >&2; exit 1; }
 
 printf '\n== siteproof config\n'
-dump=$("$process/exe" --config "$config" config dump) || exit
 printf '%s\n' "$dump" | shown || exit
 printf '\n== siteproof environment\n'
 # The line of ours, which comes after the last variable, shows that none was lost on the way.
@@ -43,7 +52,7 @@ read -r stat <"$process/stat"
 set -- ${stat##*) }
 shift 19
 printf '%s %s %s\n' "$(date +%s)" "${uptime%.*}" "$1"
-for file in "$config" /etc/rancher/k3s/registries.yaml /etc/rancher/rke2/registries.yaml; do
+for file in "$settings" /etc/rancher/k3s/registries.yaml /etc/rancher/rke2/registries.yaml; do
     [ -e "$file" ] && written "$file"
 done
 
