@@ -13,6 +13,7 @@ from siteproof.probes.containerd_registries import containerd_registries
 from siteproof.probes.dns import dns_addresses
 from siteproof.probes.docker_registries import docker_registries
 from siteproof.probes.getent import getent_addresses
+from siteproof.probes.reflection import reflection
 from siteproof.probes.registry import RegistryAnswer, registry_answer
 from siteproof.probes.resolver import resolver_servers
 
@@ -73,7 +74,6 @@ def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Addr
     "the endpoint away; a mirror in front of it is no cure while the rest of the list stays.",
     gate=True,
     probe_class="sends",
-    also=("pull-nat-reflection",),
     follows=("dns-split-answer",),
 )
 async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -82,6 +82,26 @@ async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry
     endpoints = runtime.route(registry.name).pulling
     dialled = {endpoint.url: runtime.proxies.dialled(endpoint.url) for endpoint in endpoints}
     assert await strayed(puller, dialled, servers, pulls) == {}
+
+
+@invariant(
+    "pull-nat-reflection",
+    family="pulls",
+    severity="low",
+    incident="a router's NAT reflection came and went for weeks before it died",
+    remedy="No pull is to need it (`pull-static-destinations`); that it works now and then hides who does.",
+    probe_class="sends",
+    follows=("dns-split-answer", "pull-static-destinations"),
+)
+async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry: Registry, pulls: Pulls) -> None:
+    """NAT reflection may work or not; where a pull hangs on it all the same, it does not fail."""
+    runtime, servers = await both(runtime_of(puller), resolver_servers(puller.host))
+    dialled = {e.url: runtime.proxies.dialled(e.url) for e in runtime.route(registry.name).pulling}
+    public = frozenset().union(*(await strayed(puller, dialled, servers, pulls)).values())
+    seen = await each({address: reflection(puller.host, address, control=pulls.control_url) for address in public})
+    if seen:
+        note(f"a pull may hang on NAT reflection: {', '.join(f'{a}, {rate}' for a, rate in seen.items())}")
+    assert {address: str(rate) for address, rate in seen.items() if rate.connected < rate.tried} == {}
 
 
 @invariant(

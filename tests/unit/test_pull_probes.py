@@ -9,7 +9,7 @@ import pytest
 
 from siteproof.asks import Output
 from siteproof.errors import NoControl, ProbeError, ToolFailed, Unparseable
-from siteproof.probes import containerd_registries, crictl_images, docker_registries, registry
+from siteproof.probes import containerd_registries, crictl_images, docker_registries, reflection, registry
 from siteproof.probes.registry import RegistryAnswer
 
 TAG = "r.example/a:1"
@@ -156,6 +156,18 @@ def test_why_there_was_no_answer(status: int, said: str) -> None:
 def test_what_curl_does_not_say(headers: str, written: str, status: int) -> None:
     with pytest.raises(ProbeError):
         answer(headers, written, status)
+
+
+@pytest.mark.parametrize(("lines", "connected"), [(["0.002 0", "0.001 35", "0.000000 28"], 2), (["0.000000 7"] * 3, 0)])
+def test_reflection(lines: list[str], connected: int) -> None:
+    text = sections(**{f"try {number}": line for number, line in enumerate(lines, 1)})
+    assert reflection.parse(output(text)) == reflection.Reflection(3, connected)
+
+
+@pytest.mark.parametrize("lines", [["0.002 0"] * 2, ["0.002 0"] * 2 + ["Usage: curl 0"], ["0.0 2"] * 3, []])
+def test_what_is_no_reflection(lines: list[str]) -> None:
+    with pytest.raises(ProbeError):
+        reflection.parse(output(sections(**{f"try {number}": line for number, line in enumerate(lines, 1)})))
 
 
 def test_images() -> None:

@@ -78,11 +78,16 @@ def registry_answer(
         options += ["--cacert", file]
     return controlled(
         _curl(host, url, options),
-        _curl(host, control, []),
+        url_answers(host, control),
         silent=lambda answer: answer.failure == FAILURES[28],
         seen=lambda answer: not answer.failure,
         proves=f"{control} does not answer either",
     )
+
+
+def url_answers(host: str, url: str) -> Ask[RegistryAnswer]:
+    """Whether anything answers at `url` from `host`: the control of a silence."""
+    return _curl(host, url, [])
 
 
 def _proxy(proxies: Proxies, url: str) -> list[str]:
