@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,9 @@ class Store:
     def evidence(self, question: Question) -> Evidence | None:
         """Every attempt at it; None if the question is not in the bundle."""
         with self._lock:
-            lines = self._file(question.host).find(question.key)
+            file = self._file(question.host)
+            file.tail()  # a live question comes again
+            lines = file.find(question.key)
         attempts = tuple(_attempt(attempt, question.host) for line in lines for attempt in line["attempts"])
         return Evidence(question, attempts) if attempts else None
 
@@ -197,6 +199,12 @@ class Store:
             if question.key not in file.lines:
                 file.tail()
             return question.key in file.lines
+
+    def as_kept(self, answer: Output | ProbeError) -> Output | ProbeError:
+        """The answer as it will be read from here."""
+        if isinstance(answer, ProbeError):
+            return answer
+        return replace(answer, stdout=self._redactor(answer.stdout), stderr=self._redactor(answer.stderr))
 
     def file_of(self, host: str) -> Path:
         """Where the answers of a host stand."""

@@ -274,7 +274,7 @@ def pytest_runtest_makereport(
         found.siteproof = suite.not_applicable(replace(planned, case=reason))  # type: ignore[attr-defined]
     elif call.when == "call" or call.excinfo is not None:
         error = call.excinfo.value if call.excinfo else None
-        result = suite.conclude(planned, error, item.stash.get(JUDGED, None))
+        result = suite.conclude(planned, error, item.stash.get(JUDGED, None) or suite.heard())
         _translate(found, result)
     if call.when == "teardown" and JUDGED in item.stash:
         del item.stash[JUDGED]

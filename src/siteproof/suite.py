@@ -62,6 +62,8 @@ class Suite:
     access_failed: bool = False
     doubted: dict[str, str] = field(default_factory=dict)
     """Host -> why what it says may be another's answer."""
+    live: dict[str, Question] = field(default_factory=dict)
+    """What the plain check that runs now has asked."""
     checks_seen: dict[str, SeenCheck] = field(default_factory=dict)
     """Id -> every check that was collected, also those that this site has no subject for."""
 
@@ -89,6 +91,11 @@ class Suite:
             CITED.reset(cited)
             COMPARED.reset(compared)
         return self._doubt_of(judgement.trace), judgement
+
+    def heard(self) -> Judgement:
+        """What a plain check has asked, once it has ended."""
+        asked, self.live = self.live, {}
+        return Judgement(rounds.Trace(asked=asked), [], [])
 
     def _doubt_of(self, trace: rounds.Trace) -> WrongHost | None:
         said = next((self.doubted[q.host] for q in trace.asked.values() if q.host in self.doubted), None)
@@ -147,7 +154,7 @@ class Suite:
             return 1, answer.seconds
         found = self.store.evidence(question)
         attempts = found.attempts if found else ()
-        return max(1, len(attempts)), sum(attempt.seconds for attempt in attempts)
+        return len(attempts) if question.retries else 1, sum(attempt.seconds for attempt in attempts)
 
     def not_applicable(self, planned: Planned) -> Result:
         """The result of a check that the inventory declares away."""
@@ -194,7 +201,9 @@ class Suite:
             text = str(answer or "never asked")
         if len(text) > SHOWN_CHARACTERS:
             text = f"{text[:SHOWN_CHARACTERS]}\n… {len(text) - SHOWN_CHARACTERS} more characters in the evidence file"
-        return EvidenceRef(question.host, question.probe, self._file_of(question.host), question.key, text)
+        return EvidenceRef(
+            question.host, self._redactor.text(question.probe), self._file_of(question.host), question.key, text
+        )
 
     def _file_of(self, host: str) -> str:
         if host not in self._files:
