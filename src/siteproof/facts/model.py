@@ -50,12 +50,6 @@ HostsOf = Callable[[str, str], tuple[str, ...]]
 Subjects = Mapping[type, Sequence[Any] | Absent]
 
 
-class Unseen(Declared):
-    """Why there is nothing to look at."""
-
-    none: str
-
-
 N = TypeVar("N", bound=Node)
 
 
