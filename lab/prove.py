@@ -8,12 +8,12 @@ import re
 import sys
 import tempfile
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lab import breaking, lifecycle, state, suite
@@ -41,7 +41,7 @@ class Proof:
 
 
 def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | None, labs: int = 1) -> int:
-    """Prove each fault; the healed run of one is the healthy run of the next. `labs` share the faults, side by side."""
+    """Prove each fault: healthy, broken, healed. `labs` share the faults, side by side."""
     started = time.monotonic()
     labs = max(1, min(labs, len(faults)))
     names = [lab] if labs == 1 else [f"{lab}-{number}" for number in range(1, labs + 1)]
@@ -60,76 +60,129 @@ def prove_all(lab: str, site: Topology, faults: Sequence[Fault], out: Path | Non
 
 
 class _Queue:
-    """The faults that are still to be proven; every lab takes the next one."""
+    """The faults that are still to be proven; every lab takes the next one that suits it."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        self._faults = deque(faults)
+        self._faults = list(faults)
+        self._lock = Lock()
 
-    def __iter__(self) -> Iterator[Fault]:
-        return self
+    def take(self, suits: Callable[[Fault], bool]) -> Fault | None:
+        """The first fault that `suits`, else the first; None when there is none left."""
+        with self._lock:
+            if not self._faults:
+                return None
+            chosen = next((fault for fault in self._faults if suits(fault)), self._faults[0])
+            self._faults.remove(chosen)
+            return chosen
 
-    def __next__(self) -> Fault:
-        try:
-            return self._faults.popleft()
-        except IndexError:
-            raise StopIteration from None
 
-
-def _prove_on(lab: str, site: Topology, faults: Iterator[Fault]) -> list[Proof]:
-    proofs: list[Proof] = []
+def _prove_on(lab: str, site: Topology, queue: _Queue) -> list[Proof]:
     with _lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
-        runs = (Path(directory, f"run-{number}") for number in itertools.count())
         _heal_leftovers(lab, site)
-        healthy: Report | None = None
-        for fault in faults:
-            begun = time.monotonic()
-            healthy = healthy or _healthy(lab, runs)
-            trouble = _not_quiet("healthy", healthy)
-            if trouble:
-                # Even a new lab is not healthy, so nothing can be learnt from breaking it.
-                proofs += [Proof(left, differences=trouble) for left in (fault, *faults)]
-                print("nothing is broken, and not everything is held:", *trouble, sep="\n       ", flush=True)
-                break
-            proof, healthy = _prove(lab, site, fault, healthy, runs)
-            proofs.append(proof)
-            mark = "ok  " if proof.ok else "FAIL"
-            said = [f"{mark} {fault.id:36} {len(proof.got):3} noticed  {time.monotonic() - begun:5.1f} s"]
-            print("\n       ".join(said + proof.differences), flush=True)
-    return proofs
+        prover = _Prover(lab, site, Path(directory))
+        while (fault := queue.take(prover.suits)) is not None:
+            prover.prove(fault)
+        prover.settle()
+        return prover.done
 
 
-def _healthy(lab: str, runs: Iterator[Path]) -> Report:
-    """A run with nothing broken; a lab that someone has used may need to be made again for that."""
-    report = suite.judge(lab, next(runs))
-    if _not_quiet("healthy", report):
-        _renew(lab, "it is not healthy")
-        report = suite.judge(lab, next(runs))
-    return report
+class _Prover:
+    """Proves faults on one lab, one after the other.
 
+    That a fault is healed shows in a run where all is held. It shows as well in the run of the next fault, if that one
+    names none of the same results: so one run proves the healing of one fault and the noticing of the next.
+    """
 
-def _prove(
-    lab: str, site: Topology, fault: Fault, healthy: Report, runs: Iterator[Path]
-) -> tuple[Proof, Report | None]:
-    """The proof, and the run after healing if that was healthy, else None (and the lab is a new one)."""
-    proof = Proof(fault)
-    try:
-        breaking.break_faults(lab, [fault], site, healthy.path)
-        compare(proof, healthy, suite.judge(lab, next(runs)))
-    except LabError as error:
-        proof.differences.append(f"broken: {error}")
-    try:
-        breaking.heal_faults(lab, [fault], site)
-        healed = suite.judge(lab, next(runs))
-    except LabError as error:
-        proof.differences.append(f"healed: {error}")
-        _renew(lab, f"{fault.id} could not be healed")
-        return proof, None
-    trouble = _not_quiet("healed", healed)
-    if trouble:
-        proof.differences += trouble
-        _renew(lab, f"it is not healthy after {fault.id}")
-        return proof, None
-    return proof, healed
+    def __init__(self, lab: str, site: Topology, directory: Path) -> None:
+        self.done: list[Proof] = []
+        self._lab = lab
+        self._site = site
+        self._runs = (directory / f"run-{number}" for number in itertools.count())
+        self._healthy: Report | None = None
+        self._pending: Proof | None = None
+        """Noticed and healed, but nothing has shown yet that it is healed."""
+        self._begun = time.monotonic()
+
+    def suits(self, fault: Fault) -> bool:
+        """Whether the run of `fault` would show that the fault before it is healed."""
+        if self._healthy is None or self._pending is None:
+            return True
+        return not fault.expected(self._healthy.results).keys() & self._pending.expected.keys()
+
+    def prove(self, fault: Fault) -> None:
+        if not self.suits(fault):
+            self.settle()
+        proof = Proof(fault)
+        if self._is_healthy(proof):
+            self._notice(proof)
+            if not proof.ok and self._pending is not None:
+                # Perhaps it is the fault before that is not healed: see to that first, and try this one alone.
+                self._heal(Proof(fault))
+                self.settle()
+                proof = Proof(fault)
+                if self._is_healthy(proof):
+                    self._notice(proof)
+        before, self._pending = self._pending, None
+        if before is not None:
+            self._finish(before)
+        if self._heal(proof):
+            self._pending = proof
+        else:
+            self._finish(proof)
+
+    def settle(self) -> None:
+        """See that everything is held now; what is not, the last fault has left behind."""
+        if self._pending is None:
+            return
+        proof, self._pending = self._pending, None
+        self._healthy = suite.judge(self._lab, next(self._runs))
+        if trouble := _not_quiet("healed", self._healthy):
+            proof.differences += trouble
+            self._renew(f"it is not healthy after {proof.fault.id}")
+        self._finish(proof)
+
+    def _is_healthy(self, proof: Proof) -> bool:
+        """Nothing can be learnt from breaking a lab that is not; even a new one may not be."""
+        if self._healthy is None:
+            self._healthy = suite.judge(self._lab, next(self._runs))
+            if _not_quiet("healthy", self._healthy):
+                self._renew("it is not healthy")
+                self._healthy = suite.judge(self._lab, next(self._runs))
+            proof.differences += _not_quiet("healthy", self._healthy)
+            if not proof.ok:
+                self._healthy = None
+        return proof.ok
+
+    def _notice(self, proof: Proof) -> None:
+        if self._healthy is None:
+            return
+        try:
+            breaking.break_faults(self._lab, [proof.fault], self._site, self._healthy.path)
+            compare(proof, self._healthy, suite.judge(self._lab, next(self._runs)))
+        except LabError as error:
+            proof.differences.append(f"broken: {error}")
+
+    def _heal(self, proof: Proof) -> bool:
+        try:
+            breaking.heal_faults(self._lab, [proof.fault], self._site)
+        except LabError as error:
+            proof.differences.append(f"healed: {error}")
+            self._renew(f"{proof.fault.id} could not be healed")
+            return False
+        return True
+
+    def _renew(self, why: str) -> None:
+        print(f"the lab {self._lab} is made again, since {why}", file=sys.stderr, flush=True)
+        lifecycle.down(self._lab)
+        lifecycle.up(self._lab, lambda _: None)
+        self._healthy = None
+
+    def _finish(self, proof: Proof) -> None:
+        self.done.append(proof)
+        seconds, self._begun = time.monotonic() - self._begun, time.monotonic()
+        mark = "ok  " if proof.ok else "FAIL"
+        said = [f"{mark} {proof.fault.id:36} {len(proof.got):3} noticed  {seconds:5.1f} s"]
+        print("\n       ".join(said + proof.differences), flush=True)
 
 
 def compare(proof: Proof, healthy: Report, broken: Report) -> None:
@@ -172,12 +225,6 @@ def _not_quiet(when: str, report: Report) -> list[str]:
 
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
-
-
-def _renew(lab: str, why: str) -> None:
-    print(f"the lab is made again, since {why}", file=sys.stderr, flush=True)
-    lifecycle.down(lab)
-    lifecycle.up(lab, lambda _: None)
 
 
 def _heal_leftovers(lab: str, site: Topology) -> None:

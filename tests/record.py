@@ -71,10 +71,7 @@ def main() -> None:
     source.add_argument("--through", metavar="COMMAND", help="ask now, through this command")
     parser.add_argument("--before", default="", metavar="SH", help="with --through: sh to run first")
     given = parser.parse_args()
-    if given.run:
-        output = from_run(given.run, given.ask)
-    else:
-        output = asked_now(given.through, given.before, given.ask)
+    output = from_run(given.run, given.ask) if given.run else asked_now(given.through, given.before, given.ask)
     recording = recorded.write(given.name, given.ask, output)
     print(recording.path, recording.expected or recording.error, sep="\n")
 
