@@ -24,6 +24,7 @@ _FAILED = (
     re.compile(rf'(?:err|msg)="(?:pulling image: )?{_RPC}(?:[^"\\\n]|\\.)*)"'),
     re.compile(rf"^(?:FATA\[\d+\] pulling image: |\t){_RPC}.*)$", re.MULTILINE),
 )
+_NAME_NOT_FOUND = ": dial tcp: lookup "
 _PULLED = re.compile(r"^Image is up to date for (?:sha256:)?[0-9a-f]{64}$", re.MULTILINE)
 
 
@@ -63,23 +64,29 @@ def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False)
 
 
 def parse(output: Output) -> Pull:
-    """crictl's exit 1 is an answer only with containerd's own error; its exit 0 only with its own success."""
+    """Raises NoControl where the observer saw no connection, unless containerd says that it did not get that far."""
     sections = split(output.text)
-    status, said = whole_number(sections, "status"), sections["pull"]
-    failed = next((found for pattern in _FAILED if (found := pattern.search(said))), None)
-    if status == 1 and failed:
-        failure = failed["cause"].replace('\\"', '"')
-    elif status == 0 and not failed and _PULLED.search(said):
-        failure = ""
-    else:
-        raise ToolFailed(f"crictl pull ended with status {status} and neither pulled nor says why not: {said[-300:]!r}")
+    failure = failure_of(whole_number(sections, "status"), sections["pull"])
     dialled = _dialled(sections["seen"])
-    if not dialled:
+    if not dialled and _NAME_NOT_FOUND not in failure:
         raise NoControl("the observer saw no connection at all, although a pull makes one")
     scope, present = sections["scope"], sections["present"]
     if scope not in ("containerd", "host") or present not in ("yes", "no"):
         raise Unparseable(f"the script did not say what it observed: {scope!r}, {present!r}")
     return Pull(failure, present == "yes", dialled, scope == "host")
+
+
+def failure_of(status: int, said: str) -> str:
+    """Why a pull failed, in containerd's words; empty if it did not.
+
+    crictl's exit 1 is an answer only with containerd's own error, its exit 0 only with its own success.
+    """
+    failed = next((found for pattern in _FAILED if (found := pattern.search(said))), None)
+    if status == 1 and failed:
+        return failed["cause"].replace('\\"', '"')
+    if status == 0 and not failed and _PULLED.search(said):
+        return ""
+    raise ToolFailed(f"crictl pull ended with status {status} and neither pulled nor says why not: {said[-300:]!r}")
 
 
 def _dialled(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.models.pull_failure import RATE_LIMIT, cause
 from siteproof.models.pull_route import Image
+from siteproof.probes.crictl import failure_of
 from siteproof.probes.sections import END, from_json, split, whole_number
 
 ENOUGH_S = 10
-_FAILED = re.compile(r"rpc error: code = \w+ desc = (?P<cause>.*?)\"?$", re.MULTILINE)
-_PULLED = re.compile(r"^Image is up to date for \S+\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +109,8 @@ def parse_again(output: Output, times: int) -> tuple[Again, ...]:
     for number in range(1, times + 1):
         if number > 1 and f"pull {number}" not in sections:
             break
-        status, said = whole_number(sections, f"status {number}"), sections[f"pull {number}"]
+        failure = failure_of(whole_number(sections, f"status {number}"), sections[f"pull {number}"])
         begun, ended = (float(moment) for moment in sections[f"seconds {number}"].split())
-        failed = _FAILED.search(said)
-        if status == 1 and failed:
-            failure = failed["cause"]
-        elif status == 0 and _PULLED.search(said):
-            failure = ""
-        else:
-            raise ToolFailed(f"crictl pull ended with status {status} and says neither yes nor no: {said[-300:]!r}")
         if cause(failure) == RATE_LIMIT:
             raise ToolFailed(f"the registry limits the rate: {failure}")
         found.append(Again(failure, ended - begun))
