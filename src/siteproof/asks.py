@@ -56,7 +56,7 @@ class Question:
         """Whether this answer is one of those that may be another one in a moment."""
         if isinstance(answer, Output):
             return answer.status in self.retry_on
-        return isinstance(answer, TimedOut | Truncated | ChannelRefused)
+        return isinstance(answer, TimedOut | Truncated | ChannelRefused | Unanswered)
 
     @cached_property
     def key(self) -> str:
@@ -101,7 +101,7 @@ class Stream(Question):
 
     address: str = ""
     port: int = 0
-    protocol: Literal["dns"] = "dns"
+    protocol: Literal["dns", "http", "https"] = "dns"
     parameters: tuple[tuple[str, str], ...] = ()
 
 

@@ -9,18 +9,19 @@ import dns.message
 import paramiko
 
 from siteproof.asks import Stream
-from siteproof.errors import ChannelRefused, ToolFailed, Truncated, Unanswered
-from siteproof.transport.wire import CONNECT_FAILED, PROHIBITED, ConnectionLost, Refused, Transport, words
+from siteproof.errors import Truncated, Unanswered
+from siteproof.transport.channel import connect, described
+from siteproof.transport.wire import words
 
 _HEADER_LENGTH = 12
 
 
 def ask(transport: Transport, question: Stream) -> bytes:
     """The reply as it came, without its length. Raises ProbeError."""
-    what = f"{question.probe} from {question.host} to {question.address}:{question.port}"
+    what = described(question)
     end = time.monotonic() + question.deadline_s
     query = _query(question)
-    channel = _open(transport, question, what)
+    channel = connect(transport, question)
     try:
         channel.settimeout(max(0.01, end - time.monotonic()))
         channel.sendall(struct.pack("!H", len(query)) + query)
@@ -42,21 +43,6 @@ def _query(question: Stream) -> bytes:
     # The id follows from the question, so that a replayed answer still belongs to it.
     identifier = int(question.key[:4], 16)
     return dns.message.make_query(parameters["name"], parameters["type"], use_edns=False, id=identifier).to_wire()
-
-
-def _open(transport: Transport, question: Stream, what: str) -> paramiko.Channel:
-    try:
-        return transport.open("direct-tcpip", question.deadline_s, (question.address, question.port))
-    except Refused as refused:
-        if refused.code == PROHIBITED:
-            raise ChannelRefused(f"{what}: sshd on {question.host} forbids forwarding: {refused}") from refused
-        if refused.code == CONNECT_FAILED:
-            raise Unanswered(f"{what}: {refused}") from refused
-        raise ToolFailed(f"{what}: {refused}") from refused
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        if transport.is_active():
-            raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
-        raise ConnectionLost(f"{question.host}: the connection was lost: {words(error)}") from error
 
 
 def _receive(channel: paramiko.Channel, length: int, end: float, what: str) -> bytes:

@@ -25,7 +25,7 @@ from siteproof.errors import (
     Unreachable,
 )
 from siteproof.evidence import Attempt
-from siteproof.transport import batch, dns_stream, identity, ssh_config
+from siteproof.transport import batch, dns_stream, http_stream, identity, ssh_config
 from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext, Sudo
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
@@ -41,6 +41,8 @@ _START_S = 10.0
 """Until the login shell has started: it may read slow profiles."""
 _GRACE_S = 2.0
 """How much later than the host's own limit we give a command up."""
+
+_PROTOCOLS = {"dns": dns_stream.ask, "http": http_stream.ask, "https": http_stream.ask}
 
 Answered = tuple[Command, Attempt]
 
@@ -120,7 +122,7 @@ class Session:
         started, begun = time.time(), time.monotonic()
         try:
             with self._slots.one():
-                reply = dns_stream.ask(self._transport, question)
+                reply = _PROTOCOLS[question.protocol](self._transport, question)
         except HostError:
             raise
         except ProbeError as error:
