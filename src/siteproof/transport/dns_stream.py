@@ -11,7 +11,7 @@ import paramiko
 from siteproof.asks import Stream
 from siteproof.errors import Truncated, Unanswered
 from siteproof.transport.channel import connect, described
-from siteproof.transport.wire import words
+from siteproof.transport.wire import Transport, words
 
 _HEADER_LENGTH = 12
 
