@@ -120,7 +120,7 @@ def _jump(connection: Connection, text: str) -> Connection:
     kept = tuple((name, value) for name, value in connection.options if name in _SHARED_WITH_JUMPS)
     return replace(
         connection,
-        name=f"{connection.name} through {address.strip('[]')}",
+        name=f"the jump host {address.strip('[]')}",  # the same for all behind it: one cause
         address=address.strip("[]"),
         port=int(port) if port else None,
         user=user or None,
