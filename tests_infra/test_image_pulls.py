@@ -27,7 +27,7 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
     "to the internal address; a mirror that may fall back to the public path is no cure.",
     gate=True,
     probe_class="borrows",
-    follows=("dns-split-answer", "pull-static-destinations", "pull-realm-absolute"),
+    follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-realm-absolute"),
 )
 async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
     """An image pull works, and dials no address that is forbidden to pulls."""
@@ -45,7 +45,7 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
     remedy="As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the "
     "redirects of the registry's blobs.",
     probe_class="changes",
-    follows=("dns-split-answer", "pull-static-destinations", "pull-live-no-public"),
+    follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-live-no-public"),
 )
 async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
     """An image that the node has nothing of is pulled whole, over allowed addresses alone."""
@@ -64,7 +64,7 @@ async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Can
     gate=True,
     probe_class="sends",
     also=("pull-repeat-known",),
-    follows=("dns-split-answer", "pull-live-no-public"),
+    follows=("dns-split-answer", "dns-authority-apex", "pull-live-no-public"),
 )
 async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Registry, pulls: Pulls) -> None:
     """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers."""
