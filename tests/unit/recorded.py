@@ -27,7 +27,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from siteproof import probes
+from siteproof import models, probes
 from siteproof.asks import Ask, Controlled, Derived, Heard, Output, Single
 from siteproof.errors import ProbeError
 
@@ -35,15 +35,21 @@ DIRECTORY = Path(__file__).parents[1] / "recordings"
 
 
 def _names() -> dict[str, Any]:
-    names: dict[str, Any] = {n: getattr(ipaddress, n) for n in ("IPv4Address", "IPv6Address", "IPv4Network")}
-    for found in pkgutil.iter_modules(probes.__path__):
-        module = importlib.import_module(f"siteproof.probes.{found.name}")
+    names: dict[str, Any] = {
+        n: getattr(ipaddress, n) for n in ("IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network")
+    }
+    found = [
+        f"{package.__name__}.{m.name}" for package in (models, probes) for m in pkgutil.iter_modules(package.__path__)
+    ]
+    for name in found:
+        module = importlib.import_module(name)
+        names[module.__name__.rpartition(".")[2]] = module  # where two have a class of the same name
         names |= {n: v for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__}
     return names
 
 
 NAMES = _names()
-"""What `ask` and `expected` are spelt with: the probes, their answers, addresses."""
+"""What `ask` and `expected` are spelt with: the probes, their answers, the models these are of, addresses."""
 
 
 @dataclass(frozen=True)
