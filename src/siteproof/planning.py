@@ -60,14 +60,15 @@ def sudoers(suite: Suite, checks: Sequence[Start]) -> str:
     """The sudoers fragment for this plan. Raises BadInput where it could not be exact."""
     _, first = rounds.next_questions([make for _, make in checks], suite.store)
     later = [question for _, make in checks for question in later_questions(make)[0]]
-    granted = privilege.grants(q for q in (*first.values(), *later) if isinstance(q, Command))
     connections = connections_of(suite.site.inventory)
+    users = {host: ssh_config.resolve(connection).user for host, connection in connections.items()}
+    asked = [q for q in (*first.values(), *later) if isinstance(q, Command) and users[q.host] != "root"]
+    granted = privilege.grants(asked)
     if with_password := [host for host in granted if connections[host].become_password is not None]:
         raise BadInput(
             f"--sudoers: {', '.join(with_password)} has a password for sudo, so that everything goes through one root "
             "shell, for which no fragment can be exact; leave the password out where the fragment is installed"
         )
-    users = {host: ssh_config.resolve(connections[host]).user for host in granted}
     return privilege.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
 
 

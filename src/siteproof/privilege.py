@@ -31,7 +31,8 @@ _DEFAULT = re.compile(r"\$\{\w+:-([^}$]*)\}")
 _LOOP = re.compile(r"(?:^|[\s;])for (\w+) in ([^;\n]*)")
 _WORD = re.compile(r"""(?:\\\n|[ \t])*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\[^\n]|[^\s'"\\|;&<>()`])+)""")
 _REDIRECTION = re.compile(r"[ \t]*\d*[<>]")
-_OPEN = re.compile(r"[$`]")
+_OPEN = re.compile(r"[$`‹]")
+"""Words that are not fixed: what the shell puts in, and what an earlier answer will (see `templates`)."""
 
 Words = tuple[str, ...]
 

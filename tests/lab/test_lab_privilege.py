@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.lab, needs_root]
 
 HOSTS = ("worker1", "lan1", "outside")
 """Those whose login user is not root."""
+IN_A_ROOT_SHELL = "--deselect=tests_infra/test_registries.py"
+"""What it asks of containerd on worker1 cannot be said exactly: see docs/privilege.md."""
 INSTALL = "cat >/etc/sudoers.d/siteproof && chmod 0440 /etc/sudoers.d/siteproof && visudo -c"
 
 
@@ -33,11 +35,12 @@ def suite(name: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_suite_runs_with_the_fragment_and_no_other_privilege(name: str, tmp_path: Path) -> None:
     file = tmp_path / "sudoers"
-    assert suite(name, f"--sudoers={file}").returncode == 0
+    assert "may do anything" in suite(name, f"--sudoers={file}").stderr
+    assert suite(name, f"--sudoers={file}", IN_A_ROOT_SHELL).returncode == 0
     for host in HOSTS:
         line = [*COMMAND, "exec", "--name", name, host, "--", "sh", "-c", INSTALL]
         subprocess.run(line, cwd=PROJECT, input=file.read_bytes(), check=True, capture_output=True)
-    done = suite(name, f"--reports={tmp_path / 'reports'}")
+    done = suite(name, f"--reports={tmp_path / 'reports'}", IN_A_ROOT_SHELL)
     assert done.returncode == 0, done.stdout
     for command in ("sudo -n id", "sudo -n sh -c true", "sudo -n nft list ruleset", "sudo -n timeout 9 id -u"):
         for host in HOSTS:

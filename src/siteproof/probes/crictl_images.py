@@ -96,6 +96,7 @@ done
         parse=lambda output: parse_again(output, times),
         tools=("crictl",),
         root=True,
+        root_patterns=("crictl inspecti -q *", "crictl pull *"),
         deadline_s=deadline_s,
         probe_class="sends",
         slow=True,
