@@ -86,8 +86,9 @@ def _network(found: Any) -> OverlayNetwork:
     try:
         name, attachable, configs = found["Name"], found["Attachable"], found["IPAM"]["Config"] or []
         subnets = [ip_network(config["Subnet"]) for config in configs if isinstance(config["Subnet"], str)]
-        if not isinstance(attachable, bool) or len(subnets) != len(configs):
-            raise ValueError("Attachable or Subnet is not as docker writes it")
+        # What is allocated has both, what is not has neither.
+        if not isinstance(attachable, bool) or len(subnets) != len(configs) or (found["Driver"] == "") != (not subnets):
+            raise ValueError("Attachable, Driver or Subnet is not as docker writes it")
         return OverlayNetwork(
             found["Id"][:12], str(name), attachable, tuple(s for s in subnets if isinstance(s, IPv4Network))
         )

@@ -49,7 +49,15 @@ def parse_routes(output: Output) -> tuple[Route, ...]:
     if "127.0.0.0/8" not in {route.get("dst") for route in _array(sections, "local")}:
         raise Unparseable("ip does not list the route to the loopback, which every host has")
     found = [route for route in _array(sections, "routes") if route["dst"] != "default"]
-    return tuple(Route(IPv4Network(route["dst"]), route.get("dev", route.get("type", ""))) for route in found)
+    return tuple(Route(IPv4Network(route["dst"]), _outlet(route)) for route in found)
+
+
+def _outlet(route: dict[str, Any]) -> str:
+    """The interface, or what else becomes of the packets: `blackhole`, `unreachable`, …"""
+    outlet = ", ".join(hop["dev"] for hop in route["nexthops"]) if "nexthops" in route else route.get("dev")
+    if not isinstance(outlet := outlet or route.get("type"), str):
+        raise Unparseable(f"ip does not show where a route goes: {str(route)[:200]}")
+    return outlet
 
 
 def default_link(host: str) -> Ask[NetworkLink]:
@@ -80,10 +88,11 @@ def _device(routes: list[dict[str, Any]]) -> str:
         raise Unparseable(f"ip shows other routes than the default one: {str(routes)[:200]}")
     if not usable:
         raise Unparseable("ip shows no default route")
-    route = min(usable, key=lambda r: int(r.get("metric", 0)))
-    devices = {hop["dev"] for hop in route.get("nexthops", [route] if "dev" in route else [])}
-    if route.get("type", "unicast") != "unicast" or len(devices) != 1:
-        raise Unparseable(f"the default route does not go out of one interface: {str(route)[:200]}")
+    lowest = min(int(r.get("metric", 0)) for r in usable)
+    routes = [r for r in usable if int(r.get("metric", 0)) == lowest]
+    devices = {hop.get("dev") for r in routes for hop in r.get("nexthops", [r])}
+    if any(r.get("type", "unicast") != "unicast" for r in routes) or len(devices) != 1 or None in devices:
+        raise Unparseable(f"the default route does not go out of one interface: {str(routes)[:200]}")
     return str(devices.pop())
 
 

@@ -85,13 +85,12 @@ def iptables_forwards(router: str) -> Ask[NatRules]:
 
 
 def parse_forwards(output: Output) -> NatRules:
-    """`opaque` if its nft back end showed nothing: it is not on this host, has no nat table or leaves it to nft."""
+    """`opaque` if its nft back end showed nothing: it is not on this host, or leaves the nat table to nft."""
     sections = split(output.text)
     if unknown := set(sections) - {"nft", "legacy"}:
         raise Unparseable(f"the script printed a section {unknown.pop()!r}, which it does not have")
-    nft = sections.get("nft", "").strip()
-    opaque = not nft or _LEFT_TO_NFT.match(nft) is not None
-    texts = ([] if opaque else [nft]) + ([sections["legacy"]] if "legacy" in sections else [])
+    opaque = "nft" not in sections or _LEFT_TO_NFT.match(sections["nft"].strip()) is not None
+    texts = ([] if opaque else [sections["nft"]]) + ([sections["legacy"]] if "legacy" in sections else [])
     return NatRules(tuple(f for text in texts for f in _forwards(text)), opaque)
 
 

@@ -90,7 +90,7 @@ def parse_hosts(output: Output) -> tuple[HostsEntry, ...]:
     entries = [entry for file, text in _files(output).items() for entry in _hosts(file, text)]
     if not any(e.file == "/etc/hosts" and "localhost" in e.names for e in entries):
         raise NoControl("/etc/hosts does not know localhost, so it was not read as it is")
-    return tuple(entries)
+    return tuple(dict.fromkeys(entries))
 
 
 def _hosts(file: str, text: str) -> Iterator[HostsEntry]:
@@ -153,7 +153,7 @@ def parse_resolv_conf(output: Output) -> ResolvConf:
         raise Unparseable(f"readlink printed no path: {path[:200]!r}")
     if not servers:
         raise Unparseable(f"{path} lists no server")
-    return ResolvConf(path, tuple(servers))
+    return ResolvConf(path, tuple(dict.fromkeys(servers)))
 
 
 def resolver_settings(host: str) -> Ask[Mapping[str, tuple[str, ...]]]:
@@ -178,7 +178,7 @@ def parse_settings(output: Output) -> Mapping[str, tuple[str, ...]]:
     for file, text in files.items():
         lines = [line.strip() for line in text.splitlines()]
         if (lines := [line for line in lines if _SETS_SERVERS.match(line)]) and not _hidden(file, files):
-            found[file] = tuple(lines)
+            found[file] = tuple(dict.fromkeys(lines))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from siteproof.asks import Ask, Output, command
@@ -13,17 +14,29 @@ from siteproof.probes.nat import Forward, NatRules, Reach
 from siteproof.probes.nft_terms import Sets, matched, selected
 from siteproof.probes.sections import from_json, words
 
-# libnftables-json(5). What is not in it may rewrite a destination for all we know, and is refused.
-_OBJECTS = words("""
-    table chain rule set map element flowtable counter quota limit secmark synproxy tunnel
-""") | {
+# What nft writes, after its source (1.1.3). What is none of it may rewrite a destination for all we know, and is
+# refused: other objects, hooks, statements, and other keys in what is read.
+_OBJECTS = words("table chain rule set map meter element flowtable counter quota limit secmark synproxy tunnel") | {
     "ct helper",
     "ct timeout",
     "ct expectation",
 }
+_ELEMENTS = words(
+    "family table name handle comment type map policy size flags timeout gc-interval elem stmt auto-merge"
+)
+_KEYS = {
+    "table": words("family name handle comment flags"),
+    "chain": words("family table name handle comment type hook prio policy dev"),
+    "rule": words("family table chain handle comment expr"),
+    "set": _ELEMENTS,
+    "map": _ELEMENTS,
+    "meter": _ELEMENTS,
+}
+_FAMILIES = words("ip ip6 inet arp bridge netdev")
 _HOOKS = words("prerouting input forward output postrouting ingress egress")
 _TABLE_FLAGS = frozenset({"dormant", "owner", "persist"})
 _REWRITING = frozenset({"dnat", "redirect", "mangle", "fwd"})
+_VERDICTS = words("accept drop continue return queue jump goto")
 _OTHERS = words("""
     accept drop continue return counter quota limit notrack snat masquerade reject set map log meter queue flow
     synproxy tproxy secmark last reset dup
@@ -49,20 +62,22 @@ def parse_forwards(output: Output) -> NatRules:
     flags: dict[tuple[str, str], Any] = {}
     for item in ruleset(output.text):
         ((kind, found),) = item.items()
-        if kind not in _OBJECTS:
-            raise Unparseable(f"nft lists a {kind!r}, which nobody knows")
+        if kind not in _OBJECTS or (kind in _KEYS and set(found) - _KEYS[kind]):
+            raise Unparseable(f"nft lists a {kind} that nobody knows: {str(found)[:200]}")
         if kind == "table":
+            if found["family"] not in _FAMILIES:
+                raise Unparseable(f"nft lists a table of the family {found['family']!r}, which nobody knows")
             flags[found["family"], found["name"]] = found.get("flags", [])
         elif kind == "chain":
             key = Chain(found["family"], found["table"], found["name"])
             rules.of[key] = []
-            if found.get("hook", "input") not in _HOOKS:
-                raise Unparseable(f"nft lists a chain on the hook {found['hook']!r}, which nobody knows")
+            if ("hook" in found) != ("prio" in found) or found.get("hook", "input") not in _HOOKS:
+                raise Unparseable(f"nft lists a chain on a hook that nobody knows: {str(found)[:200]}")
             if found.get("hook") in ("prerouting", "ingress") and not _asleep(flags[key.family, key.table]):
                 entries.append(key)
         elif kind == "rule":
             rules.chain(Chain(found["family"], found["table"], found["chain"])).append(found)
-        elif kind in ("set", "map"):
+        elif kind in ("set", "map", "meter"):
             rules.sets[found["family"], found["table"], found["name"]] = found.get("elem", [])
     forwards = [f for entry in entries for f in rules.forwards(entry, Reach(), frozenset())]
     return NatRules(tuple(forwards), rules.opaque)
@@ -125,6 +140,8 @@ class _Rules:
                 elif verb == "vmap":
                     for there, verdict in selected(value, here, self.sets, table):
                         ((kind, target),) = verdict.items()
+                        if kind not in _VERDICTS:
+                            raise Unparseable(f"nft shows a verdict that nobody knows: {verdict}")
                         if kind in ("jump", "goto"):
                             yield from self._jump(chain, target, there, above)
                 elif verb in _REWRITING:
@@ -149,20 +166,41 @@ class _Rules:
                 return
             value = {"addr": "the router itself"}
         table = (chain.family, chain.table)
-        address, port = value.get("addr", value.get("dev", "?")), value.get("port")
+        # `dnat to :8080` keeps the address.
+        address, port = value.get("addr", value.get("dev")), value.get("port")
+        if (address is None and port is None) or not (port is None or type(port) is int or isinstance(port, dict)):
+            raise Unparseable(f"nft does not show where this goes: {json.dumps(rule['expr'])}")
         reaches = [(reach, address)]
-        if isinstance(port, dict) and "map" in port:
+        if isinstance(port, dict) and "range" not in port:
             reaches = [(there, address) for there, _ in selected(port["map"], reach, self.sets, table)]
         if isinstance(address, dict) and "map" in address:
             reaches = [t for there, _ in reaches for t in selected(address["map"], there, self.sets, table)]
         shown = json.dumps({"chain": f"{chain.family} {chain.table} {chain.name}", "expr": rule["expr"]})
         for there, target in reaches:
-            yield Forward(shown, target if isinstance(target, str) else json.dumps(target), there.count())
+            yield Forward(shown, _target(target, verb), there.count())
+
+
+def _target(target: Any, verb: str) -> str:
+    """As nft spells it; raises Unparseable for what is no place to send anything."""
+    if target is None:
+        return "the same address"
+    if isinstance(target, dict) and target.keys() <= {"concat", "range", "prefix", "elem"} and target:
+        return json.dumps(target)
+    if not isinstance(target, str) or not target:
+        raise Unparseable(f"nft sends to {target!r}")
+    return target if verb in ("fwd", "redirect") else str(ip_address(target))
 
 
 def _is_destination(key: dict[str, Any]) -> bool:
     """Whether what is written is the destination address: `ip daddr set …`, NAT without connection tracking."""
-    payload = key.get("payload", {})
-    if payload.get("base") == "nh":
-        raise Unparseable(f"nft writes into the IP header, at a place that is not told here: {payload}")
-    return payload.get("protocol") in ("ip", "ip6") and payload.get("field") == "daddr"
+    if "payload" not in key:
+        return False
+    payload = key["payload"]
+    if "base" in payload:
+        if payload["base"] != "th":
+            raise Unparseable(f"nft writes into a header, at a place that is not told here: {payload}")
+        return False
+    protocol, name = payload["protocol"], payload["field"]
+    if not isinstance(protocol, str) or not isinstance(name, str):
+        raise Unparseable(f"nft writes to {payload}")
+    return protocol in ("ip", "ip6") and name == "daddr"

@@ -28,6 +28,7 @@ _ABOUT_SOMETHING_ELSE = words("meta ct fib rt socket ipsec osf numgen jhash symh
     "sctp chunk",
     "dccp option",
 }
+_KEYED = words("meta ct rt socket ipsec")
 # Somebody may have set or looked these up by port.
 _TELLS_NOTHING = words("mark label secmark proto-src proto-dst cgroup")
 _OPERATIONS = frozenset({"&", "|", "^", "<<", ">>"})
@@ -51,6 +52,8 @@ def matched(match: Mapping[str, Any], reach: Reach, sets: Sets, table: Table) ->
         return reach.only(Ports.span(*_FROM_TO[operator](right)))
     if operator not in ("==", "in", "!="):
         raise Unparseable(f"nft compares ports in a way that nobody knows: {json.dumps(match)}")
+    if isinstance(right, str) and not _elements(right, sets, table):
+        return reach.under(f"the set {right} is empty, or filled as packets come")
     ports = _ports(right, place, sets, table)
     return reach.only(~ports if operator == "!=" else ports)
 
@@ -58,6 +61,8 @@ def matched(match: Mapping[str, Any], reach: Reach, sets: Sets, table: Table) ->
 def selected(map_: Mapping[str, Any], reach: Reach, sets: Sets, table: Table) -> Iterator[tuple[Reach, Any]]:
     """The values of a map, each once, with what of `reach` leads to it."""
     place = _place(map_["key"])
+    if not _elements(map_["data"], sets, table):
+        yield reach.under(f"the map {map_['data']} is empty, or filled as packets come"), "?"
     ports: dict[str, Ports] = {}
     for key, value in _elements(map_["data"], sets, table):
         told = _ports(key, place, sets, table) if place is not None and place != UNTOLD else NONE
@@ -86,6 +91,8 @@ def _place(key: Any) -> int | None:
         about = [_place(part) for part in what if isinstance(part, dict)]
         return None if about and all(place is None for place in about) else UNTOLD
     if kind in _ABOUT_SOMETHING_ELSE:
+        if kind in _KEYED and not (isinstance(what, dict) and isinstance(what.get("key"), str)):
+            return UNTOLD
         return UNTOLD if isinstance(what, dict) and what.get("key") in _TELLS_NOTHING else None
     return UNTOLD
 

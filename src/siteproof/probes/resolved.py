@@ -12,6 +12,8 @@ from siteproof.probes.sections import END, from_json, section, split
 
 SETTINGS = ("Domains", "LLMNR", "MulticastDNS", "DNSOverTLS", "DNSSEC")
 
+_WORDS = frozenset({"yes", "no", "resolve", "opportunistic", "allow-downgrade"})
+
 _MANAGER = "org.freedesktop.resolve1 /org/freedesktop/resolve1 org.freedesktop.resolve1.Manager"
 _RESOLV_CONF = f"""\
 {section("resolv.conf")}
@@ -33,7 +35,7 @@ def current_servers(host: str, *, control: str) -> Ask[frozenset[Address]]:
     script = f"""\
 {_RESOLV_CONF}
 if [ $stub = 0 ]; then
-    {find} {shlex.quote(control)} 2 0 >/dev/null || echo 'not found'
+    if {find} {shlex.quote(control)} 2 0 >/dev/null; then echo found; else echo 'not found'; fi
     {section("manager")}
     busctl --json=short get-property {_MANAGER} CurrentDNSServer DNS || exit
     for link in $(busctl --json=short get-property {_MANAGER} DNS | grep -o '\\[[0-9]*,[0-9]*,\\[' | sort -u); do
@@ -67,7 +69,7 @@ def parse_current(output: Output, control: str) -> frozenset[Address]:
         raise Unparseable("no DNS server is configured")
     if not any(server in STUBS for server in listed):
         return frozenset(listed[:1])
-    if sections["resolved"].strip():
+    if sections["resolved"].strip() != "found":
         raise NoControl(f"{control} is not found, so resolved's current server answers nothing")
     current, servers = sections["manager"].splitlines()
     entries = from_json(servers, "busctl")["data"]
@@ -118,10 +120,16 @@ def parse_settings(output: Output) -> Mapping[str, str]:
     replies = [from_json(line, "busctl") for line in lines]
     if len(replies) != len(SETTINGS) or not all(isinstance(r, dict) and r.keys() == {"type", "data"} for r in replies):
         raise Unparseable(f"busctl was asked for {len(SETTINGS)} properties: {sections['resolved'][:200]!r}")
-    values = [_domains(r["data"]) if r["type"] == "a(isb)" else str(r["data"]) for r in replies]
-    return dict(zip(SETTINGS, values, strict=True))
+    if [r["type"] for r in replies] != ["a(isb)", *"ssss"]:
+        raise Unparseable(f"busctl gives other types than resolved's properties have: {sections['resolved'][:200]!r}")
+    domains, *words = (r["data"] for r in replies)
+    if not set(words) <= _WORDS:
+        raise Unparseable(f"busctl gives words that resolved does not know: {words}")
+    return dict(zip(SETTINGS, (_domains(domains), *words), strict=True))
 
 
 def _domains(data: list[tuple[int, str, bool]]) -> str:
     """As resolved.conf writes them: `~home.example` is only routed, not searched."""
+    if not all(isinstance(domain, str) and isinstance(route_only, bool) for _, domain, route_only in data):
+        raise Unparseable(f"busctl gives no domains: {str(data)[:200]}")
     return " ".join(f"{'~' if route_only else ''}{domain}" for _, domain, route_only in data)

@@ -12,10 +12,13 @@ from typing import Literal
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.probes.sections import split, whole_number
+from siteproof.probes.sections import split, whole_number, words
 
 _SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
 _TASK = re.compile(r'(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?"?(?P<error>[^"]*)"?')
+_STATES = words("""
+    New Pending Assigned Accepted Preparing Ready Starting Running Complete Shutdown Failed Rejected Remove Orphaned
+""")
 NOWHERE = "siteproof/never-pulled"
 """The image of tasks that no node takes."""
 
@@ -77,7 +80,7 @@ def parse(output: Output, replicas: int) -> Canary:
         raise Unparseable(f"docker service create gave no id: {sections.get('created', '')[:200]!r}")
     lines = [line for line in sections["tasks"].splitlines() if line.strip()]
     tasks = [_TASK.fullmatch(line.strip()) for line in lines]
-    if None in tasks or len(tasks) != replicas:
+    if len(tasks) != replicas or not all(task and task["state"] in _STATES for task in tasks):
         raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {lines[:2]}")
     found = [task for task in tasks if task is not None]
     return Canary(

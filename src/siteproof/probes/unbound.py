@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 
@@ -45,7 +46,7 @@ def parse(output: Output) -> Mapping[str, frozenset[Address]]:
     found: dict[str, frozenset[Address]] = {}
     for line in sections["forwards"].splitlines():
         zone, *words = line.split() or [""]
-        if words[:2] != ["IN", "forward"]:
+        if words[:2] != ["IN", "forward"] or not re.fullmatch(r"[!-~]*\.", zone):
             raise Unparseable(f"not a line of list_forwards: {line!r}")
         found[zone.rstrip(".").lower() or "."] = frozenset(
             ip_address(word.partition("@")[0].partition("#")[0]) for word in words[2:] if not word.startswith("+")
