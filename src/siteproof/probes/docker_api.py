@@ -24,6 +24,9 @@ STATES = (
     "complete", "shutdown", "failed", "rejected", "remove", "orphaned",
 )  # fmt: skip
 RUNNING = STATES.index("running")
+NODE_STATES = ("unknown", "down", "ready", "disconnected")
+AVAILABILITIES = ("active", "pause", "drain")
+SCOPES = ("swarm", "local", "global")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class SwarmNode:
     id: str
     hostname: str
     state: str
-    """`ready`, `down`, `unknown` or `disconnected`."""
+    """One of NODE_STATES."""
     availability: str
 
 
@@ -229,18 +232,25 @@ def _swarm(sections: Sections) -> Swarm:
     nodes = tuple(_node(n) for n in _array(sections, "nodes"))
     if swarm["NodeID"] not in {n.id for n in nodes}:
         raise NoControl("the list of nodes lacks the manager that gave it")
+    networks = tuple(_network(n) for n in _array(sections, "networks"))
+    if "none" not in {n.name for n in networks}:
+        raise NoControl("the list of networks lacks `none`, which every dockerd has")
     services = [_service(s) for s in _array(sections, "services")]
     tasks = [_task(t) for t in _array(sections, "tasks")]
+    if missing := {t.service for t in tasks if t.desired == "running"} - {s.id for s in services}:
+        raise Unparseable(f"the list of services lacks {sorted(missing)}, which have tasks that shall run")
+    if (running := sum(s.running for s in services)) > len(tasks):
+        raise Unparseable(f"{running} tasks are said to run, and {len(tasks)} are listed")
     # A canary of ours that is there for these seconds is none of the site's.
     own = {s.id for s in services if s.name.startswith(OWN)}
     return Swarm(
         node=swarm["NodeID"],
         at=_moment(info["SystemTime"]),
-        pool=tuple(IPv4Network(p) for p in swarm["Cluster"].get("DefaultAddrPool") or () if ":" not in p),
+        pool=tuple(IPv4Network(p) for p in swarm["Cluster"]["DefaultAddrPool"] or () if ":" not in p),
         nodes=nodes,
         services=tuple(s for s in services if s.id not in own),
         tasks=tuple(t for t in tasks if t.service not in own),
-        networks=tuple(_network(n) for n in _array(sections, "networks")),
+        networks=networks,
     )
 
 
@@ -256,12 +266,12 @@ def parse_view(output: Output, overlay: str) -> View:
     # Before an endpoint is set up it has no address yet; a canary of ours is none of the site's.
     containers = [c for c in (found["Containers"] or {}).values() if c["IPv4Address"] and not c["Name"].startswith(OWN)]
     endpoints = [Endpoint(c["Name"], _address(c["IPv4Address"])) for c in containers]
-    counts = ((found.get("Status") or {}).get("IPAM") or {}).get("Subnets")
+    counts = found["Status"]["IPAM"]["Subnets"] if "Status" in found else None
     if counts is not None:
-        counts = {IPv4Network(s): count["DynamicIPsAvailable"] for s, count in counts.items() if ":" not in s}
+        counts = {IPv4Network(s): _count(c["DynamicIPsAvailable"]) for s, c in counts.items() if ":" not in s}
     return View(
-        node=swarm["NodeID"],
-        network=found["Id"],
+        node=_text(swarm["NodeID"]),
+        network=_text(found["Id"]),
         endpoints=tuple(sorted(endpoints, key=lambda e: e.name)),
         available=counts,
     )
@@ -288,10 +298,10 @@ def _info(sections: Sections) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _node(found: Any) -> SwarmNode:
     return SwarmNode(
-        id=found["ID"],
-        hostname=found["Description"]["Hostname"],
-        state=found["Status"]["State"],
-        availability=found["Spec"]["Availability"],
+        id=_text(found["ID"]),
+        hostname=_text(found["Description"]["Hostname"]),
+        state=_one_of(NODE_STATES, found["Status"]["State"]),
+        availability=_one_of(AVAILABILITIES, found["Spec"]["Availability"]),
     )
 
 
@@ -299,43 +309,60 @@ def _service(found: Any) -> Service:
     status = found["ServiceStatus"]
     addresses = (found.get("Endpoint") or {}).get("VirtualIPs") or ()
     return Service(
-        id=found["ID"],
-        name=found["Spec"]["Name"],
+        id=_text(found["ID"]),
+        name=_text(found["Spec"]["Name"]),
         stack=(found["Spec"].get("Labels") or {}).get(STACK, ""),
-        addresses=tuple((v["NetworkID"], _address(v["Addr"])) for v in addresses if v.get("Addr")),
-        running=status["RunningTasks"],
-        wanted=status["DesiredTasks"],
+        addresses=tuple((_text(v["NetworkID"]), _address(v["Addr"])) for v in addresses if v.get("Addr")),
+        running=_count(status["RunningTasks"]),
+        wanted=_count(status["DesiredTasks"]),
         update=(found.get("UpdateStatus") or {}).get("State", ""),
     )
 
 
 def _task(found: Any) -> Task:
-    state, desired = found["Status"]["State"], found["DesiredState"]
-    if state not in STATES or desired not in STATES:
-        raise Unparseable(f"a task is {state!r} and shall be {desired!r}, which are no states of a task")
-    attachments = found.get("NetworksAttachments") or ()
+    attached = [(_text(a["Network"]["ID"]), a.get("Addresses") or ()) for a in found.get("NetworksAttachments") or ()]
     return Task(
-        id=found["ID"],
-        service=found.get("ServiceID", ""),
-        node=found.get("NodeID", ""),
-        state=state,
-        desired=desired,
+        id=_text(found["ID"]),
+        service=str(found.get("ServiceID", "")),
+        node=str(found.get("NodeID", "")),
+        state=_one_of(STATES, found["Status"]["State"]),
+        desired=_one_of(STATES, found["DesiredState"]),
         created=_moment(found["CreatedAt"]),
-        addresses=tuple((a["Network"]["ID"], _address(x)) for a in attachments for x in a.get("Addresses") or ()),
-        error=found["Status"].get("Err", ""),
+        addresses=tuple(
+            (_text(a["Network"]["ID"]), _address(x)) for a in attachments for x in a.get("Addresses") or ()
+        ),
+        error=str(found["Status"].get("Err", "")),
     )
 
 
 def _network(found: Any) -> Network:
     return Network(
-        id=found["Id"],
-        name=found["Name"],
-        driver=found["Driver"],
+        id=_text(found["Id"]),
+        name=_text(found["Name"]),
+        driver=_text(found["Driver"], empty=found["Scope"] == "swarm"),
         subnets=tuple(IPv4Network(c["Subnet"]) for c in found["IPAM"]["Config"] or () if ":" not in c["Subnet"]),
         stack=(found.get("Labels") or {}).get(STACK, ""),
         created=_moment(found["Created"]),
-        of_swarm=found["Scope"] == "swarm",
+        of_swarm=_one_of(SCOPES, found["Scope"]) == "swarm",
     )
+
+
+def _text(value: Any, *, empty: bool = False) -> str:
+    if not isinstance(value, str) or (not value and not empty):
+        raise Unparseable(f"dockerd's API gives {value!r} for a name")
+    return value
+
+
+def _one_of(known: tuple[str, ...], value: Any) -> str:
+    if value not in known:
+        raise Unparseable(f"dockerd's API gives {value!r}, which is none of {', '.join(known)}")
+    return str(value)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int:
+        raise Unparseable(f"dockerd's API gives {value!r} for a number")
+    return value
 
 
 def _address(text: str) -> IPv4Address:
