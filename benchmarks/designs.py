@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import workload
 from benchmarks.fleet import Fleet
 from benchmarks.measure import Sample, measure
 
-_HERE = Path(__file__).parent
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest"]
 """Without a plugin of developers that imports all of hypothesis to say nothing."""
-CHECKS = 25
-COMMANDS = 35
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,11 @@ def _environment() -> dict[str, str]:
     # As on an operator's machine: Python keeps its compiled modules.
     foreign = ("ANSIBLE_", "PYTEST_", "PYTHON", "SSH_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return kept | {"PATH": programs, "PYTHONPATH": str(_HERE.parent)}
+    return kept | {"PATH": programs, "PYTHONPATH": str(workload.HERE.parent)}
 
 
 def _siteproof(fleet: Fleet, setting: Setting, directory: Path) -> Job:
-    shutil.copytree(_HERE / "siteproof_project", directory)
+    shutil.copytree(workload.SITEPROOF, directory)
     inventory = directory / "inventory"
     inventory.mkdir()
     fleet.write_inventory(inventory / "hosts.yml")
@@ -111,12 +109,14 @@ def _all_held(fleet: Fleet, job: Job, sample: Sample) -> bool:
         path.read_bytes().count(b"\n") for path in (latest / "evidence").iterdir() if path.name != "hosts.jsonl"
     )
     count = len(fleet.addresses)
-    return bool(summary["held"] == summary["planned"] == CHECKS * count) and answers == COMMANDS * count
+    return (
+        bool(summary["held"] == summary["planned"] == workload.CHECKS * count) and answers == workload.COMMANDS * count
+    )
 
 
 def _testinfra(options: Callable[[Fleet, Path], Sequence[str]]) -> Callable[[Fleet, Setting, Path], Job]:
     def prepare(fleet: Fleet, setting: Setting, directory: Path) -> Job:
-        shutil.copytree(_HERE / "testinfra_project", directory)
+        shutil.copytree(workload.TESTINFRA, directory)
         line = [*_PYTEST, "test_hosts.py", *options(fleet, directory), *setting.options]
         return Job(directory, line, _environment())
 
@@ -124,7 +124,9 @@ def _testinfra(options: Callable[[Fleet, Path], Sequence[str]]) -> Callable[[Fle
 
 
 def _all_passed(fleet: Fleet, job: Job, sample: Sample) -> bool:
-    return sample.status == 0 and bool(re.search(rf"^{CHECKS * len(fleet.addresses)} passed", sample.output, re.M))
+    return sample.status == 0 and bool(
+        re.search(rf"^{workload.CHECKS * len(fleet.addresses)} passed", sample.output, re.M)
+    )
 
 
 def _hosts(backend: str, fleet: Fleet) -> str:
@@ -137,18 +139,28 @@ def _through_ansible(fleet: Fleet, directory: Path) -> Sequence[str]:
     return ["--hosts=ansible://all", f"--ansible-inventory={inventory}", f"--ssh-config={shared}"]
 
 
-def _floor(fleet: Fleet, setting: Setting, directory: Path) -> Job:
-    directory.mkdir()
-    inventory = fleet.write_inventory(directory / "hosts.yml")
-    return Job(directory, [sys.executable, "-m", "benchmarks.floor", str(inventory)], _environment())
+def _asking(way: str) -> Callable[[Fleet, Setting, Path], Job]:
+    def prepare(fleet: Fleet, setting: Setting, directory: Path) -> Job:
+        directory.mkdir()
+        inventory = fleet.write_inventory(directory / "hosts.yml")
+        return Job(directory, [sys.executable, "-m", "benchmarks.asking", way, str(inventory)], _environment())
+
+    return prepare
 
 
-def _all_answered(fleet: Fleet, job: Job, sample: Sample) -> bool:
-    return sample.status == 0 and json.loads(sample.output)["answered"] == len(fleet.addresses)
+def _all_answered(commands: int) -> Callable[[Fleet, Job, Sample], bool]:
+    def complete(fleet: Fleet, job: Job, sample: Sample) -> bool:
+        return sample.status == 0 and json.loads(sample.output)["answered"] == commands * len(fleet.addresses)
+
+    return complete
 
 
 SITEPROOF = Design("siteproof", _siteproof, _all_held, (Setting(),))
-FLOOR = Design("floor", _floor, _all_answered, (Setting(),))
+FLOOR = Design("floor", _asking("floor"), _all_answered(1), (Setting(),))
+ROUND, EXECS, EXECS_AT_ONCE = (
+    Design(way, _asking(way), _all_answered(workload.COMMANDS), (Setting(),))
+    for way in ("round", "execs", "execs-at-once")
+)
 SSH = Design(
     "testinfra ssh://", _testinfra(lambda f, _: [_hosts("ssh", f), f"--ssh-config={f.ssh_config}"]), _all_passed
 )
