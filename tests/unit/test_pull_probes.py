@@ -171,7 +171,7 @@ def test_what_is_no_reflection(lines: list[str]) -> None:
 
 
 def test_images() -> None:
-    listed = {"images": [{"repoTags": [TAG], "repoDigests": [DIGEST]}, {"repoTags": [], "repoDigests": None}]}
+    listed = {"images": [{"repoTags": [TAG], "repoDigests": [DIGEST]}, {"repoTags": [], "repoDigests": []}]}
     seen = crictl_images.parse_images(output(json.dumps(listed)), "n1")
     assert TAG in seen
     assert DIGEST in seen

@@ -63,7 +63,10 @@ def parse_images(output: Output, node: str) -> Images:
     """`{"images": [{"repoTags": […], "repoDigests": […]}]}`."""
     try:
         found = from_json(output.text, "crictl")["images"]
-        digests = {tag: tuple(image["repoDigests"] or ()) for image in found for tag in image["repoTags"] or ()}
+        names = [(image["repoTags"], image["repoDigests"]) for image in found]
+        if not all(isinstance(spelt, list) and set(map(type, spelt)) <= {str} for pair in names for spelt in pair):
+            raise TypeError("not lists of names")
+        digests = {tag: tuple(own) for tags, own in names for tag in tags}
     except (KeyError, TypeError, AttributeError):
         raise Unparseable(f"not crictl's list of images: {output.text[:200]!r}") from None
     return Images(node, digests)

@@ -307,12 +307,13 @@ def _node(found: Any) -> SwarmNode:
 
 def _service(found: Any) -> Service:
     status = found["ServiceStatus"]
-    addresses = (found.get("Endpoint") or {}).get("VirtualIPs") or ()
+    endpoint = _object(found["Endpoint"], "Spec", "Ports", "VirtualIPs")
+    addresses = [_object(a, "NetworkID", "Addr") for a in _list(endpoint, "VirtualIPs")]
     return Service(
         id=_text(found["ID"]),
         name=_text(found["Spec"]["Name"]),
         stack=(found["Spec"].get("Labels") or {}).get(STACK, ""),
-        addresses=tuple((_text(v["NetworkID"]), _address(v["Addr"])) for v in addresses if v.get("Addr")),
+        addresses=tuple((_text(a["NetworkID"]), _address(a["Addr"])) for a in addresses if "Addr" in a),
         running=_count(status["RunningTasks"]),
         wanted=_count(status["DesiredTasks"]),
         update=(found.get("UpdateStatus") or {}).get("State", ""),
@@ -320,27 +321,32 @@ def _service(found: Any) -> Service:
 
 
 def _task(found: Any) -> Task:
-    attached = [(_text(a["Network"]["ID"]), a.get("Addresses") or ()) for a in found.get("NetworksAttachments") or ()]
+    attachments = [_object(a, "Network", "Addresses") for a in _list(found, "NetworksAttachments")]
+    attached = [(_text(a["Network"]["ID"]), _list(a, "Addresses")) for a in attachments]
+    state, node = _one_of(STATES, found["Status"]["State"]), _text(found.get("NodeID", ""), empty=True)
+    if state == "running" and (not node or (found["Spec"].get("Networks") and not attached)):
+        raise Unparseable(f"the task {found['ID']} runs, and the list does not say where or on which networks")
     return Task(
         id=_text(found["ID"]),
-        service=str(found.get("ServiceID", "")),
-        node=str(found.get("NodeID", "")),
-        state=_one_of(STATES, found["Status"]["State"]),
+        service=_text(found.get("ServiceID", ""), empty=True),
+        node=node,
+        state=state,
         desired=_one_of(STATES, found["DesiredState"]),
         created=_moment(found["CreatedAt"]),
-        addresses=tuple(
-            (_text(a["Network"]["ID"]), _address(x)) for a in attachments for x in a.get("Addresses") or ()
-        ),
-        error=str(found["Status"].get("Err", "")),
+        addresses=tuple((network, _address(a)) for network, addresses in attached for a in addresses),
+        error=_text(found["Status"].get("Err", ""), empty=True),
     )
 
 
 def _network(found: Any) -> Network:
+    subnets = [_text(c["Subnet"]) for c in found["IPAM"]["Config"] or ()]
+    if found["Driver"] in ("overlay", "bridge") and not subnets:
+        raise Unparseable(f"the network {found['Name']} has a driver that gives addresses, and no subnet")
     return Network(
         id=_text(found["Id"]),
         name=_text(found["Name"]),
         driver=_text(found["Driver"], empty=found["Scope"] == "swarm"),
-        subnets=tuple(IPv4Network(c["Subnet"]) for c in found["IPAM"]["Config"] or () if ":" not in c["Subnet"]),
+        subnets=tuple(IPv4Network(subnet) for subnet in subnets if ":" not in subnet),
         stack=(found.get("Labels") or {}).get(STACK, ""),
         created=_moment(found["Created"]),
         of_swarm=_one_of(SCOPES, found["Scope"]) == "swarm",
@@ -350,6 +356,20 @@ def _network(found: Any) -> Network:
 def _text(value: Any, *, empty: bool = False) -> str:
     if not isinstance(value, str) or (not value and not empty):
         raise Unparseable(f"dockerd's API gives {value!r} for a name")
+    return value
+
+
+def _list(found: Any, key: str) -> list[Any]:
+    """docker leaves out what is empty."""
+    if not isinstance(value := found.get(key, []), list):
+        raise Unparseable(f"dockerd's API gives {value!r} for a list")
+    return value
+
+
+def _object(value: Any, *keys: str) -> dict[str, Any]:
+    """A small object that has no keys but these: what may be left out is not to be taken for gone."""
+    if not isinstance(value, dict) or set(value) - set(keys):
+        raise Unparseable(f"dockerd's API gives {str(value)[:200]} where it gives {', '.join(keys)}")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
+import re
 from collections import defaultdict
 from ipaddress import ip_network
 from typing import Any
@@ -44,21 +44,30 @@ def parse(output: Output) -> Dockerd:
     """Raises Unparseable for anything but the daemon's own report."""
     sections = split(output.text)
     try:
-        return _dockerd(from_json(sections["info"], "docker"), sections["certificates"].split())
+        return _dockerd(from_json(sections["info"], "docker"), sections["certificates"].splitlines())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unparseable(f"not docker's report on its registries: {sections['info'][:200]!r}") from error
 
 
 def _dockerd(info: dict[str, Any], certificates: list[str]) -> Dockerd:
     registries = info["registries"]
+    if not isinstance(mirrors := registries["Mirrors"], list) or not info["version"]:
+        raise TypeError("docker has a version and a list of mirrors")
+    if not all(isinstance(text, str) for text in (info["version"], info["http"], info["https"], info["no"], *mirrors)):
+        raise TypeError("not texts where docker has them")
+    secure = {name: index["Secure"] for name, index in registries["IndexConfigs"].items()}
+    if not all(isinstance(is_secure, bool) for is_secure in secure.values()):
+        raise TypeError("docker says yes or no to whether a registry is secure")
     by_registry: dict[str, list[str]] = defaultdict(list)
     for path in certificates:
-        by_registry[posixpath.basename(posixpath.dirname(path))].append(path)
+        if not (match := re.fullmatch(r"/etc/docker/certs\.d/([^/]+)/[^/]+\.crt", path)):
+            raise ValueError(f"not a certificate of a registry: {path}")
+        by_registry[match[1]].append(path)
     return Dockerd(
-        version=str(info["version"]),
-        mirrors=tuple(registries["Mirrors"] or ()),
-        insecure=frozenset(name for name, index in registries["IndexConfigs"].items() if not index["Secure"]),
-        insecure_networks=tuple(ip_network(network) for network in registries["InsecureRegistryCIDRs"] or ()),
+        version=info["version"],
+        mirrors=tuple(mirrors),
+        insecure=frozenset(name for name, is_secure in secure.items() if not is_secure),
+        insecure_networks=tuple(ip_network(network) for network in registries["InsecureRegistryCIDRs"]),
         ca={name: tuple(paths) for name, paths in by_registry.items()},
         proxies=Proxies(info["http"], info["https"], info["no"]),
     )

@@ -36,6 +36,8 @@ _FAMILIES = words("ip ip6 inet arp bridge netdev")
 _HOOKS = words("prerouting input forward output postrouting ingress egress")
 _TABLE_FLAGS = frozenset({"dormant", "owner", "persist"})
 _REWRITING = frozenset({"dnat", "redirect", "mangle", "fwd"})
+_PLACES = frozenset({"addr", "port", "dev"})
+_WRITABLE = words("payload meta ct exthdr") | {"tcp option", "ip option", "sctp chunk", "dccp option"}
 _VERDICTS = words("accept drop continue return queue jump goto")
 _OTHERS = words("""
     accept drop continue return counter quota limit notrack snat masquerade reject set map log meter queue flow
@@ -168,7 +170,8 @@ class _Rules:
         table = (chain.family, chain.table)
         # `dnat to :8080` keeps the address.
         address, port = value.get("addr", value.get("dev")), value.get("port")
-        if (address is None and port is None) or not (port is None or type(port) is int or isinstance(port, dict)):
+        known = value.keys() <= {"addr", "port", "family", "flags", "type_flags", "dev"} and value.keys() & _PLACES
+        if not known or None in value.values() or not isinstance(port, int | dict | None):
             raise Unparseable(f"nft does not show where this goes: {json.dumps(rule['expr'])}")
         reaches = [(reach, address)]
         if isinstance(port, dict) and "range" not in port:
@@ -193,9 +196,11 @@ def _target(target: Any, verb: str) -> str:
 
 def _is_destination(key: dict[str, Any]) -> bool:
     """Whether what is written is the destination address: `ip daddr set …`, NAT without connection tracking."""
-    if "payload" not in key:
+    ((kind, payload),) = key.items()
+    if kind not in _WRITABLE:
+        raise Unparseable(f"nft writes to something that nobody knows: {key}")
+    if kind != "payload":
         return False
-    payload = key["payload"]
     if "base" in payload:
         if payload["base"] != "th":
             raise Unparseable(f"nft writes into a header, at a place that is not told here: {payload}")

@@ -135,8 +135,7 @@ def parse(output: Output) -> RegistryAnswer:
     remote = ip_address(match[2]) if match[2] else None
     if ended:
         return RegistryAnswer(0, FAILURES[ended], "", False, remote)
-    headers = _headers(sections["headers"])
-    status = int(match[1])
+    status, headers = int(match[1]), _headers(sections["headers"], match[1])
     challenge = _CHALLENGE.search(headers.get("www-authenticate", ""))
     if not headers or status == 0:
         raise Unparseable("curl ended well, and no HTTP answer came")
@@ -149,8 +148,10 @@ def parse(output: Output) -> RegistryAnswer:
     )
 
 
-def _headers(text: str) -> dict[str, str]:
-    """Of the last answer, where there were several (100, or a proxy's own)."""
-    last = re.split(r"(?m)^HTTP/", text)[-1]
-    lines = [line.partition(":") for line in last.splitlines()[1:] if ":" in line]
-    return {name.strip().lower(): value.strip() for name, _, value in lines}
+def _headers(text: str, status: str) -> dict[str, str]:
+    """Of the last answer, where there were several (100, or a proxy's own). It is the one with this status."""
+    *_, last = re.split(r"(?m)^(?=HTTP/)", text)
+    first, *lines = last.strip().splitlines() or [""]
+    if not re.match(rf"HTTP/[0-9.]+ {status}\b", first) or not all(re.match(r"[!-9;-~]+:", line) for line in lines):
+        raise Unparseable(f"not the headers of an answer with the status {status}: {text[:200]!r}")
+    return {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
