@@ -18,6 +18,7 @@ import pytest
 
 from siteproof import facts, inventory
 from siteproof.bundle import Replay, RunRecord, write_record
+from siteproof.coverage import lost
 from siteproof.errors import BadInput
 from siteproof.evidence import Blank, Store
 from siteproof.facts import Case, Site
@@ -61,6 +62,8 @@ def open_suite(config: pytest.Config) -> Suite:
     else:
         gatherer = LocalGatherer(connections, store, nonce, fanout=config.option.fanout)
     suite = _suite(config, site, directory, nonce, store, gatherer, started)
+    suite.whole = _is_whole(config) and suite.selection.every_host
+    suite.lost = lost(reports / "latest", read) if suite.selection.every_host else []
     write_record(directory, record_of(suite, None))
     return suite
 
@@ -79,6 +82,13 @@ def _suite(
         selection=selection(config, site.inventory, store),
         remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())],
     )
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether the operator asked for everything: no expression, no file, no subset of the checks."""
+    given = config.option
+    some = given.keyword or given.markexpr or given.gate or given.read_only or given.maxfail
+    return not some and all((config.invocation_params.dir / arg).is_dir() for arg in config.args)
 
 
 def selection(config: pytest.Config, read: Inventory, store: Store) -> Selection:

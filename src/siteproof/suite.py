@@ -15,6 +15,7 @@ from pathlib import Path
 from siteproof import rounds
 from siteproof.asks import Check, Command, Output, Question
 from siteproof.bundle import Replay
+from siteproof.coverage import overlooked
 from siteproof.declared import CITED, Citation, declared_at
 from siteproof.errors import WrongHost
 from siteproof.evidence import Redactor, Store
@@ -60,6 +61,10 @@ class Suite:
     tools: dict[str, set[str]] = field(default_factory=dict)
     """Host -> the tools that were asked about there."""
     access_failed: bool = False
+    whole: bool = False
+    """Nothing that the operator typed leaves out any check or host."""
+    lost: list[str] = field(default_factory=list)
+    """Hosts that the run before this one looked at and that the inventory has no more, as a sentence."""
     doubted: dict[str, str] = field(default_factory=dict)
     """Host -> why what it says may be another's answer."""
     live: dict[str, Question] = field(default_factory=dict)
@@ -271,6 +276,9 @@ class Suite:
             f"{family}: neither declared (siteproof_{family}) nor listed with a reason in siteproof_absent"
             for family in self.site.undeclared
         ]
+        said += self.lost
+        if self.whole:
+            said += overlooked(self.site, self.store.host_records().keys())
         if unasked := sorted(self.selection.unasked):
             said.append(f"in none of the bundles: {', '.join(unasked)}")
         if missing := [p.name for n, p in self.planned.items() if n not in self.results]:

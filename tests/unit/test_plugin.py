@@ -267,3 +267,22 @@ def test_secrets_of_the_inventory_are_in_no_report(project: Project) -> None:
     latest = (project.pytester.path / "reports/latest").resolve()
     found = [path for path in latest.rglob("*") if path.is_file() and secret in path.read_text()]
     assert found == []
+
+
+def test_a_host_that_no_check_looks_at_is_a_shortfall(project: Project) -> None:
+    project.facts.pop("siteproof_link")
+    project.hosts["one"] |= {"siteproof_link": {"mtu": 1400}}
+    ran = project.run()
+    assert ran.ret == 7
+    ran.stdout.fnmatch_lines(["*no check looks at two*"])
+    project.facts["siteproof_unchecked"] = {"two": "a printer"}
+    assert project.run().ret == 0
+
+
+def test_a_host_that_went_away_is_said_once(project: Project) -> None:
+    assert project.run().ret == 0
+    del project.hosts["two"]
+    ran = project.run()
+    assert ran.ret == 7
+    ran.stdout.fnmatch_lines(["*the run before this one looked at two*"])
+    assert project.run().ret == 0
