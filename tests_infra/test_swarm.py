@@ -249,7 +249,10 @@ async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: O
     assert [a for a in counted.holders if a not in overlay.subnet] == []
     one_per_node = {t.node: a for t in state.tasks if t.state == "running" for n, a in t.addresses if n == network.id}
     pings = await each({host: overlay_pings(host, network.id, one_per_node.values()) for host in manager.members})
-    assert unreached(pings) == {}
+    # Tasks come and go, also a canary's of this very run: what has gone in between owes no answer.
+    later = await swarm_state(manager.host, look=2)
+    staying = {a for task in later.tasks if task.state == "running" for _, a in task.addresses}
+    assert unreached(pings, staying) == {}
 
 
 @invariant(

@@ -76,4 +76,4 @@ def test_a_script_without_the_guarded_line_says_nothing() -> None:
 
 def test_silence_on_an_overlay_without_anyone_to_send_is_no_answer() -> None:
     with pytest.raises(NoControl):
-        unreached({"a": Pings(None, {}), "b": Pings(None, {})})
+        unreached({"a": Pings(None, {}), "b": Pings(None, {})}, ())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from siteproof.errors import NoControl, Unparseable
 from siteproof.facts import Overlay
@@ -58,15 +58,15 @@ def stack_overlays(swarm: Swarm) -> list[Network]:
     return [n for n in swarm.networks if n.of_swarm and n.stack]
 
 
-def unreached(pings: Mapping[str, Pings]) -> dict[str, str]:
-    """Which address does not answer to whom. Raises NoControl if nobody could send."""
+def unreached(pings: Mapping[str, Pings], among: Collection[IPv4Address]) -> dict[str, str]:
+    """Which address of `among` does not answer to whom. Raises NoControl if nobody could send."""
     if not any(seen.source for seen in pings.values()):
         raise NoControl("no node has a container on the overlay, so nobody could send on it")
     return {
         f"{host} to {target}": "no answer"
         for host, seen in pings.items()
         for target, answered in seen.answered.items()
-        if not answered
+        if not answered and target in among
     }
 
 

@@ -169,11 +169,14 @@ def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[Swarm, Swarm]]:
     )
 
 
-def swarm_state(manager: str) -> Ask[Swarm]:
-    """Nodes, services, tasks and networks. The answer of a host that is no manager is NoControl."""
+def swarm_state(manager: str, *, look: int = 1) -> Ask[Swarm]:
+    """Nodes, services, tasks and networks. The answer of a host that is no manager is NoControl.
+
+    `look` tells a later look of the same run from the first one, whose answer would be given again.
+    """
     return command(
         manager,
-        _ask(_PATHS) + END,
+        (f"# look {look}\n" if look > 1 else "") + _ask(_PATHS) + END,
         probe="docker API: nodes, services, tasks, networks",
         parse=parse_swarm,
         tools=("curl",),
