@@ -8,7 +8,7 @@ from typing import Any
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.probes.sections import END, Sections, from_json, section, split
+from siteproof.probes.sections import END, Sections, from_json, section, split, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Route:
 
     target: IPv4Network
     device: str
+
+
+_ROUTE_KEYS = words("""
+    type dst gateway via dev protocol scope prefsrc metric flags metrics nexthops nhid table expires error uid
+""")
 
 
 def routes(host: str) -> Ask[tuple[Route, ...]]:
@@ -88,6 +93,8 @@ def _device(routes: list[dict[str, Any]]) -> str:
         raise Unparseable(f"ip shows other routes than the default one: {str(routes)[:200]}")
     if not usable:
         raise Unparseable("ip shows no default route")
+    if len(usable) > 1 and (other := {key for r in usable for key in r} - _ROUTE_KEYS):
+        raise Unparseable(f"ip says of its routes what nobody knows ({', '.join(sorted(other))}): which one is taken?")
     lowest = min(int(r.get("metric", 0)) for r in usable)
     routes = [r for r in usable if int(r.get("metric", 0)) == lowest]
     devices = {hop.get("dev") for r in routes for hop in r.get("nexthops", [r])}

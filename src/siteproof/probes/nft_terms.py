@@ -77,8 +77,6 @@ def selected(map_: Mapping[str, Any], reach: Reach, sets: Sets, table: Table) ->
 
 def _place(key: Any) -> int | None:
     """Where in a key the destination port stands."""
-    if not isinstance(key, dict) or len(key) != 1:
-        return UNTOLD
     ((kind, what),) = key.items()
     if kind == "concat":
         places = [_place(part) for part in what]
@@ -91,20 +89,22 @@ def _place(key: Any) -> int | None:
         about = [_place(part) for part in what if isinstance(part, dict)]
         return None if about and all(place is None for place in about) else UNTOLD
     if kind in _ABOUT_SOMETHING_ELSE:
-        if kind in _KEYED and not (isinstance(what, dict) and isinstance(what.get("key"), str)):
-            return UNTOLD
+        if kind in _KEYED and not isinstance(what["key"], str):
+            raise Unparseable(f"nft looks at {json.dumps(key)[:200]}")
         return UNTOLD if isinstance(what, dict) and what.get("key") in _TELLS_NOTHING else None
-    return UNTOLD
+    raise Unparseable(f"nft looks at something that nobody knows: {json.dumps(key)[:200]}")
 
 
 def _place_in_header(payload: Mapping[str, Any]) -> int | None:
-    if "base" in payload:
-        if payload["base"] == "th":
-            return WHOLE if (payload["offset"], payload["len"]) == (16, 16) else UNTOLD
-        return None if payload["base"] in ("ll", "nh") else UNTOLD
-    if payload["protocol"] in _TRANSPORT:
-        return WHOLE if payload["field"] == "dport" else None if payload["field"] in _TRANSPORT_FIELDS else UNTOLD
-    return None if payload["protocol"] in _OTHER_PROTOCOLS else UNTOLD
+    if payload.get("base") in ("ll", "nh"):
+        return None
+    if payload.get("base") == "th":
+        return WHOLE if (payload["offset"], payload["len"]) == (16, 16) else UNTOLD
+    if payload["protocol"] in _TRANSPORT and payload["field"] in _TRANSPORT_FIELDS | {"dport"}:
+        return WHOLE if payload["field"] == "dport" else None
+    if payload["protocol"] not in _OTHER_PROTOCOLS:
+        raise Unparseable(f"nft looks at a header that nobody knows: {json.dumps(payload)[:200]}")
+    return None
 
 
 def _elements(found: Any, sets: Sets, table: Table) -> list[Any]:

@@ -130,6 +130,8 @@ def parse(output: Output, address: IPv4Address, wanted: Collection[int], control
         raise Unparseable(f"nmap does not show the ports {sorted(missing)}")
     if not ports[control].open:
         raise NoControl(f"the control, port {control} of {address}, is not open but {ports[control].reason}")
+    if any(e.tag != "hop" or (e.tail or "").strip() for e in host.iterfind("trace/*")) or _said(host.find("trace")):
+        raise Unparseable("nmap shows a trace of something else than hops")
     hops = {int(h.attrib["ttl"]): IPv4Address(h.attrib["ipaddr"]) for h in host.iterfind("trace/hop")}
     return Scan({number: ports[number] for number in sorted(wanted)}, hops, control)
 
@@ -142,6 +144,10 @@ def _port(port: ET.Element) -> Port:
     if (reason == "syn-ack") != (state.get("state") == "open") or (reason == "no-response") != (ttl == 0):
         raise Unparseable(f"nmap contradicts itself about port {port.get('portid')}: {state.attrib}")
     return Port(reason, None if ttl == 0 else min(i for i in INITIAL_TTLS if i >= ttl) - ttl + 1)
+
+
+def _said(element: ET.Element | None) -> str:
+    return "" if element is None else (element.text or "").strip()
 
 
 def _reason(told: ET.Element) -> str:
