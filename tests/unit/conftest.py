@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from local_sshd import Sshd
 from operators_project import Project
+
+# How long a busy machine takes says nothing of what is tested.
+settings.register_profile("siteproof", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("siteproof")
 
 
 @pytest.fixture(scope="module")
