@@ -109,7 +109,7 @@ class _Prover:
         """Whether the run of `fault` would show that the fault before it is healed."""
         if self._healthy is None or self._pending is None:
             return True
-        return not fault.expected(self._healthy.results).keys() & self._pending.expected.keys()
+        return not fault.expected(self._healthy.held).keys() & self._pending.expected.keys()
 
     def prove(self, fault: Fault) -> None:
         if not self.suits(fault):
@@ -198,7 +198,7 @@ class _Prover:
 def compare(proof: Proof, healthy: Report, broken: Report) -> None:
     """Fill the proof: every result that is not held must be named by the fault, and the other way round."""
     fault = proof.fault
-    proof.expected = fault.expected(healthy.results)
+    proof.expected = fault.expected(healthy.held)
     proof.got = broken.loud
     for pattern in fault.matching_nothing(healthy.results.keys()):
         proof.differences.append(f"expected: {pattern} names no result of the healthy run")

@@ -35,6 +35,11 @@ class Report:
     results: dict[str, Result]
 
     @property
+    def held(self) -> list[str]:
+        """What a fault can make something else of: what the inventory declares away stays so."""
+        return [key for key, result in self.results.items() if result.verdict == HELD]
+
+    @property
     def loud(self) -> dict[str, str]:
         """The verdicts of what is not held."""
         return {key: result.verdict for key, result in self.results.items() if result.verdict not in QUIET}
