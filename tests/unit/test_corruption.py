@@ -1,0 +1,206 @@
+"""A broken probe is never read as an answer: recorded answers, damaged in every way we know.
+
+What a probe makes of a damaged answer is a ProbeError, or the answer that it made of the whole one, and never another.
+`SITEPROOF_DAMAGE=all` tries everything (a minute or two) instead of a sample. The counts stand at the end of the run,
+and go to the file that `SITEPROOF_CORRUPTION` names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import damage
+import pytest
+import recorded
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from recorded import Recording
+
+from siteproof.asks import Output, Stream
+from siteproof.errors import ProbeError, Unanswered
+
+EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") == "all"
+SAMPLE = 45
+"""Ways of damage tried per recording, unless all are."""
+EXAMPLES = 8
+"""Random ones, twice."""
+SLOW = frozenset({"dockerapi-20.10-twice"})
+
+RECORDINGS = recorded.every()
+
+FAMILIES = {"name_files": "resolver", "resolved": "resolver", "journalctl": "systemctl", "docker": "dockerapi"}
+"""Tools whose outputs are alike; "another tool's answer" is one from outside."""
+
+# Where damage makes what the tool prints in another, real situation, and something else tells the two apart.
+LEGAL: dict[str, dict[str, str]] = {
+    "nft_forwards": {
+        "without the key flags": "a table that is not dormant",
+        "without the key port": "DNAT that keeps the port",
+    },
+    "overlay_view": {
+        "null at Containers": "a network with nothing of this node on it",
+        "null at Subnets": "as before Docker 29",
+        "without the key Status": "as before Docker 29",
+        "status for the key Status": "as before Docker 29",
+    },
+    "swarm_state": {
+        "null at DefaultAddrPool": "a swarm from before 18.09",
+        "without the key Addr": "not allocated yet",
+        "without the key Addresses": "not allocated yet",
+        "without the key VirtualIPs": "a service on no network",
+    },
+    "routes": {"routes: an empty list": "no network beside the default route; the local table is the control"},
+    "unbound_forwards": {"forwards: nothing": "no forwards; the status of the daemon is the control"},
+}
+LEGAL["swarm_moments"] = LEGAL["swarm_state"]
+# Headers of HTTP and keys that a tool may leave out cannot be told from others of a like name.
+NOT_STRUCTURE = {"registry_answer", "overlay_view"}
+
+STRUCTURE = re.compile(
+    rb'"[A-Za-z_ ]+"\s*:'  # JSON keys
+    rb"|^== siteproof [a-z]+\n"  # the script's own marks
+    rb'|</?[a-z]+\b|\b[a-z_]+=(?=")'  # XML
+    rb"|(?<= )--?[a-z][a-z-]*(?= )",  # options
+    re.MULTILINE,
+)
+
+
+def judged(answer: Any) -> Any:
+    """An answer without what it only quotes: another wording is no other answer."""
+    name = type(answer).__name__
+    if name in ("Pull", "Again"):
+        return replace(answer, failure=bool(answer.failure))
+    if name == "Canary":
+        return replace(answer, errors=bool(answer.errors))
+    if name == "NatRules":
+        return replace(answer, forwards=tuple(replace(f, rule="", target=_bare(f.target)) for f in answer.forwards))
+    return tuple(map(judged, answer)) if type(answer) is tuple else answer
+
+
+def _bare(target: str) -> str:
+    return "" if target.startswith("{") else target
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What every ProbeError comes to, but Unanswered: that a server is silent is an answer to some checks."""
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    try:
+        return judged(read())
+    except Unanswered:
+        return Unanswered
+    except ProbeError:
+        return Unknown()
+
+
+class Tally:
+    """What came of the damage done to one recording."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.single = recording.single
+        self.whole = self.read(recording.output)
+        self.counts = Counter({"tried": 0, "unknown": 0, "unchanged": 0})
+        self.misread: list[str] = []
+
+    def read(self, output: Output) -> Any:
+        return outcome(lambda: self.single.read(lambda question: output))
+
+    def try_(self, what: str, output: Output) -> None:
+        self.counts["tried"] += 1
+        seen = self.read(output)
+        if seen == Unknown():
+            self.counts["unknown"] += 1
+        elif seen == self.whole:
+            self.counts["unchanged"] += 1
+        else:
+            self.misread.append(f"{what}: {seen}")
+
+
+@cache
+def _answers() -> dict[str, Output]:
+    """One whole answer of each family of tools."""
+    found: dict[str, Output] = {}
+    for recording in RECORDINGS:
+        if recording.expected is not None:
+            found.setdefault(FAMILIES.get(recording.tool, recording.tool), recording.output)
+    return found
+
+
+def others(recording: Recording) -> list[Output]:
+    """One whole answer of each other tool."""
+    own = FAMILIES.get(recording.tool, recording.tool)
+    return [output for family, output in _answers().items() if family != own]
+
+
+def ways(recording: Recording) -> list[tuple[str, Output]]:
+    """All ways; or a sample, another one for each recording and the same in every run."""
+    legal = LEGAL.get(recording.ask.partition("(")[0], {})
+    foreign = others(recording)
+    if isinstance(recording.single.question, Stream):
+        every = list(damage.stream(recording.output, foreign[:6]))
+    else:
+        every = [*damage.whole(recording.output, foreign), *damage.sections(recording.output, foreign[:6])]
+        if recording.name not in SLOW or EVERYTHING:
+            every += damage.documents(recording.output)
+    tried = [(what, output) for what, output in every if what not in legal]
+    step = 1 if EVERYTHING else max(1, len(tried) // SAMPLE)
+    return tried[zlib.crc32(recording.name.encode()) % step :: step]
+
+
+def named(recordings: Iterable[Recording]) -> list[Any]:
+    return [pytest.param(recording, id=recording.name) for recording in recordings]
+
+
+@pytest.mark.parametrize("recording", named(RECORDINGS))
+def test_damage_makes_an_answer_unknown_or_leaves_it(
+    recording: Recording, record_property: Callable[[str, object], None]
+) -> None:
+    tally = Tally(recording)
+    for what, output in ways(recording):
+        tally.try_(what, output)
+    _at_random(tally)
+    record_property("corruption", {**tally.counts, "misread": len(tally.misread), "probe": recording.ask.split("(")[0]})
+    assert tally.misread == []
+
+
+def _at_random(tally: Tally) -> None:
+    text = tally.recording.output.stdout
+    if not text:
+        return
+    places = [i for m in STRUCTURE.finditer(text) for i in range(m.start(), m.end())]
+    quietly = settings(
+        max_examples=EXAMPLES * (20 if EVERYTHING else 1),
+        deadline=None,
+        database=None,
+        derandomize=not EVERYTHING,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+    @quietly
+    @given(st.integers(0, len(text) - 1))
+    def cut(end: int) -> None:
+        # The last line's end is not asked for.
+        if text[end:].strip():
+            tally.try_(f"cut after {end} bytes", replace(tally.recording.output, stdout=text[:end]))
+
+    @quietly
+    @given(st.sampled_from(places), st.integers(0, 7))
+    def flip(place: int, bit: int) -> None:
+        flipped = bytes((*text[:place], text[place] ^ 1 << bit, *text[place + 1 :]))
+        tally.try_(f"bit {bit} of byte {place} flipped", replace(tally.recording.output, stdout=flipped))
+
+    cut()
+    probe = tally.recording.ask.partition("(")[0]
+    if places and probe not in NOT_STRUCTURE and not isinstance(tally.single.question, Stream):
+        flip()

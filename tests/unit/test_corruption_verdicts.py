@@ -1,0 +1,130 @@
+"""Whole checks, judged on recorded answers of which one is damaged: the verdict is unknown, or what it was."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from recorded import Recording
+from test_corruption import EVERYTHING, RECORDINGS, named, ways
+
+from siteproof import facts, invariants, inventory, rounds, verdicts
+from siteproof.asks import Check, Output, Question
+from siteproof.facts import Case
+from siteproof.results import Verdict
+
+ROOT = Path(__file__).parents[2]
+CHECKS = ROOT / "tests_infra"
+SAMPLE = 15
+FIRST_CHECKS = {
+    "dns-split-answer", "pull-live-no-public", "mtu-node", "mss-effective", "swarm-proxy-subnet", "edge-no-dmz-config",
+    "edge-no-dmz-outside",
+}  # fmt: skip
+
+HEALTHY: dict[str, Output] = {}
+for one in sorted(RECORDINGS, key=lambda r: ("healthy" not in r.name, "lab" not in r.name, r.error is not None)):
+    HEALTHY.setdefault(one.single.question.key, one.output)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Recorded answers by the question that they are of, and one in place of its own."""
+
+    key: str = ""
+    output: Output | None = None
+
+    def get(self, question: Question) -> Output | None:
+        return self.output if question.key == self.key else HEALTHY.get(question.key)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A check on one of its subjects, and the questions that it comes to."""
+
+    id: str
+    case: Case
+    make: Callable[[], Check]
+    asks: frozenset[str]
+
+    def verdict(self, evidence: Evidence) -> Verdict:
+        try:
+            rounds.judge(self.make(), evidence, rounds.Trace())
+        except Exception as error:  # noqa: BLE001 - as in a run
+            return verdicts.outcome(error, [], CHECKS).verdict
+        return Verdict.HELD
+
+
+def _judged(site: facts.Site) -> Iterator[Judged]:
+    for file in sorted(CHECKS.glob("test_*.py")):
+        module = importlib.import_module(f"tests_infra.{file.stem}")
+        for _, check in inspect.getmembers(module, inspect.iscoroutinefunction):
+            if (declared := invariants.of(check)) is None or check.__module__ != module.__name__:
+                continue
+            kinds = {name: kind for name, kind in typing.get_type_hints(check).items() if name != "return"}
+            for case in site.cases(declared.family, kinds):
+                make = partial(check, **case.arguments)
+                if not case.absent and (asked := _asked(make)) is not None:
+                    yield Judged(declared.id, case, make, asked)
+
+
+def _asked(make: Callable[[], Check]) -> frozenset[str] | None:
+    """The questions of a check, if all of them are recorded."""
+    trace = rounds.Trace()
+    try:
+        waits = rounds.drive(make(), Evidence(), trace, to_the_end=False)
+    except Exception:  # noqa: BLE001 - it got to its end, whatever the verdict
+        waits = None
+    return None if waits is not None else frozenset(trace.asked)
+
+
+@pytest.fixture(scope="module")
+def checks() -> list[Judged]:
+    read = inventory.load(ROOT / "inventories/lab", limit=None, rootpath=ROOT)
+    return list(_judged(facts.read_site(read)))
+
+
+def test_the_first_checks_are_judged_on_recordings(checks: list[Judged]) -> None:
+    assert {check.id for check in checks} >= FIRST_CHECKS
+
+
+def test_recordings_of_a_healthy_site_hold_and_of_a_broken_one_do_not(checks: list[Judged]) -> None:
+    held = {check.id for check in checks if check.verdict(Evidence()) is Verdict.HELD}
+    violated = {
+        check.id
+        for check in checks
+        for recording in RECORDINGS
+        if recording.single.question.key in check.asks
+        and check.verdict(Evidence(recording.single.question.key, recording.output)) is Verdict.VIOLATED
+    }
+    assert held >= FIRST_CHECKS
+    assert violated >= FIRST_CHECKS
+
+
+@pytest.mark.parametrize("recording", named(RECORDINGS))
+def test_a_verdict_on_a_damaged_answer_is_unknown_or_unchanged(
+    recording: Recording, checks: list[Judged], record_property: Callable[[str, object], None]
+) -> None:
+    key = recording.single.question.key
+    asking = [check for check in checks if key in check.asks]
+    counts = Counter({"tried": 0, "unknown": 0, "unchanged": 0, "misread": 0})
+    misread = []
+    tried = ways(recording)
+    step = 1 if EVERYTHING else max(1, len(tried) // SAMPLE)
+    for check in asking[: None if EVERYTHING else 2]:
+        whole = check.verdict(Evidence(key, recording.output))
+        for what, output in tried[zlib.crc32(check.id.encode()) % step :: step]:
+            verdict = check.verdict(Evidence(key, output))
+            kind = "unknown" if verdict is Verdict.UNKNOWN else "unchanged" if verdict is whole else "misread"
+            counts.update(("tried", kind))
+            if kind == "misread":
+                misread.append(f"{check.id}[{check.case.id}]: {what}: {verdict}, not {whole}")
+    record_property("corrupted verdicts", dict(counts))
+    assert misread == []
