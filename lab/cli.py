@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     job = add("run", run, "bring the lab up, run the suite on it, and leave the lab as it was found")
     job.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- PYTEST…")
     proof = add("prove", prove, "show that every fault is noticed by what should, and by nothing else")
+    proof.add_argument("--changes", action="store_true", help="with the checks that change something on a host")
     proof.add_argument("--labs", type=int, default=1, help="prove on so many labs side by side (default: %(default)s)")
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
@@ -212,7 +213,7 @@ def prove(options: argparse.Namespace) -> int:
     site = topology.load()
     known = faults.load(site)
     chosen = faults.choose(known, options.fault or known)
-    return prove_all(options.name, site, chosen, options.json, options.labs)
+    return prove_all(options.name, site, chosen, options.json, options.labs, changes=options.changes)
 
 
 def swarm_leak_demo(options: argparse.Namespace) -> int:

@@ -57,9 +57,16 @@ def run(lab: str, arguments: Sequence[str]) -> int:
     return subprocess.run(line, cwd=PROJECT, env=environment(lab), check=False).returncode
 
 
-def judge(lab: str, directory: Path) -> Report:
+def judge(lab: str, directory: Path, changes: bool) -> Report:
     """Run the suite quietly with its reports under `directory`, and read the verdicts."""
-    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", "--changes", f"--reports={directory}"]
+    line = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--hosts=inventories/lab",
+        f"--reports={directory}",
+        *(["--changes"] if changes else []),
+    ]
     done = subprocess.run(
         line, cwd=PROJECT, env=environment(lab), capture_output=True, text=True, errors="replace", check=False
     )
