@@ -57,7 +57,7 @@ def run(lab: str, arguments: Sequence[str]) -> int:
     return subprocess.run(line, cwd=PROJECT, env=environment(lab), check=False).returncode
 
 
-def judge(lab: str, directory: Path, changes: bool) -> Report:
+def judge(lab: str, directory: Path, changes: bool = False) -> Report:
     """Run the suite quietly with its reports under `directory`, and read the verdicts."""
     line = [
         sys.executable,
