@@ -136,7 +136,8 @@ def _rule(text: str, spelt: list[str]) -> _Rule:
         option, *rest = rest[1:] if negated else rest
         kinds = [*_NO_PORTS.items(), *_UNTOLD.items(), (1, _PORT_OPTIONS)]
         count = next((count for count, known in kinds if option in known), None)
-        if count is None or len(rest) < count:
+        # A bit away from `--mark`, which tells nothing.
+        if count is None or len(rest) < count or (option == "--mask" and "recent" not in spelt):
             raise Unparseable(f"nobody knows what {option} means in {text!r}")
         options.append((negated, option, rest[:count]))
         del rest[:count]
