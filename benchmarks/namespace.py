@@ -30,7 +30,7 @@ def run_inside(arguments: Sequence[str]) -> int:
     process = subprocess.Popen(
         [*line, sys.executable, "-m", "benchmarks", INSIDE, *arguments], stdin=subprocess.PIPE, start_new_session=True
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     try:
         return process.wait()
     finally:

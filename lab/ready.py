@@ -14,7 +14,7 @@ from lab.state import State
 REGISTRY = "forgejo.home.example"
 IMAGE = f"{REGISTRY}/viktor/tuya_bridge:3216c87a"
 MIRRORED = "ghcr.io/fluxcd/helm-controller:v1.5.1"
-SECONDS = 20
+SECONDS = 45  # more than the 30 s that a dockerd waits for a neighbour's answer it missed
 
 
 @dataclass(frozen=True)
