@@ -58,6 +58,7 @@ def prove_all(
     ok = all(proof.ok for proof in proofs)
     if out:
         report = {"faults": [proof.as_json() for proof in proofs], "ok": ok}
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     failed = sum(not proof.ok for proof in proofs)
     summary = f"{failed} of {len(proofs)} faults are not proven" if failed else f"{len(proofs)} faults proven"

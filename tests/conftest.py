@@ -32,6 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             )
     terminalreporter.write_line(f"of {sum(probes.values())} recordings of {len(probes)} probes")
     if file := os.environ.get("SITEPROOF_CORRUPTION"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).write_text(
             json.dumps(
                 {

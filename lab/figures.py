@@ -1,0 +1,107 @@
+"""The README's three figures, from what a run of the project's proof wrote; `--write` puts them there.
+
+`register.json` is the suite's `--register`, `proof.json` is from `python -m lab prove --json`, and `corruption.json` is
+what the corruption tests counted. Fails where a figure is not whole: a check without a proof, a fault not noticed
+exactly, a damaged answer that was read as another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent
+BEGIN, END = "<!-- figures: written by `tox run -e figures` -->", "<!-- end of figures -->"
+BLOCK = re.compile(f"(?<={re.escape(BEGIN)}\n).*(?={re.escape(END)})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Figures:
+    checks: int
+    """Checks that the lab can show; `elsewhere` are those that say why it cannot."""
+    proven: int
+    elsewhere: int
+    faults: int
+    exactly: int
+    """Faults that made exactly what they name violated or unknown, and nothing after they were healed."""
+    again: int
+    """Of these, the ones that took a second try, on a new lab."""
+    tried: int
+    misread: int
+    recordings: int
+
+    @property
+    def whole(self) -> bool:
+        return self.proven == self.checks > 0 and self.exactly == self.faults > 0 and self.misread == 0 < self.tried
+
+    def markdown(self) -> str:
+        elsewhere = f"; {self.elsewhere} more cannot be shown on the lab and say why" if self.elsewhere else ""
+        again = f", {self.again} of them at the second try" if self.again else ""
+        return (
+            "| what was claimed | seen / all |\n"
+            "|---|---|\n"
+            f"| checks proven: held, violated by a fault, unknown when their tools are broken{elsewhere} "
+            f"| {self.proven} / {self.checks} |\n"
+            f"| faults noticed by exactly the checks that they name, and by none once healed{again} "
+            f"| {self.exactly} / {self.faults} |\n"
+            f"| damaged answers misread, of {self.recordings} recordings of real tools "
+            f"| {self.misread} / {self.tried:,} |\n"
+        )
+
+
+def figures(register: Sequence[Mapping[str, Any]], proof: Mapping[str, Any], corruption: Mapping[str, Any]) -> Figures:
+    exact = [fault for fault in proof["faults"] if fault["ok"]]
+    violated, unknown = _ids(exact, "violated"), _ids(exact, "unknown")
+    shown = [entry["id"] for entry in register if not entry["unproven_because"]]
+    counts = [corruption["answers"], corruption["verdicts"]]
+    return Figures(
+        checks=len(shown),
+        proven=sum(id in violated and id in unknown for id in shown),
+        elsewhere=len(register) - len(shown),
+        faults=len(proof["faults"]),
+        exactly=len(exact),
+        again=sum(fault.get("tries", 1) > 1 for fault in exact),
+        tried=sum(each["tried"] for each in counts),
+        misread=sum(each["misread"] for each in counts),
+        recordings=corruption["recordings"],
+    )
+
+
+def _ids(faults: Sequence[Mapping[str, Any]], verdict: str) -> set[str]:
+    return {key.partition("[")[0] for fault in faults for key, got in fault["got"].items() if got == verdict}
+
+
+def with_figures(text: str, found: Figures) -> str:
+    """`text` with the figures between its two marks. Raises ValueError if the marks are not there once."""
+    if len(BLOCK.findall(text)) != 1:
+        raise ValueError(f"the marks {BEGIN} and {END} are not there, or more than once")
+    return BLOCK.sub(lambda _: found.markdown(), text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.figures", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("directory", type=Path, help="where register.json, proof.json and corruption.json are")
+    parser.add_argument("--write", action="store_true", help="put them into the README")
+    options = parser.parse_args(arguments)
+    try:
+        found = figures(*(json.loads((options.directory / name).read_text()) for name in FILES))
+    except FileNotFoundError as error:
+        print(f"{error.filename} is not there: `tox run` makes it", file=sys.stderr)
+        return 4
+    print(found.markdown(), end="")
+    readme = PROJECT / "README.md"
+    if options.write:
+        readme.write_text(with_figures(readme.read_text(), found))
+    return 0 if found.whole else 1
+
+
+FILES = ("register.json", "proof.json", "corruption.json")
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""The README's figures: what counts as proven, and where they are written."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from lab import topology
+from lab.faults import load
+from lab.figures import BEGIN, BLOCK, END, PROJECT, Figures, figures, with_figures
+
+REGISTER = [
+    {"id": "mtu-node", "unproven_because": ""},
+    {"id": "dns-names", "unproven_because": ""},
+    {"id": "not-here", "unproven_because": "the lab has no such switch"},
+]
+CORRUPTION = {"answers": {"tried": 900, "misread": 0}, "verdicts": {"tried": 100, "misread": 0}, "recordings": 7}
+
+
+def fault(id: str, ok: bool = True, tries: int = 1, **got: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": id, "ok": ok, "got": {f"{key.replace('_', '-')}[cp1]": got[key] for key in got}}
+    return found | ({"tries": tries} if tries > 1 else {})
+
+
+BROKEN = fault("tools", mtu_node="unknown", dns_names="unknown")
+
+
+@pytest.mark.parametrize(
+    ("faults", "proven", "exactly", "again"),
+    [
+        pytest.param([fault("a", mtu_node="violated", dns_names="violated"), BROKEN], 2, 2, 0, id="all"),
+        pytest.param([fault("a", mtu_node="violated"), BROKEN], 1, 2, 0, id="never violated"),
+        pytest.param([fault("a", mtu_node="violated", dns_names="violated")], 0, 1, 0, id="never unknown"),
+        pytest.param([fault("a", ok=False, mtu_node="violated"), BROKEN], 0, 1, 0, id="not exactly noticed"),
+        pytest.param([fault("a", tries=2, mtu_node="violated", dns_names="violated"), BROKEN], 2, 2, 1, id="again"),
+    ],
+)
+def test_a_check_is_proven_by_faults_that_were_noticed_exactly(
+    faults: list[dict[str, Any]], proven: int, exactly: int, again: int
+) -> None:
+    found = figures(REGISTER, {"faults": faults}, CORRUPTION)
+    assert (found.checks, found.elsewhere, found.tried) == (2, 1, 1000)
+    assert (found.proven, found.exactly, found.again) == (proven, exactly, again)
+    assert found.whole == (proven == 2 and exactly == len(faults))
+
+
+def test_one_misread_answer_is_a_failure() -> None:
+    misread = CORRUPTION | {"verdicts": {"tried": 100, "misread": 1}}
+    faults = [fault("a", mtu_node="violated", dns_names="violated"), BROKEN]
+    found = figures(REGISTER, {"faults": faults}, misread)
+    assert not found.whole
+    assert "| 1 / 1,000 |" in found.markdown()
+
+
+def test_figures_replace_those_that_stand_between_the_marks() -> None:
+    found = Figures(checks=2, proven=2, elsewhere=0, faults=3, exactly=3, again=0, tried=9, misread=0, recordings=1)
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert with_figures(text, found) == f"before\n{BEGIN}\n{found.markdown()}{END}\nafter\n"
+    assert with_figures(with_figures(text, found), found) == with_figures(text, found)
+    with pytest.raises(ValueError, match="not there, or more than once"):
+        with_figures("no marks", found)
+
+
+def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> None:
+    [written] = BLOCK.findall((PROJECT / "README.md").read_text())
+    rows = re.findall(r"\| ([\d,]+) / ([\d,]+) \|", written)
+    (proven, checks), (exactly, faults), (misread, tried) = rows
+    register = (PROJECT / "docs/invariants.md").read_text()
+    assert int(checks) == len(re.findall(r"^\| proven by \| (?!—)", register, re.MULTILINE))
+    assert int(faults) == len(load(topology.load()))
+    assert (proven, exactly, misread) == (checks, faults, "0")
+    assert int(tried.replace(",", "")) > 10_000
