@@ -146,7 +146,7 @@ def test_a_bug_of_ours_is_said_by_name_and_is_no_answer(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("forgotten")
 
-    monkeypatch.setattr("siteproof.transport.ssh.batch.script", broken)
+    monkeypatch.setattr("siteproof.transport.session.batch.script", broken)
     gatherer = LocalGatherer(connections, store, NONCE)
     gatherer.ask([command("cp1", "true"), command("cp2", "true")])
     gatherer.close()

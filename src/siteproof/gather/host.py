@@ -18,7 +18,8 @@ from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
 from siteproof.transport.identity import Identity
-from siteproof.transport.ssh import MOST_CHANNELS, Session
+from siteproof.transport.session import MOST_CHANNELS, Session
+from siteproof.transport.ssh import SshSession
 from siteproof.transport.wire import ConnectionLost
 
 T = TypeVar("T")
@@ -127,10 +128,10 @@ class Host:
             if self._failure is not None:
                 raise type(self._failure)(self._failure.message, host=self.connection.name)
             if self._session is None:
-                self._session = Session.connect(self.connection, self._dialer)
+                self._session = SshSession.connect(self.connection, self._dialer)
             elif not self._session.alive:
                 try:
-                    self._session = Session.connect(self.connection, self._dialer)
+                    self._session = SshSession.connect(self.connection, self._dialer)
                 except HostError as error:
                     raise ConnectionLost(f"{error}, after a connection was lost", host=error.host) from error
             return self._session

@@ -1,9 +1,10 @@
-"""A TCP connection that leaves from the host: a `direct-tcpip` channel of its SSH connection."""
+"""A TCP connection that leaves from the host: mostly a `direct-tcpip` channel of its SSH connection."""
 
 from __future__ import annotations
 
 import socket
 import threading
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 import paramiko
@@ -12,6 +13,8 @@ from siteproof.asks import Stream
 from siteproof.errors import ChannelRefused, ToolFailed, Unanswered
 from siteproof.transport.wire import CONNECT_FAILED, PROHIBITED, ConnectionLost, Refused, Transport, words
 
+Either = socket.socket | paramiko.Channel
+
 _CHUNK = 1 << 16
 
 
@@ -19,32 +22,61 @@ def described(question: Stream) -> str:
     return f"{question.probe} from {question.host} to {question.address}:{question.port}"
 
 
-def connect(transport: Transport, question: Stream) -> paramiko.Channel:
-    """Raises ProbeError: Unanswered where nobody lets the host connect, which is a silence and no answer by itself."""
-    what = described(question)
-    try:
-        return transport.open("direct-tcpip", question.deadline_s, (question.address, question.port))
-    except Refused as refused:
-        if refused.code == PROHIBITED:
-            raise ChannelRefused(f"{what}: sshd on {question.host} forbids forwarding: {refused}") from refused
-        if refused.code == CONNECT_FAILED:
-            raise Unanswered(f"{what}: {refused}") from refused
-        raise ToolFailed(f"{what}: {refused}") from refused
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        if transport.is_active():
-            raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
-        raise ConnectionLost(f"{question.host}: the connection was lost: {words(error)}") from error
+class Carrier(ABC):
+    """Takes TCP connections to where they leave from the host."""
+
+    @abstractmethod
+    def connect(self, question: Stream) -> Either:
+        """Raises ProbeError: Unanswered where nobody lets the host connect, a silence and no answer by itself."""
+
+    @property
+    @abstractmethod
+    def alive(self) -> bool: ...
 
 
-def as_socket(channel: paramiko.Channel) -> socket.socket:
-    """A real socket whose other end is the channel, for libraries that take nothing else. It owns the channel."""
+class OverSsh(Carrier):
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def alive(self) -> bool:
+        return self._transport.is_active()
+
+    def connect(self, question: Stream) -> paramiko.Channel:
+        what = described(question)
+        try:
+            return self._transport.open("direct-tcpip", question.deadline_s, (question.address, question.port))
+        except Refused as refused:
+            if refused.code == PROHIBITED:
+                raise ChannelRefused(f"{what}: sshd on {question.host} forbids forwarding: {refused}") from refused
+            if refused.code == CONNECT_FAILED:
+                raise Unanswered(f"{what}: {refused}") from refused
+            raise ToolFailed(f"{what}: {refused}") from refused
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if self.alive:
+                raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
+            raise ConnectionLost(f"{question.host}: the connection was lost: {words(error)}") from error
+
+
+def as_socket(opened: Either) -> socket.socket:
+    """A real socket that leads where `opened` does, for libraries that take nothing else. `opened` stays the caller's,
+    who ends both with `end`."""
+    return opened.dup() if isinstance(opened, socket.socket) else _pumped(opened)
+
+
+def end(opened: Either) -> None:
+    """Whoever reads from it, or from what `as_socket` made of it, is woken."""
+    if isinstance(opened, socket.socket):
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+    opened.close()
+
+
+def _pumped(channel: paramiko.Channel) -> socket.socket:
     ours, theirs = socket.socketpair()
     for source, target in ((channel, theirs), (theirs, channel)):
         threading.Thread(target=_pump, args=(source, target, channel, theirs), daemon=True, name="pump").start()
     return ours
-
-
-Either = socket.socket | paramiko.Channel
 
 
 def _pump(source: Either, target: Either, channel: paramiko.Channel, theirs: socket.socket) -> None:

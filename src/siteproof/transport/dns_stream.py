@@ -1,4 +1,4 @@
-"""A DNS question over TCP that leaves from the host: spoken here, carried by a channel of its SSH connection."""
+"""A DNS question over TCP that leaves from the host: spoken here, carried to the host by its connection."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import struct
 import time
 
 import dns.message
-import paramiko
 
 from siteproof.asks import Stream
 from siteproof.errors import Truncated, Unanswered
-from siteproof.transport.channel import connect, described
-from siteproof.transport.wire import Transport, words
+from siteproof.transport.channel import Carrier, Either, described
+from siteproof.transport.wire import words
 
 _HEADER_LENGTH = 12
 
 
-def ask(transport: Transport, question: Stream) -> bytes:
+def ask(carrier: Carrier, question: Stream) -> bytes:
     """The reply as it came, without its length. Raises ProbeError."""
     what = described(question)
     end = time.monotonic() + question.deadline_s
     query = _query(question)
-    channel = connect(transport, question)
+    channel = carrier.connect(question)
     try:
         channel.settimeout(max(0.01, end - time.monotonic()))
         channel.sendall(struct.pack("!H", len(query)) + query)
@@ -45,7 +44,7 @@ def _query(question: Stream) -> bytes:
     return dns.message.make_query(parameters["name"], parameters["type"], use_edns=False, id=identifier).to_wire()
 
 
-def _receive(channel: paramiko.Channel, length: int, end: float, what: str) -> bytes:
+def _receive(channel: Either, length: int, end: float, what: str) -> bytes:
     received = b""
     while len(received) < length:
         channel.settimeout(max(0.01, end - time.monotonic()))

@@ -1,4 +1,4 @@
-"""An HTTP request that leaves from the host: spoken here by requests, carried by a channel of its SSH connection.
+"""An HTTP request that leaves from the host: spoken here by requests, carried to the host by its connection.
 
 TLS is ours, end to end: the server is verified here, by our own authorities or the declared ones.
 
@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import paramiko
 import requests
 import urllib3
 from cryptography import x509
@@ -29,7 +28,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from siteproof.asks import Stream
 from siteproof.errors import ProbeError, Unanswered
 from siteproof.transport import channel
-from siteproof.transport.wire import ConnectionLost, Transport
+from siteproof.transport.channel import Carrier, Either
+from siteproof.transport.wire import ConnectionLost
 
 HEADERS = (
     "content-type",
@@ -46,11 +46,11 @@ BODY_BYTES = 65536
 Phase = Literal["tls", "http"]
 
 
-def ask(transport: Transport, question: Stream) -> bytes:
+def ask(carrier: Carrier, question: Stream) -> bytes:
     """The answer as JSON, see `probes.http`. Raises ProbeError."""
     parameters = dict(question.parameters)
     authorities = parameters.get("ca") or True
-    with _Line(transport, question) as line:
+    with _Line(carrier, question) as line:
         try:
             found = _exchange(line, parameters["url"], authorities)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -65,10 +65,10 @@ def ask(transport: Transport, question: Stream) -> bytes:
 class _Line:
     """The connections of one question. None outlives its deadline."""
 
-    def __init__(self, transport: Transport, question: Stream) -> None:
-        self._transport = transport
+    def __init__(self, carrier: Carrier, question: Stream) -> None:
+        self._carrier = carrier
         self._question = question
-        self._channels: list[paramiko.Channel] = []
+        self._channels: list[Either] = []
         self._expired = threading.Event()
         self._timer = threading.Timer(question.deadline_s, self._expire)
         self.secured: str | None = None
@@ -86,7 +86,7 @@ class _Line:
         self._hang_up()
 
     def open(self) -> socket.socket:
-        opened = channel.connect(self._transport, self._question)
+        opened = self._carrier.connect(self._question)
         self._channels.append(opened)
         return channel.as_socket(opened)
 
@@ -103,7 +103,7 @@ class _Line:
         what = channel.described(self._question)
         if self._expired.is_set():
             raise Unanswered(f"{what}: connected, and no whole answer within {self.deadline_s:g} s") from error
-        if not self._transport.is_active():
+        if not self._carrier.alive:
             raise ConnectionLost(f"{self._question.host}: the connection was lost") from error
         if not self._channels:
             raise ProbeError(f"{what}: nothing was sent: {_innermost(error)}") from error
@@ -114,7 +114,7 @@ class _Line:
 
     def _hang_up(self) -> None:
         for opened in self._channels:
-            opened.close()
+            channel.end(opened)
 
 
 def _exchange(line: _Line, url: str, authorities: str | bool) -> dict[str, Any]:

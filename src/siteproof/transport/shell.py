@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import paramiko
@@ -19,6 +20,60 @@ _ROOT_SHELL = (
     '\'printf "%s\\n" {nonce}; while IFS= read -r line; do [ "$line" = {nonce} ] && exec sh -s; done\''
 )
 """Says when sudo has let us in. Skips the password where sudo did not want it: a shell would take it for a command."""
+
+
+class Shell(ABC):
+    """Reads never wait longer than they are told to."""
+
+    @abstractmethod
+    def _execute(self, line: str) -> None:
+        """Without waiting for anyone's word: what is sent can follow at once, and a refusal ends both streams."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> None: ...
+
+    @abstractmethod
+    def _end_input(self) -> None: ...
+
+    @abstractmethod
+    def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
+        """What is new on stdout and stderr; nothing on both after `timeout_s`; None when no more can come.
+
+        That is when both have ended, or when the shell has and what it wrote has had the time to arrive.
+        """
+
+    @property
+    @abstractmethod
+    def exit_status(self) -> int | None:
+        """None where nobody tells; it may be told a little after the streams have ended."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """The shell too, so that it does not go on with the rest of its script."""
+
+    def start(self) -> None:
+        self._execute("exec sh -s")
+
+    def start_as_root(self, host: str, nonce: str, password: str, timeout_s: float) -> None:
+        """Raises PrivilegeRefused with sudo's words, or ToolMissing. The password goes through stdin, once."""
+        self._execute(_ROOT_SHELL.format(nonce=nonce))
+        self.send(f"{password}\n".encode())
+        stdout, stderr = b"", b""
+        end = time.monotonic() + timeout_s
+        while nonce.encode() not in stdout:
+            got = self.read(end - time.monotonic())
+            if got is None or got == (b"", b""):
+                raise self._no_root_shell(host, stderr.decode("utf-8", "replace").splitlines())
+            stdout, stderr = stdout + got[0], stderr + got[1]
+            if b"try again" in stderr:
+                self._end_input()
+        self.send(f"{nonce}\n".encode())
+
+    def _no_root_shell(self, host: str, errors: list[str]) -> ProbeError:
+        if self.exit_status in (126, 127):
+            return ToolMissing(f"{host} has no sudo that runs: {errors[-1] if errors else 'not a word'}", host=host)
+        said = [line for line in errors if line.startswith("sudo:")]
+        return PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
 
 
 class Bell(threading.Event):
@@ -43,8 +98,8 @@ class Exit(threading.Event):
         self._bell.set()
 
 
-class Shell:
-    """Reads never wait longer than they are told to."""
+class ChannelShell(Shell):
+    """A shell that sshd runs."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -53,40 +108,17 @@ class Shell:
         channel.in_stderr_buffer.set_event(self._bell)
         self._exit = channel.status_event = Exit(self._bell)
 
-    def start(self) -> None:
-        """Without waiting for sshd's word: the script can follow at once, and a refusal closes the channel."""
-        request(self._channel, "exec", "exec sh -s", reply=True)
+    def _execute(self, line: str) -> None:
+        request(self._channel, "exec", line, reply=True)
 
-    def start_as_root(self, host: str, nonce: str, password: str, timeout_s: float) -> None:
-        """Raises PrivilegeRefused with sudo's words, or ToolMissing. The password goes through stdin, once."""
-        request(self._channel, "exec", _ROOT_SHELL.format(nonce=nonce), reply=True)
-        self.send(f"{password}\n".encode())
-        stdout, stderr = b"", b""
-        end = time.monotonic() + timeout_s
-        while nonce.encode() not in stdout:
-            got = self.read(end - time.monotonic())
-            if got is None or got == (b"", b""):
-                raise self._no_root_shell(host, stderr.decode("utf-8", "replace").splitlines())
-            stdout, stderr = stdout + got[0], stderr + got[1]
-            if b"try again" in stderr:
-                self._channel.shutdown_write()
-        self.send(f"{nonce}\n".encode())
-
-    def _no_root_shell(self, host: str, errors: list[str]) -> ProbeError:
-        if self.exit_status in (126, 127):
-            return ToolMissing(f"{host} has no sudo that runs: {errors[-1] if errors else 'not a word'}", host=host)
-        said = [line for line in errors if line.startswith("sudo:")]
-        return PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
+    def _end_input(self) -> None:
+        self._channel.shutdown_write()
 
     def send(self, data: bytes) -> None:
         self._channel.settimeout(_SEND_S)
         self._channel.sendall(data)
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
-        """What is new on stdout and stderr; nothing on both after `timeout_s`; None when no more can come.
-
-        That is when both have ended, or when the shell has and what it wrote has had the time to arrive.
-        """
         end = time.monotonic() + timeout_s
         last_words = None
         self._channel.settimeout(0.0)
@@ -110,12 +142,11 @@ class Shell:
 
     @property
     def exit_status(self) -> int | None:
-        """None where sshd does not tell; it may do so a little after the streams have ended."""
         self._exit.wait(_LAST_WORDS_S)
         return self._channel.exit_status if self._channel.exit_status >= 0 else None
 
     def kill(self) -> None:
-        """The shell too, so that it does not go on with the rest of its script. Not every sshd takes it; all close."""
+        """Not every sshd takes the signal; all close."""
         request(self._channel, "signal", "KILL", reply=False)
 
 

@@ -1,70 +1,40 @@
-"""One host's SSH connection: batches of commands, single live commands and streams."""
+"""One host's SSH connection."""
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import paramiko
 
-from siteproof.asks import Command, Output, Stream
-from siteproof.errors import (
-    BadInput,
-    ChannelRefused,
-    HostError,
-    PrivilegeRefused,
-    ProbeError,
-    TimedOut,
-    TooLarge,
-    ToolMissing,
-    Truncated,
-    Unreachable,
-)
-from siteproof.evidence import Attempt
-from siteproof.transport import batch, dns_stream, http_stream, identity, ssh_config
-from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext, Sudo
+from siteproof.errors import BadInput, ChannelRefused, HostError, Unreachable
+from siteproof.transport import ssh_config
+from siteproof.transport.batch import Frames
+from siteproof.transport.channel import OverSsh
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
-from siteproof.transport.identity import Identity
-from siteproof.transport.shell import Shell
+from siteproof.transport.session import MOST_CHANNELS, START_S, Session
+from siteproof.transport.shell import ChannelShell, Shell
 from siteproof.transport.slots import Slots
 from siteproof.transport.wire import ConnectionLost, Refused, Transport, hang_up, words
 
-MOST_CHANNELS = 5
-"""At once, per host. sshd's default MaxSessions is 10; eight at once were seen to be refused."""
 _OPEN_S = 5.0
-_START_S = 10.0
-"""Until the login shell has started: it may read slow profiles."""
-_GRACE_S = 2.0
-"""How much later than the host's own limit we give a command up."""
-
-_PROTOCOLS = {"dns": dns_stream.ask, "http": http_stream.ask, "https": http_stream.ask}
-
-Answered = tuple[Command, Attempt]
 
 
-class Session:
-    """One host, one connection. Several threads may ask at once; they share at most MOST_CHANNELS channels."""
+class SshSession(Session):
+    """One host, one connection; every shell and every stream is a channel of it."""
 
     def __init__(self, connection: Connection, login_user: str, transport: Transport) -> None:
-        self.connection = connection
-        self.login_user = login_user
-        self.identity: Identity | None = None
+        super().__init__(connection, login_user)
         self._transport = transport
         self._slots = Slots(MOST_CHANNELS)
-        self._introducing = threading.Lock()
-        self._unfit: HostError | None = None
 
     @staticmethod
-    def connect(connection: Connection, dialer: Dialer) -> Session:
+    def connect(connection: Connection, dialer: Dialer) -> SshSession:
         """Raises HostError."""
         try:
             route = ssh_config.resolve(connection)
-            return Session(connection, route.user, dialer.dial(route))
+            return SshSession(connection, route.user, dialer.dial(route))
         except BadInput as error:
             raise Unreachable(str(error), host=connection.name) from error
         except HostError as error:
@@ -78,163 +48,32 @@ class Session:
     def close(self) -> None:
         hang_up(self._transport)
 
-    def batch(self, commands: Sequence[Command], run: RunContext, *, as_root: bool = False) -> Generator[Answered]:
-        """Ask `commands` in order and yield each with its attempt, as it comes.
-
-        Before anything else is asked on a connection, the host says who it is; other threads wait for that. `as_root`:
-        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here, and
-        ChannelRefused where the host could not be asked who it is; what was yielded stands.
-        """
-        if as_root:
-            self._introduce(run)
-        with ExitStack() as introducing:
-            introducing.enter_context(self._one_introduces())
-            introduction = None if self.identity else identity.question(self.connection)
-            if introduction is None:
-                introducing.close()
-            for portion in batch.portions([introduction, *commands] if introduction else commands):
-                while portion:
-                    answered = 0
-                    stop_unless_first = portion[0] is introduction
-                    with closing(self._converse(portion, run, as_root, stop_unless_first)) as answers:
-                        for command, attempt in answers:
-                            answered += 1
-                            if command is introduction:
-                                self._identify(attempt)
-                                introducing.close()
-                            else:
-                                yield command, attempt
-                    del portion[:answered]
-
-    def run(self, script: str, timeout_s: float, run: RunContext) -> Output:
-        """One live command. Raises ProbeError."""
-        command = Command(
-            host=self.connection.name, probe="command", deadline_s=timeout_s, probe_class="reads", script=script
-        )
-        ((_, attempt),) = self.batch([command], run)
-        if isinstance(attempt.answer, ProbeError):
-            raise attempt.answer
-        return attempt.answer
-
-    def stream(self, question: Stream, run: RunContext) -> Attempt:
-        """Raises HostError and ChannelRefused like `batch`."""
-        self._introduce(run)
-        started, begun = time.time(), time.monotonic()
-        try:
-            with self._slots.one():
-                reply = _PROTOCOLS[question.protocol](self._transport, question)
-        except HostError:
-            raise
-        except ProbeError as error:
-            error.host = self.connection.name
-            return Attempt(started, time.monotonic() - begun, error)
-        return Attempt.of(Output(0, reply, b"", started, time.monotonic() - begun))
-
     @contextmanager
-    def _one_introduces(self) -> Iterator[None]:
-        """What the first has found out about the host holds for all who waited."""
-        with self._introducing:
-            if self._unfit is not None:
-                raise type(self._unfit)(self._unfit.message, host=self.connection.name)
-            try:
-                yield
-            except HostError as error:
-                self._unfit = error
-                raise
-
-    def _introduce(self, run: RunContext) -> None:
-        list(self.batch([], run))
-
-    def _identify(self, attempt: Attempt) -> None:
-        name, answer = self.connection.name, attempt.answer
-        if isinstance(answer, ChannelRefused):
-            raise answer
-        if isinstance(answer, ProbeError):
-            raise Unreachable(f"{name} did not say who it is: {answer}", host=name) from answer
-        found = identity.read(answer)
-        identity.refuse_other(self.connection, found)
-        if answer.status != 0:
-            raise Unreachable(f"{name} did not say who it is: {answer.errors.strip()}", host=name)
-        self.identity = found
-
-    def _converse(
-        self, commands: Sequence[Command], run: RunContext, as_root: bool, stop_unless_first: bool
-    ) -> Generator[Answered]:
-        """One channel's worth: answers in order, at least one, until all are in or a command has ended the channel."""
-        nonce = secrets.token_hex(16)
-        sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
-        script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
+    def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
         try:
-            with self._shell(nonce, as_root) as shell:
-                shell.send(script)
-                yield from self._answers(shell, Frames(nonce, run.byte_cap), commands)
+            with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
+                shell = ChannelShell(channel)
+                if as_root:
+                    shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", START_S)
+                else:
+                    shell.start()
+                yield shell
         except Refused as refused:
-            reason = ChannelRefused(f"{self.connection.name}: sshd refused one more session: {refused}")
-            yield from self._none_answered(commands, reason)
-        except (PrivilegeRefused, ToolMissing) as reason:
-            yield from self._none_answered(commands, reason)
+            raise ChannelRefused(f"{self.connection.name}: sshd refused one more session: {refused}") from refused
         except (paramiko.SSHException, OSError, EOFError) as error:
             self.close()
             raise self._lost(words(error)) from error
 
     @contextmanager
-    def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
-        with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
-            shell = Shell(channel)
-            if as_root:
-                shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", _START_S)
-            else:
-                shell.start()
-            yield shell
-
-    def _answers(self, shell: Shell, frames: Frames, commands: Sequence[Command]) -> Iterator[Answered]:
-        mark = _Moment.now()
-        while frames.answered < len(commands):
-            running = commands[frames.answered]
-            if frames.too_large:
-                shell.kill()
-                yield running, mark.failed(TooLarge(f"{_what(running)}: more output than {frames.cap} bytes"))
-                return
-            limit = _limit_s(running, frames.timeout) if frames.started else _START_S
-            got = shell.read(mark.monotonic + limit - time.monotonic())
-            if got is None or got == (b"", b""):
-                error = self._ended(shell, frames, running) if got is None else self._overdue(shell, frames, running)
-                yield running, mark.failed(error)
-                return
-            was_started = frames.started
-            try:
-                answers = [*frames.stdout(got[0]), *frames.stderr(got[1])]
-            except OutOfFrame as error:
-                shell.kill()
-                yield running, mark.failed(Truncated(f"{_what(running)}: its frame is broken: {error}"))
-                return
-            for answer in answers:
-                yield commands[answer.index], _attempt(commands[answer.index], answer, mark)
-                mark = _Moment.now()
-            if frames.started and not was_started:
-                mark = _Moment.now()
-
-    def _ended(self, shell: Shell, frames: Frames, running: Command) -> ProbeError:
-        """Both streams ended. Raises where that concerns more than the running command."""
-        if not self.alive:
-            if not frames.started:
-                raise self._lost("it ended before a shell had started")
-            return Truncated(f"{_what(running)}: the connection was lost before its end")
-        if not frames.started:
-            raise self._no_shell(shell, frames)
-        status = "" if shell.exit_status is None else f" (its shell with status {shell.exit_status})"
-        return Truncated(f"{_what(running)}: the session ended before its end marker{status}")
-
-    def _overdue(self, shell: Shell, frames: Frames, running: Command) -> ProbeError:
-        if not frames.started:
-            name = self.connection.name
-            raise Unreachable(f"{name}: logged in, but no shell has started within {_START_S:g} s", host=name)
-        shell.kill()
-        return _timed_out(running)
+    def _carrier(self) -> Iterator[OverSsh]:
+        with self._slots.one():
+            yield OverSsh(self._transport)
 
     def _no_shell(self, shell: Shell, frames: Frames) -> HostError:
+        if not self.alive:
+            return self._lost("it ended before a shell had started")
         name = self.connection.name
-        if shell.refused:
+        if isinstance(shell, ChannelShell) and shell.refused:
             return Unreachable(f"{name}: logged in, but sshd does not run a shell", host=name)
         said = b"\n".join(frames.rest).decode("utf-8", "replace").strip().splitlines()
         status = "" if shell.exit_status is None else f" with status {shell.exit_status}"
@@ -244,55 +83,9 @@ class Session:
             host=name,
         )
 
+    def _no_shell_in_time(self) -> HostError:
+        name = self.connection.name
+        return Unreachable(f"{name}: logged in, but no shell has started within {START_S:g} s", host=name)
+
     def _lost(self, why: str) -> ConnectionLost:
         return ConnectionLost(f"{self.connection.name}: the connection was lost: {why}", host=self.connection.name)
-
-    @staticmethod
-    def _none_answered(commands: Sequence[Command], reason: ProbeError) -> Iterator[Answered]:
-        now = _Moment.now()
-        yield from ((command, now.failed(reason)) for command in commands)
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A point in time on both clocks: one for the reader, one that is never set back."""
-
-    epoch: float
-    monotonic: float
-
-    @staticmethod
-    def now() -> _Moment:
-        return _Moment(time.time(), time.monotonic())
-
-    @property
-    def seconds_since(self) -> float:
-        return time.monotonic() - self.monotonic
-
-    def failed(self, error: ProbeError) -> Attempt:
-        return Attempt(self.epoch, self.seconds_since, error)
-
-
-def _what(command: Command) -> str:
-    return f"{command.probe} on {command.host}"
-
-
-def _timed_out(command: Command) -> TimedOut:
-    return TimedOut(
-        f"{_what(command)}: not finished within {command.deadline_s:g} s and a margin of {batch.MARGIN_S} s"
-    )
-
-
-def _limit_s(command: Command, timeout: str | None) -> float:
-    """When we give a command up, counted from the mark before it; with a timeout on the host, only if that failed."""
-    on_host = batch.limit_s(command)
-    return on_host if timeout == batch.NO_TIMEOUT else on_host + batch.KILL_AFTER_S + _GRACE_S
-
-
-def _attempt(command: Command, answer: Answer, since: _Moment) -> Attempt:
-    seconds = since.seconds_since
-    if batch.used_up(command, answer.status, seconds):
-        return since.failed(_timed_out(command))
-    if answer.stdout is None or answer.stderr is None:
-        stream = "stdout" if answer.stdout is None else "stderr"
-        return since.failed(TooLarge(f"{_what(command)}: more output on {stream} than the cap"))
-    return Attempt.of(Output(answer.status, answer.stdout, answer.stderr, since.epoch, seconds))
