@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from lab import lifecycle, shims, state
@@ -18,7 +17,7 @@ from lab.state import State
 from lab.topology import Topology
 
 SETTLE_SECONDS = 15
-STEP_SECONDS = 60
+STEP_SECONDS = 120
 
 # The tools asked on each host, as the report of a healthy run lists them.
 Tools = Mapping[str, list[str]]
@@ -43,7 +42,7 @@ def break_faults(name: str, faults: Iterable[Fault], topology: Topology, report:
             # Written down first: a break that is killed half-way is still known to heal and to status.
             current = _remember(current, {*current.broken, fault.id})
             for step in fault.breaks:
-                _take(current, step, topology, tools)
+                current = _take(current, step, topology, tools)
             _settle(current, fault, fault.broken, "broken")
     return current
 
@@ -55,14 +54,15 @@ def heal_faults(name: str, faults: Iterable[Fault], topology: Topology) -> State
         current = lifecycle.must_run(name)
         for fault in faults:
             before = len(troubles)
-            for act in (
-                *[partial(_take, current, step, topology, {}) for step in fault.heals],
-                partial(_settle, current, fault, fault.healed, "healed"),
-            ):
+            for step in fault.heals:
                 try:
-                    act()
+                    current = _take(current, step, topology, {})
                 except LabError as error:
                     troubles.append(f"{fault.id}: {error}")
+            try:
+                _settle(current, fault, fault.healed, "healed")
+            except LabError as error:
+                troubles.append(f"{fault.id}: {error}")
             if len(troubles) == before:
                 current = _remember(current, {*current.broken} - {fault.id})
     if troubles:
@@ -76,7 +76,9 @@ def _remember(current: State, broken: set[str]) -> State:
     return changed
 
 
-def _take(current: State, step: Step, topology: Topology, tools: Tools) -> None:
+def _take(current: State, step: Step, topology: Topology, tools: Tools) -> State:
+    if step.anew:
+        return lifecycle.start_again(current, step.hosts, lambda _: None, empty=True)
     hosts = [h.name for h in topology.systemd_hosts] if EVERY_HOST in step.hosts else list(step.hosts)
     for host in hosts:
         if step.run:
@@ -88,6 +90,7 @@ def _take(current: State, step: Step, topology: Topology, tools: Tools) -> None:
             shims.replace(current, host, tools[host], step.shim)
         if step.unshim:
             shims.bring_back(current, host)
+    return current
 
 
 def _run(current: State, host: str, script: str, stdin: str | None = None) -> None:

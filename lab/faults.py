@@ -25,13 +25,15 @@ class FaultError(LabError):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing done to some hosts: a script, files put back, tools replaced, or tools brought back."""
+    """One thing done to some hosts: a script, files put back, tools replaced or brought back, the whole host anew."""
 
     hosts: tuple[str, ...]
     run: str = ""
     restore: tuple[str, ...] = ()
     shim: str = ""
     unshim: bool = False
+    anew: bool = False
+    """Off, emptied, and booted as in a new lab."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +143,10 @@ def _fault(name: str, table: object, topology: Topology) -> Fault:
 
 def _step(table: Mapping[str, Any], where: str, topology: Topology) -> Step:
     for key in table:
-        if key not in ("on", "run", "restore", "shim", "unshim"):
+        if key not in ("on", "run", "restore", "shim", "unshim", "anew"):
             raise FaultError(f"{where}.{key}: unknown key")
     if len(table.keys() - {"on"}) != 1 or "on" not in table:
-        raise FaultError(f"{where}: a step has `on` and one of run, restore, shim, unshim")
+        raise FaultError(f"{where}: a step has `on` and one of run, restore, shim, unshim, anew")
     on = table["on"]
     hosts = tuple([on] if isinstance(on, str) else on)
     for host in hosts:
@@ -165,4 +167,5 @@ def _step(table: Mapping[str, Any], where: str, topology: Topology) -> Step:
         restore=tuple(table.get("restore", ())),
         shim=shim,
         unshim=bool(table.get("unshim", False)),
+        anew=bool(table.get("anew", False)),
     )

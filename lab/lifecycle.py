@@ -8,7 +8,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from lab import cgroups, hosts, kernel, network, paths, ready, ssh, state, topology
@@ -64,25 +64,35 @@ def restart(name: str, host: str, progress: Progress) -> None:
     if host not in site.hosts:
         raise UsageError(f"no host {host}{nearest(host, list(site.hosts))}")
     with state.locked(name):
-        current = must_run(name)
-        parts = built()
-        if parts is None or str(parts.base) != current.base:
-            raise LabError("the lab runs on an older build: down and up again")
-        plan = hosts.Plan(name, site, parts, paths.run_dir(name), paths.cgroup(name))
-        process = current.hosts[host]
-        if process.alive:
-            os.kill(process.pid, 9)
-        _wait_gone(process, host)
-        cgroups.remove(plan.cgroup / host)
-        network.disconnect(current.holder.pid, site.hosts[host])
-        starting = hosts.start_host(plan, site.hosts[host], current.holder.pid, current.keeper.pid)
-        _let_boot(plan, [starting], current.holder.pid)
-        current = current.with_host(host, Process.of(starting.pid))
-        state.write(current)
-        if starting.host.mode == "systemd":
-            _wait_for_systemd(plan, current, [starting], progress)
+        current = start_again(must_run(name), [host], progress)
         if not current.broken:
             ready.wait_for_data_path(current, progress)
+
+
+def start_again(current: State, names: Sequence[str], progress: Progress, *, empty: bool = False) -> State:
+    """Switch hosts of a running lab off and on again, at the same time; `empty`: with a disk as in a new lab."""
+    site = topology.load()
+    parts = built()
+    if parts is None or str(parts.base) != current.base:
+        raise LabError("the lab runs on an older build: down and up again")
+    plan = hosts.Plan(current.name, site, parts, paths.run_dir(current.name), paths.cgroup(current.name))
+    for name in names:
+        process = current.hosts[name]
+        if process.alive:
+            os.kill(process.pid, 9)
+    for name in names:
+        _wait_gone(current.hosts[name], name)
+        cgroups.remove(plan.cgroup / name)
+        network.disconnect(current.holder.pid, site.hosts[name])
+        if empty:
+            shutil.rmtree(plan.run / "hosts" / name)
+    starting = [hosts.start_host(plan, site.hosts[name], current.holder.pid, current.keeper.pid) for name in names]
+    _let_boot(plan, starting, current.holder.pid)
+    for one in starting:
+        current = current.with_host(one.host.name, Process.of(one.pid))
+    state.write(current)
+    _wait_for_systemd(plan, current, [one for one in starting if one.host.mode == "systemd"], progress)
+    return current
 
 
 def must_run(name: str) -> State:

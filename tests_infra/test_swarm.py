@@ -2,7 +2,7 @@
 
 from siteproof.asks import both, each, note, total
 from siteproof.errors import NoControl
-from siteproof.facts import SETTLES_DAYS, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
+from siteproof.facts import SETTLES_DAYS, Checkout, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
 from siteproof.history import past
 from siteproof.invariants import invariant
 from siteproof.models.addresses import overlay_fill, use
@@ -11,6 +11,7 @@ from siteproof.models.swarm import creations, dangling, moving, out_of_order, ov
 from siteproof.probes.docker import overlay_networks
 from siteproof.probes.docker_api import local_networks, overlay_view, swarm_moments, swarm_state
 from siteproof.probes.dockerd import allocator_log, daemon
+from siteproof.probes.git import repository
 from siteproof.probes.ip import routes
 from siteproof.probes.overlay_ping import overlay_pings
 from siteproof.probes.text_file import file_lines
@@ -266,3 +267,23 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swar
     """A script that puts load on the swarm takes the declared steps first."""
     lines = await file_lines(guard.host, guard.file)
     assert out_of_order(lines, guard.steps, guard.before) == []
+
+
+@invariant(
+    "swarm-author-secrets",
+    family="swarm",
+    severity="medium",
+    incident=INCIDENT,
+    remedy="Whoever else commits: change it to the declared author. A secret that was committed is known, also after its "
+    "removal: give out a new one.",
+)
+async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout, swarm: Swarm) -> None:
+    """What the stacks are deployed from was committed by its declared authors, and holds no secret."""
+    seen = await repository(checkout.host, checkout.directory)
+    note(f"{seen.files} text files of HEAD looked through, and the authors of the last {len(seen.commits)} commits")
+    authors = {f"{commit.author} <{commit.email}>" for commit in seen.commits}
+    strangers = sorted(author for author in authors if not checkout.allows(author))
+    assert {"other authors": strangers, "files with secrets": list(seen.secrets)} == {
+        "other authors": [],
+        "files with secrets": [],
+    }

@@ -16,7 +16,7 @@ PART = "base rootfs"
 PACKAGES = (
     # the system
     "systemd", "systemd-sysv", "systemd-resolved", "libnss-resolve", "dbus", "openssh-server", "sudo", "kmod", "procps",
-    "ca-certificates", "openssl", "python3", "busybox-static",
+    "ca-certificates", "openssl", "python3", "busybox-static", "git",
     # the network and looking at it
     "iproute2", "nftables", "iptables", "conntrack", "ethtool", "iputils-ping", "iputils-tracepath", "tcpdump", "curl",
     "nmap", "bind9-dnsutils",

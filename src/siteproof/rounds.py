@@ -3,6 +3,9 @@
 Before anything runs every check is driven to its first `await`; the questions found there are round 1. With their
 answers each check is driven again, from its start, to the first question that is still open: round 2. A check is a
 pure function of evidence, so running it again costs nothing and changes nothing.
+
+What changes something on a host is asked when nothing else is left to ask, and one at a time on each host: no other
+check sees the site while it is changed, and no two changes meet.
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ def next_questions(
             raise
         except BaseException:  # noqa: BLE001, S112 - pytest.skip() is none of Exception; all of it is judged later
             continue
-        if request is not None:
+        if request is not None and trace.rounds <= MAX_ROUNDS:
             waiting.append(make)
             questions.update((key, q) for key, q in trace.asked.items() if key not in trace.recorded)
     return waiting, questions
@@ -108,13 +111,20 @@ def gather(
     """
     asked: list[int] = []
     live = list(checks)
-    for number in range(1, MAX_ROUNDS + 1):
-        live, questions = next_questions(live, evidence)
+    while True:
+        live, open_ = next_questions(live, evidence)
+        questions = [q for q in open_.values() if q.probe_class != "changes"] or _one_a_host(open_.values())
         if not questions:
-            break
-        ask(number, questions.values())
+            return asked
         asked.append(len(questions))
-    return asked
+        ask(len(asked), questions)
+
+
+def _one_a_host(questions: Iterable[Question]) -> list[Question]:
+    first: dict[str, Question] = {}
+    for question in questions:
+        first.setdefault(question.host, question)
+    return list(first.values())
 
 
 def judge(check: Check, evidence: Evidence, trace: Trace) -> None:

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from siteproof import rounds
-from siteproof.asks import Ask, Command, Output, Question, Recorded, Single, controlled, each, note, or_silence, total
+from siteproof.asks import (
+    Ask,
+    Command,
+    Output,
+    Question,
+    Recorded,
+    Single,
+    command,
+    controlled,
+    each,
+    note,
+    or_silence,
+    total,
+)
 from siteproof.errors import (
     NoControl,
     ProbeError,
@@ -67,6 +80,30 @@ def test_all_questions_of_a_round_are_asked_together() -> None:
 
     assert rounds.gather([first, second], hosts, hosts.ask) == [2, 1]
     assert hosts.rounds == [["a echo", "c echo"], ["b later"]]
+
+
+def test_what_changes_a_host_is_asked_last_and_alone_there() -> None:
+    hosts = Hosts(lambda q: says(q.host))
+
+    def change(host: str, what: str) -> Ask[str]:
+        return command(host, what, probe=what, parse=lambda output: output.text, tools=(), probe_class="changes")
+
+    async def deploys() -> None:
+        await change("a", "deploy")
+
+    async def fills() -> None:
+        await ask("b", "count")
+        await change("a", "fill")
+
+    async def pulls() -> None:
+        await change("b", "pull")
+
+    async def looks() -> None:
+        for number in range(3):
+            await ask("a", f"look {number}")
+
+    rounds.gather([deploys, fills, pulls, looks], hosts, hosts.ask)
+    assert hosts.rounds == [["b count", "a look 0"], ["a look 1"], ["a look 2"], ["a deploy", "b pull"], ["a fill"]]
 
 
 def test_a_check_that_fails_early_asks_nothing_more() -> None:

@@ -32,7 +32,7 @@ from siteproof.facts.pulls import (
     Registry,
 )
 from siteproof.facts.site import FAMILIES, PREFIX, Case, Site, Waiver, read_site, site_wide
-from siteproof.facts.swarm import DeployCanary, Guard, LeakBudget, Manager, Overlay, Pin, Swarm, Window
+from siteproof.facts.swarm import Checkout, DeployCanary, Guard, LeakBudget, Manager, Overlay, Pin, Swarm, Window
 
 __all__ = [
     "FAMILIES",
@@ -51,6 +51,7 @@ __all__ = [
     "Family",
     "Fleet",
     "Group",
+    "Checkout",
     "Guard",
     "History",
     "HostsOf",

@@ -63,6 +63,22 @@ class Guard(Declared):
         return f"{self.host}-{self.name}"
 
 
+class Checkout(Declared):
+    """A git repository that the swarm's stacks are deployed from."""
+
+    host: str
+    """Where it is."""
+    directory: str
+    authors: Annotated[tuple[str, ...], Field(min_length=1)]
+    """`Name <address>` of those who commit to it; `*` stands for anything."""
+
+    def __str__(self) -> str:
+        return f"{self.host}-{self.directory.rstrip('/').rpartition('/')[2]}"
+
+    def allows(self, author: str) -> bool:
+        return any(fnmatchcase(author, pattern) for pattern in self.authors)
+
+
 class LeakBudget(Declared):
     """How many addresses of an overlay may get lost. Declaring it allows --changes to take addresses for seconds."""
 
@@ -124,6 +140,7 @@ class Swarm(Family):
     window: Window | Unseen
     pins: Annotated[tuple[Pin, ...], Field(min_length=1)] | Unseen
     guards: Annotated[tuple[Guard, ...], Field(min_length=1)] | Unseen
+    checkouts: Annotated[tuple[Checkout, ...], Field(min_length=1)] | Unseen
     leaks: Annotated[tuple[LeakBudget, ...], Field(min_length=1)] | Unseen
     canaries: Annotated[tuple[DeployCanary, ...], Field(min_length=1)] | Unseen
 
@@ -141,7 +158,7 @@ class Swarm(Family):
         return next(overlay for overlay in self.overlays if overlay.name == name)
 
     def subjects(self, hosts: HostsOf) -> Subjects:
-        for key in ("pins", "guards"):
+        for key in ("pins", "guards", "checkouts"):
             for one in _listed(getattr(self, key)):
                 hosts(key, one.host)
         members = hosts("nodes", self.nodes)
@@ -152,6 +169,7 @@ class Swarm(Family):
             Window: Absent(self.window.none) if isinstance(self.window, Unseen) else [self.window],
             Pin: _optional(self.pins),
             Guard: _optional(self.guards),
+            Checkout: _optional(self.checkouts),
             LeakBudget: _optional(self.leaks),
             DeployCanary: _optional(self.canaries),
         }
