@@ -274,8 +274,8 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swar
     family="swarm",
     severity="medium",
     incident=INCIDENT,
-    remedy="Whoever else commits: change it to the declared author. A secret that was committed is known, also after its "
-    "removal: give out a new one.",
+    remedy="Let the declared author commit what a stranger did. A secret that was committed is known, also after it is "
+    "removed: give out a new one.",
 )
 async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout, swarm: Swarm) -> None:
     """What the stacks are deployed from was committed by its declared authors, and holds no secret."""

@@ -54,7 +54,8 @@ class Repository:
 def repository(host: str, path: str) -> Ask[Repository]:
     """HEAD of the git repository at `path` on `host`.
 
-    The files with any line at all are the control of those with a secret: what was looked through, there was.
+    The files with any line at all are the control of those with a secret: what was looked through, there was. That
+    there are none of the latter is what git's status says.
     """
     options = "-c core.fsmonitor=false -c log.showSignature=false -c core.quotePath=true"
     git = f"git -c safe.directory={shlex.quote(path)} {options} --no-pager -C {shlex.quote(path)}"
@@ -66,7 +67,8 @@ def repository(host: str, path: str) -> Ask[Repository]:
         f"{section('files')}\n"
         f"{git} grep --no-color --full-name -I -l -e '' HEAD -- ':/' || exit\n"
         f"{section('secrets')}\n"
-        f"{git} grep --no-color --full-name -I -l -E {patterns} HEAD -- ':/' || [ $? = 1 ] || exit 2\n"
+        f"{git} grep --no-color --full-name -I -l -E {patterns} HEAD -- ':/'\n"
+        "status=$?\n[ $status -le 1 ] || exit 2\necho status $status\n"
         f"{END}",
         probe=f"git log and git grep in {path}",
         parse=parse_repository,
@@ -75,15 +77,18 @@ def repository(host: str, path: str) -> Ask[Repository]:
 
 
 def parse_repository(output: Output) -> Repository:
-    """`<hash> <name> <<address>>` a commit; `HEAD:<path>` a file, names with other than ASCII in quotes."""
+    """`<hash> <name> <<address>>` a commit; `HEAD:<path>` a file, names with other than ASCII in quotes; then git's status."""
     sections = split(output.text)
     commits = tuple(map(_commit, sections["commits"].splitlines()))
     files = [_file(line) for line in sections["files"].splitlines()]
-    secrets = [_file(line) for line in sections["secrets"].splitlines()]
+    *found, status = sections["secrets"].splitlines() or [""]
+    secrets = [_file(line) for line in found]
     if not commits or not files:
         raise NoControl("the repository has no commit, or no text file that could be looked through")
     if len({commit.id for commit in commits}) != len(commits) or len(commits) > COMMITS:
         raise Unparseable("git log names a commit twice, or more than were asked for")
+    if status != f"status {0 if secrets else 1}":
+        raise Unparseable(f"git grep lists {len(secrets)} files, and ended with {status[:40]!r}")
     if len(set(files)) != len(files) or len(set(secrets)) != len(secrets) or not set(secrets) <= set(files):
         raise Unparseable("git grep names a file twice, or one that it did not look through")
     return Repository(commits, len(files), tuple(sorted(secrets)))
@@ -96,7 +101,8 @@ def _commit(line: str) -> Commit:
 
 
 def _file(line: str) -> str:
-    revision, colon, name = line.strip('"').partition(":")
-    if revision != "HEAD" or not colon or not name:
+    revision, _, name = line.partition(":")
+    name = name.removeprefix('"').removesuffix('"')
+    if revision != "HEAD" or not name:
         raise Unparseable(f"no file of HEAD: {line[:200]!r}")
     return name
