@@ -213,19 +213,23 @@ class Reader:
         variables = self._variables.get_vars(host=host, stage="all")
         engine = TemplateEngine(loader=self._loader, variables=variables)
         connection: dict[str, Any] = {}
+        places: dict[str, str] = {}
         facts: dict[str, int] = {}
         for name, raw in variables.items():
             self._look_for_secrets(str(name), raw)
             if name.startswith(PREFIX):
                 facts[name] = self._fact(name, raw, engine)
             elif name.startswith("ansible_") and name not in ansible_constants.INTERNAL_STATIC_VARS:
-                connection[name] = Rendering(name, engine).render(raw)
+                rendering = Rendering(name, engine)
+                connection[name] = rendering.render(raw)
+                if said := rendering.origins.get(""):
+                    places[name] = said[0]
                 if name.endswith(SECRET_ENDINGS) and connection[name]:
                     self.secrets.add(str(connection[name]))
             else:
                 _refuse_near_miss(name)
         groups = [group.name for group in sort_groups(host.get_groups())]
-        return {"name": host.name, "groups": groups, "variables": connection, "facts": facts}
+        return {"name": host.name, "groups": groups, "variables": connection, "places": places, "facts": facts}
 
     def _fact(self, name: str, raw: Any, engine: TemplateEngine) -> int:
         """The number of the value. Hosts that share a fact and all it is made from share its value: it is rendered and

@@ -7,7 +7,7 @@ ProbeError
 ├── HostKeyMismatch        another key than the one in known_hosts
 ├── WrongHost              connected, but hostname or machine-id is not the declared one
 ├── PrivilegeRefused       sudo wants a password, or does not allow the command
-├── ChannelRefused         sshd refused one more session, or forbids forwarding
+├── ChannelRefused         sshd refused one more session, or forbids forwarding; no stream through this backend
 ├── ToolMissing            the tool is not on the host
 ├── ToolFailed             the tool ended with a status that is not an answer
 ├── Unanswered             a server, asked through the host, refused the connection or kept silent

@@ -59,6 +59,8 @@ class Host:
     """The ansible_* variables that the inventory sets, templated."""
     facts: Mapping[str, Value] = field(repr=False)
     """The siteproof_* variables."""
+    places: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where the ansible_* variables were set, as `file:line`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Inventory:
                         "name": host.name,
                         "groups": host.groups,
                         "variables": dict(host.variables),
+                        "places": dict(host.places),
                         "facts": {name: numbers[id(value)] for name, value in host.facts.items()},
                     }
                     for host in self.hosts.values()
@@ -156,6 +159,8 @@ def load(source: str | Path, *, limit: str | None, rootpath: Path, vault_passwor
     if "error" in document:
         raise BadInput(places.sentence(document["error"]))
     values = [places.value(each) for each in document["values"]]
+    for host in document["hosts"]:
+        host["places"] = {name: _without_column(places.short(place)) for name, place in host["places"].items()}
     return _inventory(document, values, ",".join(places.short(each) for each in sources))
 
 
@@ -289,6 +294,7 @@ def _inventory(document: Mapping[str, Any], values: Sequence[Value], source: str
             groups=tuple(each["groups"]),
             variables=each["variables"],
             facts={name: values[number] for name, number in each["facts"].items()},
+            places=each["places"],
         )
         for each in document["hosts"]
     )

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from siteproof.options import only_looks
 from siteproof.selection import Planned, Selection, shard
 from siteproof.suite import Suite, iso, merged, new_directory, new_nonce
 from siteproof.transport.connection import Connection
+from siteproof.transport.documentation import is_documentation
 
 
 def open_suite(config: pytest.Config) -> Suite:
@@ -54,6 +54,7 @@ def open_suite(config: pytest.Config) -> Suite:
         _enter_lab(site.lab, root)
     else:
         _refuse_documentation(connections.values())
+    _refuse_missing_tools(connections.values())
     directory = new_directory(reports, started)
     store = Store(directory / "evidence", secrets=read.secrets)
     gatherer: Gatherer
@@ -129,36 +130,32 @@ def record_of(suite: Suite, finished: datetime | None) -> RunRecord:
 
 def connections_of(read: Inventory) -> dict[str, Connection]:
     """How each host is reached, after its variables. Raises BadInput naming the host and the variable."""
-    identities = ("siteproof_hostname", "siteproof_machine_id")
+    facts_too = ("siteproof_hostname", "siteproof_machine_id", "siteproof_lab")
     return {
         host.name: Connection.from_variables(
-            host.name, dict(host.variables) | {n: host.facts[n].value for n in identities if n in host.facts}
+            host.name,
+            dict(host.variables) | {n: host.facts[n].value for n in facts_too if n in host.facts},
+            host.places,
         )
         for host in read.hosts.values()
         if host.name in read.selected
     }
 
 
-# RFC 5737, RFC 2544, RFC 3849: nobody's hosts. RFC 2606: nobody's names.
-_DOCUMENTATION = tuple(
-    ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "2001:db8::/32")
-)
-_NOBODYS_NAMES = (".example", ".test", ".invalid")
-
-
 def _refuse_documentation(connections: Iterable[Connection]) -> None:
     """An inventory that still has the template's addresses must not make anyone send packets to them."""
     for connection in connections:
-        address = connection.address
-        try:
-            nobodys = any(ip_address(address) in network for network in _DOCUMENTATION)
-        except ValueError:
-            nobodys = address.endswith(_NOBODYS_NAMES)
-        if nobodys:
+        if connection.backend is None and is_documentation(connection.address):
             raise BadInput(
-                f"{connection.name}: ansible_host is {address}, which documentation uses and nobody has; "
+                f"{connection.name}: ansible_host is {connection.address}, which documentation uses and nobody has; "
                 "nothing was connected to"
             )
+
+
+def _refuse_missing_tools(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        if connection.backend is not None:
+            connection.backend.refuse_missing_tool()
 
 
 def _enter_lab(name: str, root: Path) -> None:

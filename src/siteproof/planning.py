@@ -14,24 +14,37 @@ from siteproof.selection import Make, Start
 from siteproof.suite import Suite
 from siteproof.templates import later_questions
 from siteproof.transport import ssh_config
+from siteproof.transport.connection import Connection
 
 
 def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
     """The questions of the first round, host by host, then the templates of later ones, check by check."""
     _, questions = rounds.next_questions([make for _, make in checks], suite.store)
+    connections = connections_of(suite.site.inventory)
     by_host: dict[str, list[Question]] = {}
     for question in questions.values():
         by_host.setdefault(question.host, []).append(question)
     yield f"round 1: {len(questions)} questions on {len(by_host)} hosts; later rounds depend on the answers"
     for host, asked in by_host.items():
         yield ""
-        yield f"{host}"
+        yield f"{host}{_through(connections.get(host))}"
         for question in asked:
             yield f"  {question.probe}"
-            yield f"      {_terms(question)}"
+            yield f"      {_terms(question)}{_not_carried(question, connections.get(host))}"
             if isinstance(question, Command):
                 yield from (f"      | {line}" for line in question.script.splitlines())
     yield from _later(suite, checks)
+
+
+def _through(connection: Connection | None) -> str:
+    return f", through {connection.backend.url}" if connection and connection.backend else ""
+
+
+def _not_carried(question: Question, connection: Connection | None) -> str:
+    backend = connection.backend if connection else None
+    if backend is None or backend.carries_streams or not isinstance(question, Stream):
+        return ""
+    return ": there is no stream through it, this will be unknown"
 
 
 def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
@@ -61,15 +74,24 @@ def sudoers(suite: Suite, checks: Sequence[Start]) -> str:
     _, first = rounds.next_questions([make for _, make in checks], suite.store)
     later = [question for _, make in checks for question in later_questions(make)[0]]
     connections = connections_of(suite.site.inventory)
-    users = {host: ssh_config.resolve(connection).user for host, connection in connections.items()}
+    users = {host: _login_user(connection) for host, connection in connections.items()}
     asked = [q for q in (*first.values(), *later) if isinstance(q, Command) and users[q.host] != "root"]
     granted = privilege.grants(asked)
+    if nobody := [host for host in granted if not users[host]]:
+        raise BadInput(f"--sudoers: which user {', '.join(nobody)} runs commands as is only known there: ansible_user")
     if with_password := [host for host in granted if connections[host].become_password is not None]:
         raise BadInput(
             f"--sudoers: {', '.join(with_password)} has a password for sudo, so that everything goes through one root "
             "shell, for which no fragment can be exact; leave the password out where the fragment is installed"
         )
     return privilege.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
+
+
+def _login_user(connection: Connection) -> str:
+    """Empty where only the host knows."""
+    if connection.backend is not None:
+        return connection.backend.user or ""
+    return ssh_config.resolve(connection).user
 
 
 def _terms(question: Question) -> str:
@@ -102,7 +124,8 @@ def check_access(suite: Suite, progress: Progress, checks: Sequence[Make]) -> li
     asked = {host: _access_questions(host, _tools(commands)) for host, commands in sorted(needed.items())}
     if suite.gatherer is not None:
         progress.round(1, [q for questions in asked.values() for q in questions], suite.gatherer.ask)
-    rows = [_row(suite, host, asked[host], any(c.root for c in needed[host])) for host in asked]
+    connections = connections_of(suite.site.inventory)
+    rows = [_row(suite, host, asked[host], any(c.root for c in needed[host]), connections.get(host)) for host in asked]
     suite.access_failed = any(not ok for *_, ok in rows)
     return _table(rows)
 
@@ -114,7 +137,7 @@ def _tools(commands: Sequence[Command]) -> list[str]:
 Row = tuple[str, str, str, str, bool]
 
 
-def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool) -> Row:
+def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool, connection: Connection | None) -> Row:
     """Host, how it was reached, sudo, missing tools, and whether everything the plan needs is there."""
     tools, root = (suite.store.get(question) for question in questions)
     record = suite.store.host_records().get(host)
@@ -126,7 +149,13 @@ def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool
     missing = tools.text.split()[:-1]
     is_root = isinstance(root, Output) and root.status == 0 and root.text.strip() == "0"
     said = "root" if is_root else "refused" if needs_root else "not needed"
-    return host, f"reached{user}", said, ", ".join(missing) or "none", (is_root or not needs_root) and not missing
+    return (
+        host,
+        f"reached{user}{_through(connection)}",
+        said,
+        ", ".join(missing) or "none",
+        (is_root or not needs_root) and not missing,
+    )
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

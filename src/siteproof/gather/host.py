@@ -20,6 +20,7 @@ from siteproof.transport.dial import Dialer
 from siteproof.transport.identity import Identity
 from siteproof.transport.session import MOST_CHANNELS, Session
 from siteproof.transport.ssh import SshSession
+from siteproof.transport.through import BackendSession
 from siteproof.transport.wire import ConnectionLost
 
 T = TypeVar("T")
@@ -122,16 +123,22 @@ class Host:
             self.close()
             raise
 
+    def _connect(self) -> Session:
+        backend = self.connection.backend
+        if backend is not None:
+            return BackendSession(self.connection, backend)
+        return SshSession.connect(self.connection, self._dialer)
+
     def _connected(self) -> Session:
         """Raises ConnectionLost where the connection was there once and cannot be made again."""
         with self._lock:
             if self._failure is not None:
                 raise type(self._failure)(self._failure.message, host=self.connection.name)
             if self._session is None:
-                self._session = SshSession.connect(self.connection, self._dialer)
+                self._session = self._connect()
             elif not self._session.alive:
                 try:
-                    self._session = SshSession.connect(self.connection, self._dialer)
+                    self._session = self._connect()
                 except HostError as error:
                     raise ConnectionLost(f"{error}, after a connection was lost", host=error.host) from error
             return self._session
@@ -190,7 +197,7 @@ class Host:
         session, identity = self._session, self.identity
         record = HostRecord(
             name=self.connection.name,
-            reached=session is not None,
+            reached=session is not None and session.reached,
             error=error,
             identity={"hostname": identity.hostname, "machine_id": identity.machine_id} if identity else {},
             seconds=round(seconds, 3),

@@ -13,6 +13,7 @@ from typing import Any
 
 from siteproof.asks import Command, Earlier, Output, Question, Stream
 from siteproof.errors import ProbeError
+from siteproof.transport.backend import Backend
 from siteproof.transport.connection import Connection
 
 _LENGTH = struct.Struct("!I")
@@ -46,8 +47,19 @@ class Spec:
 
 
 def _connection(fields: Mapping[str, Any]) -> Connection:
-    options = tuple((name, value) for name, value in fields["options"])
-    return Connection(**{**fields, "key_files": tuple(fields["key_files"]), "options": options})
+    backend = fields["backend"] and Backend(
+        **{
+            **fields["backend"],
+            "arguments": tuple(fields["backend"]["arguments"]),
+            "options": _pairs(fields["backend"]),
+        }
+    )
+    given = {"key_files": tuple(fields["key_files"]), "options": _pairs(fields), "backend": backend}
+    return Connection(**{**fields, **given})
+
+
+def _pairs(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in fields["options"])
 
 
 def send(connected: socket.socket, message: Message) -> None:

@@ -11,6 +11,7 @@ import paramiko
 
 from siteproof.asks import Stream
 from siteproof.errors import ChannelRefused, ToolFailed, Unanswered
+from siteproof.transport.documentation import is_documentation
 from siteproof.transport.wire import CONNECT_FAILED, PROHIBITED, ConnectionLost, Refused, Transport, words
 
 Either = socket.socket | paramiko.Channel
@@ -56,6 +57,28 @@ class OverSsh(Carrier):
             if self.alive:
                 raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
             raise ConnectionLost(f"{question.host}: the connection was lost: {words(error)}") from error
+
+
+class FromHere(Carrier):
+    """The host is this machine."""
+
+    def __init__(self, *, in_lab: bool) -> None:
+        self._in_lab = in_lab
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    def connect(self, question: Stream) -> socket.socket:
+        what = described(question)
+        if not self._in_lab and is_documentation(question.address):
+            raise ChannelRefused(f"{what}: documentation uses that address and nobody has it; nothing was connected to")
+        try:
+            return socket.create_connection((question.address, question.port), question.deadline_s)
+        except TimeoutError as error:
+            raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
+        except OSError as error:
+            raise Unanswered(f"{what}: {words(error)}") from error
 
 
 def as_socket(opened: Either) -> socket.socket:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from siteproof.errors import BadInput
+from siteproof.transport.backend import Backend
+from siteproof.transport.variables import Variables
 
-_TRUE = {"true", "yes", "on", "1", "y", "t"}
-_FALSE = {"false", "no", "off", "0", "n", "f"}
+_BECOME_PASSWORD = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,28 @@ class Connection:
     connect_timeout_s: float = 5.0
     expected_hostname: str | None = None
     expected_machine_id: str | None = None
+    in_lab: bool = False
+    """The inventory is a lab's: documentation addresses are somebody's there."""
+    backend: Backend | None = None
+    """What it is asked through instead of SSH; then nothing that is about SSH means anything."""
 
     @staticmethod
-    def from_variables(name: str, variables: Mapping[str, Any]) -> Connection:
-        read = _Variables(name, variables)
+    def from_variables(name: str, variables: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Connection:
+        """`places` says of variables where they were set. Raises BadInput."""
+        read = Variables(name, variables, places)
+        backend = Backend.from_variables(name, read)
+        if backend is not None:
+            return Connection(
+                name=name,
+                address=backend.url,
+                user=backend.user,
+                become=read.flag("ansible_become", default=True),
+                become_password=read.text(*_BECOME_PASSWORD),
+                expected_hostname=read.text("siteproof_hostname"),
+                expected_machine_id=read.text("siteproof_machine_id"),
+                in_lab=read.text("siteproof_lab") is not None,
+                backend=backend,
+            )
         arguments = _ssh_arguments(read, "ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
         keys = [read.text("ansible_ssh_private_key_file", "ansible_private_key_file")]
         return Connection(
@@ -49,70 +67,17 @@ class Connection:
             ssh_config=arguments.config,
             options=tuple(arguments.options),
             become=read.flag("ansible_become", default=True),
-            become_password=read.text("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
+            become_password=read.text(*_BECOME_PASSWORD),
             password=read.text("ansible_ssh_password", "ansible_ssh_pass", "ansible_password"),
             connect_timeout_s=read.seconds("ansible_ssh_timeout", "ansible_timeout") or 5.0,
             expected_hostname=read.text("siteproof_hostname"),
             expected_machine_id=read.text("siteproof_machine_id"),
+            in_lab=read.text("siteproof_lab") is not None,
         )
 
     @property
     def secrets(self) -> tuple[str, ...]:
         return tuple(secret for secret in (self.password, self.become_password) if secret)
-
-
-class _Variables:
-    """One host's variables; of several spellings the first that is set stands. A bad value is BadInput."""
-
-    def __init__(self, host: str, variables: Mapping[str, Any]) -> None:
-        self._host = host
-        self._variables = variables
-
-    def find(self, names: Iterable[str]) -> tuple[str, Any] | None:
-        return next(((name, value) for name in names if (value := self._variables.get(name)) not in (None, "")), None)
-
-    def bad(self, name: str, wanted: str, value: object) -> BadInput:
-        return BadInput(f"{self._host}: {name} must be {wanted}, not {value!r}")
-
-    def text(self, *names: str) -> str | None:
-        found = self.find(names)
-        if found is None:
-            return None
-        name, value = found
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.bad(name, "text", "a value that is not shown" if "pass" in name else value)
-        return str(value)
-
-    def port(self, *names: str) -> int | None:
-        found = self.find(names)
-        if found is None:
-            return None
-        name, value = found
-        if isinstance(value, bool) or not str(value).isdecimal() or not 0 < int(value) < 65536:
-            raise self.bad(name, "a port from 1 to 65535", value)
-        return int(value)
-
-    def seconds(self, *names: str) -> float | None:
-        found = self.find(names)
-        if found is None:
-            return None
-        name, value = found
-        try:
-            seconds = float(value)
-        except (TypeError, ValueError):
-            raise self.bad(name, "a number of seconds", value) from None
-        if not 0 < seconds < 3600:
-            raise self.bad(name, "a number of seconds above 0 and below 3600", value)
-        return seconds
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        value = self._variables.get(name)
-        if value is None or value == "":
-            return default
-        word = str(value).lower()
-        if word not in _TRUE | _FALSE:
-            raise self.bad(name, "true or false", value)
-        return word in _TRUE
 
 
 @dataclass
@@ -131,7 +96,7 @@ _WITHOUT_VALUE = set("46AaCfGgKkMNnqsTtVvXxYy")
 _IGNORED_WITH_VALUE = set("BbcDEeIkLmOPQRSWw")
 
 
-def _ssh_arguments(read: _Variables, *names: str) -> _Arguments:
+def _ssh_arguments(read: Variables, *names: str) -> _Arguments:
     arguments = _Arguments()
     for name in names:
         text = read.text(name)
@@ -146,7 +111,7 @@ def _ssh_arguments(read: _Variables, *names: str) -> _Arguments:
     return arguments
 
 
-def _take(arguments: _Arguments, read: _Variables, variable: str, word: str, rest: Iterable[str]) -> None:
+def _take(arguments: _Arguments, read: Variables, variable: str, word: str, rest: Iterable[str]) -> None:
     letter, value = word[1], word[2:]
     if letter in _WITHOUT_VALUE:
         return
@@ -170,7 +135,7 @@ def _take(arguments: _Arguments, read: _Variables, variable: str, word: str, res
             raise read.bad(variable, "ssh options", word)
 
 
-def _option(read: _Variables, variable: str, text: str) -> tuple[str, str]:
+def _option(read: Variables, variable: str, text: str) -> tuple[str, str]:
     match = _OPTION.fullmatch(text.strip())
     if match is None:
         raise read.bad(variable, "ssh options as NAME=VALUE", text)

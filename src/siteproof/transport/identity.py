@@ -10,9 +10,9 @@ from siteproof.errors import WrongHost
 from siteproof.transport.connection import Connection
 
 _ASK = """hostname=$(uname -n)
-{ read -r machine_id </etc/machine-id; } 2>/dev/null
-printf '%s\\n' "$hostname" "$machine_id"
+%sprintf '%%s\\n' "$hostname" "$machine_id"
 """
+_MACHINE_ID = "{ read -r machine_id </etc/machine-id; } 2>/dev/null\n"
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,15 @@ class Identity:
 def question(connection: Connection) -> Command:
     """Its status is 0 only on the declared host, so that the shell itself can stop before anything else is asked."""
     expected = {"hostname": connection.expected_hostname, "machine_id": connection.expected_machine_id}
+    # A container's is that of its image: all that run the same one have it in common.
+    own = connection.backend is None or connection.backend.kind == "local" or connection.expected_machine_id
     tests = [f'[ "${name}" = {shlex.quote(value)} ]' for name, value in expected.items() if value is not None]
     return Command(
         host=connection.name,
         probe="hostname and machine-id",
         deadline_s=5.0,
         probe_class="reads",
-        script=_ASK + (" && ".join(tests) or "true"),
+        script=_ASK % (_MACHINE_ID if own else "machine_id=\n") + (" && ".join(tests) or "true"),
     )
 
 

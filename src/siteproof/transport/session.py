@@ -53,6 +53,11 @@ class Session(ABC):
         self._unfit: HostError | None = None
 
     @property
+    def reached(self) -> bool:
+        """Whether the host has shown itself at all."""
+        return True
+
+    @property
     @abstractmethod
     def alive(self) -> bool: ...
 
