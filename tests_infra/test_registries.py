@@ -186,7 +186,7 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
     remedy="Make the mirror the first endpoint of the registry, with the capabilities pull and resolve; `server` says "
     "what comes after it.",
     probe_class="sends",
-    follows=("pull-config-path-active", "pull-hosts-toml-parses"),
+    follows=("dns-split-answer", "pull-config-path-active", "pull-hosts-toml-parses"),
 )
 async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
     """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it."""

@@ -209,7 +209,7 @@ class Page(HTMLParser):
 def test_the_page_has_everything_about_a_finding_and_the_run() -> None:
     text = Page(pages.html(made.varied())).text
     for fact in (
-        "3 violated, 1 unknown, 1 waived, coverage falls short", "eth0: 1400", "eth0: 1500",
+        "3 violated for 2 reasons, 1 unknown, 1 waived, coverage falls short", "eth0: 1400", "eth0: 1500",
         "inventories/lab/group_vars/nodes.yml:12", "the remedy of mtu-node", "the incident of mtu-node",
         "cp1: ip -j link", made.DOWN, "viktor, until 2026-12-24", "no outside vantage point yet",
         "held on the third try",
@@ -267,7 +267,7 @@ def test_the_page_of_an_empty_run_says_so() -> None:
 
 def test_markdown_has_the_verdict_the_findings_and_their_details() -> None:
     text = pages.markdown(made.varied())
-    assert text.startswith("## siteproof: 3 violated, 1 unknown, 1 waived, coverage falls short\n")
+    assert text.startswith("## siteproof: 3 violated for 2 reasons, 1 unknown, 1 waived, coverage falls short\n")
     assert "| mtu-node | cp1 | high | eth0: 1400 | eth0: 1500 |" in text
     assert "| ↳ pull-live-no-public | cp1 | critical" not in text  # its own severity is high
     assert "- **Coverage shortfall:** 8 results were planned, 7 were judged" in text

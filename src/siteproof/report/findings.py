@@ -189,6 +189,10 @@ def counts(run: Run) -> list[tuple[str, int]]:
 def headline(run: Run) -> str:
     """How the run ended, in a few words; never better than its exit code."""
     parts = [f"{n} {v}" for v in (Verdict.VIOLATED, Verdict.UNKNOWN) if (n := run.count(v))]
+    if (roots := sum(r.verdict is Verdict.VIOLATED and not r.follows_from for r in run.results)) and (
+        roots < run.count(Verdict.VIOLATED)
+    ):
+        parts[0] += f" for {roots} reason{'s' if roots > 1 else ''}"
     if n := run.count(Verdict.WAIVED):
         parts.append(f"{n} waived (a gate accepts none)" if run.gate else f"{n} waived")
     if not run.coverage_complete:
