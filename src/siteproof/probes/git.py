@@ -77,7 +77,7 @@ def repository(host: str, path: str) -> Ask[Repository]:
 
 
 def parse_repository(output: Output) -> Repository:
-    """`<hash> <name> <<address>>` a commit; `HEAD:<path>` a file, names with other than ASCII in quotes; then git's status."""
+    """`<hash> <name> <<address>>` a commit, `HEAD:<path>` a file (quoted if not ASCII), then git's status."""
     sections = split(output.text)
     commits = tuple(map(_commit, sections["commits"].splitlines()))
     files = [_file(line) for line in sections["files"].splitlines()]
