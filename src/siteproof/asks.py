@@ -83,8 +83,8 @@ class Command(Question):
     tools: tuple[str, ...] = ()
     """The tools the script runs, for `--check-access` and for the lab, which breaks them."""
     root: bool = False
-    root_patterns: tuple[str, ...] = ()
-    """What `$ROOT` runs of which only the host knows the words, e.g. `docker network inspect *`: such a star must be
+    root_patterns: tuple[tuple[str, str], ...] = ()
+    """What a variable may hold that only the host knows and that `$ROOT` runs, as (name, glob) pairs. A star must be
     harmless, since sudo takes anything for it. Everything else is read from the script (see `privilege`)."""
     slow: bool = False
     """Gets a channel of its own beside the batch, so that it holds nobody up."""
@@ -377,7 +377,7 @@ def command(
     tools: tuple[str, ...],
     may_use: tuple[str, ...] = (),
     root: bool = False,
-    root_patterns: tuple[str, ...] = (),
+    root_patterns: Mapping[str, tuple[str, ...]] | None = None,
     answers: frozenset[int] = frozenset({0}),
     deadline_s: float = 5.0,
     probe_class: ProbeClass = "reads",
@@ -388,7 +388,8 @@ def command(
     """An ask that runs a POSIX sh script on `host`. `probe` names it for people, `tools` lists what it runs.
 
     A missing tool is found before the script starts, so that no part of a pipeline can hide it; `may_use` are tools
-    that the script looks for by itself. `retries` and `retry_on` are Question's.
+    that the script looks for by itself.
+    `root_patterns`: variable -> what it may hold (see Command). `retries` and `retry_on` are Question's.
     """
     question = Command(
         host=host,
@@ -398,7 +399,7 @@ def command(
         script=f"need {' '.join(tools)}\n{script}" if tools else script,
         tools=tools + may_use,
         root=root,
-        root_patterns=root_patterns,
+        root_patterns=tuple((name, glob) for name, globs in (root_patterns or {}).items() for glob in globs),
         slow=slow,
         retries=retries,
         retry_on=retry_on,

@@ -1,7 +1,7 @@
 """What the probes run as root, word by word, and the sudoers fragment that allows exactly that.
 
-The scripts themselves say it: everything after `$ROOT`. Variables that the script sets once, to something fixed, are
-put in. A command that is only known on the host is refused, unless its probe declares a pattern for it.
+The scripts themselves say it: everything after `$ROOT`. Variables that the script sets to something fixed are put in.
+A word that is only known on the host is refused, unless its probe declares a glob for the variable that holds it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from siteproof.asks import Command
 from siteproof.errors import BadInput
@@ -19,7 +18,9 @@ from siteproof.transport.batch import whole_deadline_s
 
 DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
 """Where a tool may be. All belong to root, so an entry for a path that is not there allows nothing."""
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "env", "xargs"})
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "env", "awk", "perl", "python3"})
+RUNNERS = frozenset({"find", "nsenter", "xargs", "timeout", "nice", "setsid"})
+"""They run what their arguments say, so that none of these may be anybody's choice."""
 ACCESS = ("id", "-u")
 """What `--check-access` runs as root."""
 SPARE_S = 1
@@ -28,13 +29,16 @@ SPARE_S = 1
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s;({]))(\w+)=((?:'[^']*'|\"[^\"]*\"|[^\s;'\"|&()<>])*)", re.MULTILINE)
 _DEFAULT = re.compile(r"\$\{\w+:-([^}$]*)\}")
-_LOOP = re.compile(r"(?:^|[\s;])for (\w+) in ([^;\n]*)")
+_READ = re.compile(r"(?:^|[\s;{(])read (?:-r )?((?:[A-Za-z_]\w*[ \t]*)+)", re.MULTILINE)
+_LOOP = re.compile(r"(?:^|[\s;])for (\w+) in ((?:\\\n|[^;\n])*)")
 _WORD = re.compile(r"""(?:\\\n|[ \t])*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\[^\n]|[^\s'"\\|;&<>()`])+)""")
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _REDIRECTION = re.compile(r"[ \t]*\d*[<>]")
 _OPEN = re.compile(r"[$`‹]")
 """Words that are not fixed: what the shell puts in, and what an earlier answer will (see `templates`)."""
 
 Words = tuple[str, ...]
+"""A command line as fnmatch has it: what means itself although it is special there has a backslash before it."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +52,45 @@ class Grant:
         """As sudoers has it, for each place where the tool may be."""
         tool, *arguments = self.words
         said = " ".join(_escaped(word) for word in arguments) or '""'
-        return (f"{directory}/{_escaped(tool)} {said}" for directory in DIRECTORIES)
+        places = (tool,) if tool.startswith("/") else (f"{directory}/{tool}" for directory in DIRECTORIES)
+        return (f"{_escaped(place)} {said}" for place in places)
 
 
 def root_commands(command: Command) -> list[Words]:
     """Every command line of a script that follows `$ROOT`. Raises BadInput where one is only known on the host."""
     if not command.root:
         return []
-    values = _values(command)
+    script = _COMMENT.sub("", command.script)
+    values, globs = _values(script, command.deadline_s), _globs(command)
     found: dict[Words, None] = {}
-    for match in re.finditer(r"\$ROOT(?=\s)|\$\{ROOT\}(?=\s)", command.script):
-        if not _is_comment(command.script, match.start()):
-            for words in _readings(tuple(_words(command.script, match.end())), values):
-                found[_checked(command, words)] = None
+    for match in re.finditer(r"\$ROOT(?=\s)|\$\{ROOT\}(?=\s)", script):
+        for words in _readings(tuple(_words(script, match.end())), globs | values):
+            found[_harmless(command, words)] = None
     return list(found)
 
 
-def _values(command: Command) -> Mapping[str, frozenset[str]]:
+def _values(script: str, deadline_s: float) -> dict[str, frozenset[str]]:
     """Variable -> whatever it may hold when it is read, where the script alone decides that."""
-    assigned: dict[str, set[str]] = {"DEADLINE": {f"{command.deadline_s:g}"}}
-    for name, value in _ASSIGNMENT.findall(command.script):
+    assigned: dict[str, set[str]] = {"DEADLINE": {f"{deadline_s:g}"}}
+    for name, value in _ASSIGNMENT.findall(script):
         assigned.setdefault(name, set()).add("".join(shlex.split(_DEFAULT.sub(r"\1", value))))
-    for name, listed in _LOOP.findall(command.script):
-        assigned.setdefault(name, set()).update(listed.split())
-    return {name: frozenset(values - {""}) for name, values in assigned.items() if not any(map(_OPEN.search, values))}
+    for name, listed in _LOOP.findall(script):
+        assigned.setdefault(name, set()).update(listed.replace("\\\n", " ").split())
+    read = {name for names in _READ.findall(script) for name in names.split()}
+    fixed = {n: values - {""} for n, values in assigned.items() if n not in read and not any(map(_OPEN.search, values))}
+    return {name: frozenset(map(_literal, values)) for name, values in fixed.items() if values}
+
+
+def _globs(command: Command) -> dict[str, frozenset[str]]:
+    """Variable -> what its probe declares that it may hold."""
+    declared: dict[str, set[str]] = {}
+    for name, glob in command.root_patterns:
+        declared.setdefault(name, set()).add(glob)
+    return {name: frozenset(globs) for name, globs in declared.items()}
+
+
+def _literal(text: str) -> str:
+    return re.sub(r"([*?\[\]\\!])", r"\\\1", text)
 
 
 def _readings(words: Words, values: Mapping[str, frozenset[str]]) -> Iterator[Words]:
@@ -83,19 +102,30 @@ def _readings(words: Words, values: Mapping[str, frozenset[str]]) -> Iterator[Wo
 
 
 def _with(known: Mapping[str, str], word: str) -> str:
-    return _VARIABLE.sub(lambda match: known.get(match[1] or match[2], match[0]), word)
+    """The word, its variables replaced where they are known."""
+    filled, end = "", 0
+    for match in _VARIABLE.finditer(word):
+        filled += _literal(word[end : match.start()]) + known.get(match[1] or match[2], match[0])
+        end = match.end()
+    return filled + _literal(word[end:])
 
 
-def _checked(command: Command, words: Words) -> Words:
+def _harmless(command: Command, words: Words) -> Words:
+    said = f"{command.probe} runs `{' '.join(words)}` as root"
     if any(map(_OPEN.search, words)):
-        return _pattern_for(command, words)
-    if words[0] in SHELLS:
-        raise BadInput(f"{command.probe} runs `{' '.join(words)}` as root: whoever may do that may do anything")
+        raise BadInput(
+            f"{said}, of which only the host knows the words: "
+            "its probe has to declare a glob for the variable (root_patterns), or to use fixed words"
+        )
+    tool, *named = (word.rpartition("/")[2] for word in words)
+    if tool in RUNNERS:
+        wide = any(re.search(r"(?<!\\)\*", word) for word in words)
+        anything = wide or SHELLS & set(named) or ("xargs" in (tool, *named) and words[-1] != "--")
+    else:
+        anything = tool in SHELLS
+    if anything:
+        raise BadInput(f"{said}: whoever may do that may do anything")
     return words
-
-
-def _is_comment(script: str, at: int) -> bool:
-    return script[script.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#")
 
 
 def _words(script: str, at: int) -> Iterator[str]:
@@ -104,20 +134,9 @@ def _words(script: str, at: int) -> Iterator[str]:
         at = match.end()
 
 
-def _pattern_for(command: Command, words: Words) -> Words:
-    said = " ".join(words)
-    for pattern in command.root_patterns:
-        if fnmatchcase(said, pattern):
-            return tuple(pattern.split())
-    raise BadInput(
-        f"{command.probe} runs `{said}` as root, of which only the host knows the words: "
-        "its probe has to declare a pattern (root_patterns), or to use fixed words"
-    )
-
-
 def _escaped(word: str) -> str:
-    """sudoers reads `,:=\\` itself and the rest of these as a pattern; a lone `*` is one on purpose."""
-    return word if word == "*" else re.sub(r"([,:=\\*?\[\]!#])", r"\\\1", word)
+    """A word as sudoers has it, which takes one backslash before it matches as fnmatch does, but not those of globs."""
+    return re.sub(r"\\\\|[,:=#]", lambda match: r"\\\\" if match[0] == r"\\" else f"\\{match[0]}", word)
 
 
 def grants(commands: Iterable[Command]) -> dict[str, list[Grant]]:

@@ -99,7 +99,8 @@ def question_from_json(message: Mapping[str, Any]) -> Question:
     fields = {**message, "retry_on": tuple(message["retry_on"])}
     match fields.pop("kind"):
         case "Command":
-            return Command(**{**fields, **{name: tuple(fields[name]) for name in ("tools", "root_patterns")}})
+            patterns = tuple((name, glob) for name, glob in fields["root_patterns"])
+            return Command(**{**fields, "tools": tuple(fields["tools"]), "root_patterns": patterns})
         case "Earlier":
             return Earlier(**fields)
         case "Stream":

@@ -56,7 +56,7 @@ def overlay_networks(manager: str, *, control: str = "ingress") -> Ask[tuple[Ove
         parse=lambda output: parse_overlays(output, control),
         tools=("docker",),
         root=True,
-        root_patterns=("docker network inspect *",),
+        root_patterns={"ids": ("*",)},
         deadline_s=10,
     )
 
