@@ -29,7 +29,13 @@ CONFIG = '| [plugins."io.containerd.grpc.v1.cri".registry]\n|   config_path = "/
 ENVIRONMENT = "| HTTPS_PROXY=http://proxy.example:3128\n| no_proxy=10.0.0.0/8\n| SITEPROOF_END="
 TIMES = "1000000 5000 450000\n999400 /etc/containerd/config.toml"
 CONTAINERD = {"runtime": RUNTIME, "config": CONFIG, "environment": ENVIRONMENT, "times": TIMES}
-HOSTS = {"hosts /etc/containerd/certs.d/r.example": '| [host."https://m.example"]'}
+CERTS = "/etc/containerd/certs.d"
+HOSTS = {
+    f"hosts 26 {CERTS}/r.example": '| [host."https://m.example"]',
+    f"whole {CERTS}/r.example": "",
+    f"directory {CERTS}/r.example": "",
+    f"directory {CERTS}": "",
+}
 
 
 def test_containerd() -> None:
@@ -41,9 +47,21 @@ def test_containerd() -> None:
     assert seen.newer_than_process == ()
 
 
+def test_directories_without_a_file_or_with_an_empty_one() -> None:
+    empty = {f"hosts 0 {CERTS}/a": "", f"whole {CERTS}/a": "", f"directory {CERTS}/a": "", f"directory {CERTS}/b": ""}
+    seen = containerd_registries.parse(output(sections(**CONTAINERD, **empty, **HOSTS)))
+    assert seen.directories == {
+        f"{CERTS}/a": "",
+        f"{CERTS}/b": None,
+        f"{CERTS}/r.example": '[host."https://m.example"]',
+    }
+    absent = {f"absent {CERTS}": ""}
+    assert containerd_registries.parse(output(sections(**CONTAINERD, **absent))).directories == {}
+
+
 def test_a_configuration_that_was_written_after_the_start() -> None:
     times = TIMES + "\n999600 /etc/rancher/k3s/registries.yaml"
-    seen = containerd_registries.parse(output(sections(**{**CONTAINERD, "times": times})))
+    seen = containerd_registries.parse(output(sections(**{**CONTAINERD, **HOSTS, "times": times})))
     assert seen.newer_than_process == ("/etc/rancher/k3s/registries.yaml",)
 
 
@@ -61,13 +79,17 @@ def test_a_configuration_that_was_written_after_the_start() -> None:
         {"environment": "| HTTPS_PROXY=http://proxy.example"},
         {"times": "1000000 5000 450000"},
         {"times": "Usage: date [OPTIONS]"},
-        {"hosts /etc/containerd/certs.d/r.example": ""},
-        {"hosts /etc/containerd/certs.d/r.example": "Usage: sed [OPTIONS]"},
+        {f"hosts 26 {CERTS}/r.example": ""},
+        {f"hosts 26 {CERTS}/r.example": "Usage: sed [OPTIONS]"},
+        {f"whole {CERTS}/r.example": None},
+        {f"directory {CERTS}/r.example": None},
+        {f"directory {CERTS}": None},
     ],
 )
-def test_what_is_not_containerds(broken: dict[str, str]) -> None:
+def test_what_is_not_containerds(broken: dict[str, str | None]) -> None:
+    parts = {name: text for name, text in {**CONTAINERD, **HOSTS, **broken}.items() if text is not None}
     with pytest.raises((Unparseable, ValueError)):
-        containerd_registries.parse(output(sections(**{**CONTAINERD, **broken})))
+        containerd_registries.parse(output(sections(**parts)))
 
 
 INFO = {
@@ -84,7 +106,7 @@ INFO = {
 
 
 def test_docker() -> None:
-    text = sections(info=json.dumps(INFO), certificates="/etc/docker/certs.d/r.example/ca.crt")
+    text = sections(info=json.dumps(INFO), certificates="/etc/docker/certs.d/r.example/ca.crt\n/etc/docker/certs.d")
     seen = docker_registries.parse(output(text))
     assert seen.mirrors == ("https://m.example/",)
     assert seen.insecure == {"r.example:5000"}
@@ -93,10 +115,18 @@ def test_docker() -> None:
     assert seen.proxies.dialled("https://r.example/v2") == "proxy.example"
 
 
+@pytest.mark.parametrize(
+    "certificates", ["", "Usage: find", "/etc/docker/certs.d/r.example/ca.crt", "a\n/etc/docker/certs.d"]
+)
+def test_what_is_not_docker_s_directory(certificates: str) -> None:
+    with pytest.raises(Unparseable):
+        docker_registries.parse(output(sections(info=json.dumps(INFO), certificates=certificates)))
+
+
 @pytest.mark.parametrize("text", ["", "Usage: docker", "[]", "{}", json.dumps({**INFO, "registries": None})])
 def test_what_is_not_dockers(text: str) -> None:
     with pytest.raises(Unparseable):
-        docker_registries.parse(output(sections(info=text, certificates="")))
+        docker_registries.parse(output(sections(info=text, certificates="/etc/docker/certs.d")))
 
 
 CHALLENGE = (

@@ -10,7 +10,7 @@ from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
 from siteproof.models.containerd import Containerd, Version, registry_settings
 from siteproof.models.pull_route import Proxies
-from siteproof.probes.sections import split
+from siteproof.probes.sections import Sections, split
 
 _SCRIPT = resources.files(__package__).joinpath("containerd_registries.sh").read_text()
 _TICKS = 100
@@ -25,7 +25,7 @@ def containerd_registries(node: str) -> Ask[Containerd]:
         _SCRIPT,
         probe="containerd config dump and hosts.toml",
         parse=parse,
-        tools=("crictl", "cat", "sed", "tr", "stat", "date"),
+        tools=("crictl", "find", "grep", "readlink", "cat", "sed", "tr", "date"),
         root=True,
         deadline_s=10,
     )
@@ -38,11 +38,6 @@ def parse(output: Output) -> Containerd:
     if runtime.get("RuntimeName") != "containerd":
         raise Unparseable(f"crictl does not speak to containerd: {sections['runtime'][:200]!r}")
     config_path, mirrors = registry_settings(tomllib.loads(_barred(sections["config"])))
-    directories: dict[str, str | None] = {}
-    for name, body in sections.items():
-        kind, _, directory = name.partition(" ")
-        if kind in ("without", "empty", "hosts") and directory:
-            directories[directory] = None if kind == "without" else "" if kind == "empty" else _barred(body)
     *variables, last = _barred(sections["environment"]).splitlines()
     if last != "SITEPROOF_END=":
         raise Unparseable(f"the environment of containerd was not read to its end: {last!r}")
@@ -51,10 +46,28 @@ def parse(output: Output) -> Containerd:
         version=Version.parse(runtime["RuntimeVersion"]),
         config_path=config_path,
         mirrors=mirrors,
-        directories=directories,
+        directories=_directories(sections, config_path),
         proxies=Proxies.of(environment),
         newer_than_process=_newer(sections["times"]),
     )
+
+
+def _directories(sections: Sections, config_path: str) -> dict[str, str | None]:
+    """Each directory below those of `config_path`, and the text of its hosts.toml."""
+    listed = {name.partition(" ")[2] for name in sections if name.startswith("directory ")}
+    roots = {root.rstrip("/") for root in config_path.split(":") if root}
+    if missing := {root for root in roots if root not in listed and f"absent {root}" not in sections}:
+        raise Unparseable(f"find did not come to the end of {', '.join(sorted(missing))}")
+    directories: dict[str, str | None] = {d: None for d in sorted(listed) if d.rpartition("/")[0] in roots}
+    for name, body in sections.items():
+        if (match := re.fullmatch(r"hosts (\d+) (.*)", name)) is None:
+            continue
+        size, directory = int(match[1]), match[2]
+        if directory not in listed or f"whole {directory}" not in sections:
+            raise Unparseable(f"the hosts.toml in {directory} was not read to its end")
+        if directory in directories:
+            directories[directory] = _barred(body) if size else ""
+    return directories
 
 
 def _barred(text: str) -> str:
@@ -69,7 +82,7 @@ def _newer(text: str) -> tuple[str, ...]:
     first, *rest = text.strip().splitlines()
     now, uptime, started = (int(number) for number in first.split())
     start = now - uptime + started / _TICKS
-    files = [(int(written), path) for written, _, path in (line.partition(" ") for line in rest)]
+    files = [(float(written), path) for written, _, path in (line.partition(" ") for line in rest)]
     if not files:
         raise Unparseable("containerd's configuration file is not there")
     return tuple(path for written, path in files if written > start + _GRACE_S)

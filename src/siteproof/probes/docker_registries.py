@@ -18,11 +18,19 @@ _FORMAT = (
     '{"version":{{json .ServerVersion}},"registries":{{json .RegistryConfig}},'
     '"http":{{json .HTTPProxy}},"https":{{json .HTTPSProxy}},"no":{{json .NoProxy}}}'
 )
+_CERTIFICATES = "/etc/docker/certs.d"
+# The directory itself comes last, and shows that find came to its end.
 _SCRIPT = f"""\
 {section("info")}
 $ROOT docker info --format '{_FORMAT}' || exit
 {section("certificates")}
-$ROOT sh -c 'for file in /etc/docker/certs.d/*/*.crt; do [ -e "$file" ] && printf "%s\\n" "$file"; done; exit 0' || exit
+listed=$($ROOT find -L {_CERTIFICATES} -depth -maxdepth 2 -path '{_CERTIFICATES}/*/*.crt' -print \\
+    -o -path {_CERTIFICATES} -print 2>&1) ||
+    case $listed in
+    "find: '{_CERTIFICATES}': No such file or directory") ;;
+    *) printf '%s\\n' "$listed" >&2; exit 1 ;;
+    esac
+printf '%s\\n' "$listed"
 {END}
 """
 
@@ -34,7 +42,7 @@ def docker_registries(host: str) -> Ask[Dockerd]:
         _SCRIPT,
         probe="docker info, registries",
         parse=parse,
-        tools=("docker",),
+        tools=("docker", "find"),
         root=True,
         deadline_s=10,
     )
@@ -44,9 +52,18 @@ def parse(output: Output) -> Dockerd:
     """Raises Unparseable for anything but the daemon's own report."""
     sections = split(output.text)
     try:
-        return _dockerd(from_json(sections["info"], "docker"), sections["certificates"].splitlines())
+        return _dockerd(from_json(sections["info"], "docker"), _certificates(sections["certificates"].splitlines()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unparseable(f"not docker's report on its registries: {sections['info'][:200]!r}") from error
+
+
+def _certificates(lines: list[str]) -> list[str]:
+    *found, last = lines
+    if last == f"find: '{_CERTIFICATES}': No such file or directory" and not found:
+        return []
+    if last != _CERTIFICATES:
+        raise ValueError(f"find did not come to the end of {_CERTIFICATES}: {last}")
+    return found
 
 
 def _dockerd(info: dict[str, Any], certificates: list[str]) -> Dockerd:
