@@ -70,7 +70,7 @@ async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Reg
     """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers."""
     digest = (await images(node.host)).by_digest(registry.image)
     deadline_s = int(pulls.deadline_s + pulls.again.times * pulls.again.seconds)
-    tries = await pull_again(node.host, digest, times=pulls.again.times, deadline_s=deadline_s)
+    tries = await pull_again(node.host, registry.image, digest, times=pulls.again.times, deadline_s=deadline_s)
     seen = [cause(t.failure) or ("slow" if t.seconds > pulls.again.seconds else "pulled") for t in tries]
     assert seen == ["pulled"] * pulls.again.times, f"{seen}: {next(t.failure for t in tries)}"
 

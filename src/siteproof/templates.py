@@ -33,7 +33,12 @@ class Answer(str):
     def _yes(self, _: object = None) -> bool:
         return True
 
-    __call__ = __getitem__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __mod__ = __and__ = __or__ = _same
+    def _one(self) -> int:
+        return 1
+
+    __call__ = __getitem__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = _same
+    __and__ = __or__ = _same
+    __int__ = _one
     __eq__ = __le__ = __ge__ = __lt__ = __gt__ = __contains__ = __bool__ = _yes
     __hash__ = str.__hash__
 

@@ -56,6 +56,11 @@ class Use:
         return None if self.available is None else self.capacity - self.visible - self.available
 
     @property
+    def hides_lost(self) -> bool:
+        """The allocator does not say what it still has (before Docker 29)."""
+        return self.available is None
+
+    @property
     def free_ratio(self) -> float:
         return self.free / self.capacity if self.capacity else 0.0
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.models.pull_failure import RATE_LIMIT, cause
 from siteproof.models.pull_route import Image
 from siteproof.probes.crictl import failure_of
+from siteproof.probes.root_words import HEX
 from siteproof.probes.sections import END, from_json, split, whole_number
 
 ENOUGH_S = 10
@@ -72,22 +74,22 @@ def parse_images(output: Output, node: str) -> Images:
     return Images(node, digests)
 
 
-def pull_again(node: str, digest: str, *, times: int, deadline_s: int) -> Ask[tuple[Again, ...]]:
-    """Pull an image that `node` has, by its digest, several times: name, token and manifest are asked for, no blob.
+def pull_again(node: str, image: str, digest: str, *, times: int, deadline_s: int) -> Ask[tuple[Again, ...]]:
+    """Pull `image`, which `node` has, by its digest, several times: name, token and manifest are asked for, no blob.
 
     No further one is begun after ten s. A registry that limits the rate has not answered: ToolFailed.
     """
-    image = shlex.quote(digest)
     return command(
         node,
         f"""\
-$ROOT crictl inspecti -q {image} >/dev/null || exit
+image={shlex.quote(digest)}
+$ROOT crictl inspecti -q $image >/dev/null || exit
 number=0
 read -r first _ </proc/uptime
 while [ $((number += 1)) -le {times} ]; do
     printf '\\n== siteproof pull %s\\n' "$number"
     read -r begun _ </proc/uptime
-    $ROOT crictl pull {image} 2>&1
+    $ROOT crictl pull $image 2>&1
     printf '\\n== siteproof status %s\\n%s\\n' "$number" "$?"
     read -r ended _ </proc/uptime
     printf '== siteproof seconds %s\\n%s %s\\n' "$number" "$begun" "$ended"
@@ -99,7 +101,7 @@ done
         parse=lambda output: parse_again(output, times),
         tools=("crictl",),
         root=True,
-        root_patterns=("crictl inspecti -q *", "crictl pull *"),
+        root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,
         probe_class="sends",
         slow=True,

@@ -16,6 +16,7 @@ from siteproof.probes.sections import END, Sections, from_json, section, split
 
 SOCKET = "/var/run/docker.sock"
 OWN = "siteproof_"
+OWN_LABEL = "siteproof.until"
 STACK = "com.docker.stack.namespace"
 
 # The order of the states of a task, as swarmkit numbers them.
@@ -70,6 +71,10 @@ class Task:
     addresses: tuple[tuple[str, IPv4Address], ...]
     """Network id and address."""
     error: str
+
+    def addresses_on(self, network: str) -> tuple[IPv4Address, ...]:
+        """Its addresses on the network of that id."""
+        return tuple(address for id, address in self.addresses if id == network)
 
     @property
     def holds_addresses(self) -> bool:
@@ -238,21 +243,22 @@ def _swarm(sections: Sections) -> Swarm:
     networks = tuple(_network(n) for n in _array(sections, "networks"))
     if "none" not in {n.name for n in networks}:
         raise NoControl("the list of networks lacks `none`, which every dockerd has")
-    services = [_service(s) for s in _array(sections, "services")]
-    tasks = [_task(t) for t in _array(sections, "tasks")]
+    # A canary of ours that is there for these seconds is none of the site's, nor what is left of it for a moment.
+    known = [_service(s) for s in _array(sections, "services")]
+    own = {s.id for s in known if s.name.startswith(OWN)}
+    services = [s for s in known if s.id not in own]
+    tasks = [_task(t) for t in _array(sections, "tasks") if t.get("ServiceID") not in own and not _is_own(t)]
     if missing := {t.service for t in tasks if t.desired == "running"} - {s.id for s in services}:
         raise Unparseable(f"the list of services lacks {sorted(missing)}, which have tasks that shall run")
     if (running := sum(s.running for s in services)) > len(tasks):
         raise Unparseable(f"{running} tasks are said to run, and {len(tasks)} are listed")
-    # A canary of ours that is there for these seconds is none of the site's.
-    own = {s.id for s in services if s.name.startswith(OWN)}
     return Swarm(
         node=swarm["NodeID"],
         at=_moment(info["SystemTime"]),
         pool=tuple(IPv4Network(p) for p in swarm["Cluster"]["DefaultAddrPool"] or () if ":" not in p),
         nodes=nodes,
-        services=tuple(s for s in services if s.id not in own),
-        tasks=tuple(t for t in tasks if t.service not in own),
+        services=tuple(services),
+        tasks=tuple(tasks),
         networks=networks,
     )
 
@@ -321,6 +327,10 @@ def _service(found: Any) -> Service:
         wanted=_count(status["DesiredTasks"]),
         update=(found.get("UpdateStatus") or {}).get("State", ""),
     )
+
+
+def _is_own(task: Any) -> bool:
+    return OWN_LABEL in ((task["Spec"].get("ContainerSpec") or {}).get("Labels") or {})
 
 
 def _task(found: Any) -> Task:

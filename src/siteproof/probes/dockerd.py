@@ -29,7 +29,8 @@ cat /proc/uptime || exit
 _JOURNAL = rf"""\
 {_SHOW}
 {section("log")}
-$ROOT journalctl --quiet --no-pager -o cat -u {UNIT} | awk '
+{{ $ROOT journalctl --quiet --no-pager -o cat -u {UNIT}; printf 'siteproof status %s\n' $?; }} | awk '
+    /^siteproof status [0-9]+$/ {{ status = $3; next }}
     /msg="{FIRST_WORDS}"/ {{ first = $0; lines = exhausted = raced = shown = 0 }}
     {{ lines++ }}
     /{"|".join(EXHAUSTED)}/ {{ exhausted++; example[shown++ % {EXAMPLES}] = substr($0, 1, 400) }}
@@ -37,7 +38,8 @@ $ROOT journalctl --quiet --no-pager -o cat -u {UNIT} | awk '
     END {{
         print "first " first; print "lines " lines; print "exhausted " exhausted + 0; print "raced " raced + 0
         for (i = 0; i < shown && i < {EXAMPLES}; i++) print "example " example[i]
-    }}'
+        exit status == "" ? 1 : status
+    }}' || exit
 {END}
 """
 

@@ -11,12 +11,16 @@ from ipaddress import IPv4Address
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.sections import split
+from siteproof.probes.root_words import HEX, PIDS, SWARM_ID
+from siteproof.probes.sections import split, whole_number
 
 _SCRIPT = resources.files(__package__).joinpath("overlay_ping.sh").read_text()
 _REPORT = re.compile(
-    r"(?P<target>[\d.]+) (?P<status>[01]) 2 packets transmitted, (?P<received>[0-2]) (packets )?received.*"
+    r"^--- (?P<target>[\d.]+) ping statistics ---\n2 packets transmitted, (?P<received>[0-2]) (?:packets )?received",
+    re.M,
 )
+_ALL, _SOME = 0, 123
+"""xargs' status: each ping had an answer; one at least had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,11 @@ class Pings:
     answered: Mapping[IPv4Address, bool]
 
 
-def overlay_pings(node: str, network: str, targets: Iterable[IPv4Address]) -> Ask[Pings]:
+def overlay_pings(node: str, network: str, targets: Iterable[IPv4Address], *, at_most: int) -> Ask[Pings]:
     """Ping `targets` from a container of `node` that is on the overlay with the id `network`.
 
-    That one does not answer counts only if the container's own address does; otherwise NoControl.
+    They are `at_most` so many, for which the deadline is. That one does not answer counts only if the container's own
+    address does; otherwise NoControl.
     """
     listed = sorted(set(targets))
     return command(
@@ -39,17 +44,17 @@ def overlay_pings(node: str, network: str, targets: Iterable[IPv4Address]) -> As
         f"network={shlex.quote(network)}\nset -- {' '.join(map(str, listed))}\n{_SCRIPT}",
         probe=f"ping on the overlay {network[:12]}",
         parse=lambda output: parse(output, listed),
-        tools=("docker", "nsenter", "ping", "grep"),
+        tools=("docker", "nsenter", "xargs", "ping", "sed"),
         root=True,
-        root_patterns=("docker inspect --format * *",),
-        deadline_s=5 + 2 * len(listed),
+        root_patterns={"network": (SWARM_ID,), "id": (HEX * 64,), "pid": PIDS},
+        deadline_s=5 + 2 * at_most,
         probe_class="sends",
         slow=True,
     )
 
 
 def parse(output: Output, targets: Sequence[IPv4Address]) -> Pings:
-    """One line a target, the container's own address first: `10.10.0.5 0 2 packets transmitted, 2 received, …`."""
+    """ping's statistics for each target, the container's own address first."""
     sections = split(output.text)
     container = sections["container"].strip()
     if container == "none":
@@ -57,11 +62,12 @@ def parse(output: Output, targets: Sequence[IPv4Address]) -> Pings:
     if not re.fullmatch(r"[0-9a-f]{64}", container):
         raise Unparseable(f"docker ps gave no container: {container[:200]!r}")
     own = IPv4Address(sections["own"].strip())
-    lines = sections["pings"].splitlines()
-    reports = [_REPORT.fullmatch(line.strip()) for line in lines if line.strip()]
-    answered = {IPv4Address(r["target"]): r["received"] != "0" for r in reports if r is not None}
-    if None in reports or set(answered) != {own, *targets}:
-        raise Unparseable(f"ping did not report on each address: {lines[:3]}")
+    status, reports = whole_number(sections, "status"), _REPORT.findall(sections["pings"])
+    answered = {IPv4Address(target): received != "0" for target, received in reports}
+    expected = _ALL if all(answered.values()) else _SOME
+    if [IPv4Address(target) for target, _ in reports] != [own, *targets] or status != expected:
+        said = sections["pings"][-200:]
+        raise Unparseable(f"ping did not report on each address, or not as its status {status} has it: {said!r}")
     if not answered[own]:
         raise NoControl(f"{own}, the address that was sent from, does not answer either")
     return Pings(own, {target: answered[target] for target in targets})

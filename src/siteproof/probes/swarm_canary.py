@@ -12,6 +12,8 @@ from typing import Literal
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
+from siteproof.probes.docker_api import OWN_LABEL
+from siteproof.probes.root_words import HEX, MOMENT, SWARM_ID, numbers
 from siteproof.probes.sections import split, whole_number, words
 
 _SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
@@ -36,18 +38,18 @@ class Canary:
         return dict(self.states).get(name, 0)
 
 
-def allocation_canary(manager: str, network: str, *, addresses: int, deadline_s: int = 30) -> Ask[Canary]:
-    """Ask for so many addresses of `network` at once, with tasks that no node may run.
+def allocation_canary(manager: str, network: str, *, addresses: int, at_most: int, deadline_s: int = 30) -> Ask[Canary]:
+    """Ask for so many addresses of `network` at once, `at_most` so many, with tasks that no node may run.
 
     `Pending` tasks have an address and wait for a node; `New` ones wait for an address. They are taken from the
     overlay while this lasts, so ask for fewer than are thought to be free.
     """
-    return _canary(manager, "allocate", network, addresses, NOWHERE, (), deadline_s)
+    return _canary(manager, "allocate", network, addresses, at_most, NOWHERE, (), deadline_s)
 
 
 def deploy_canary(manager: str, network: str, image: str, arguments: Sequence[str], *, deadline_s: int) -> Ask[Canary]:
     """Run one task of `image` on `network`."""
-    return _canary(manager, "deploy", network, 1, image, arguments, deadline_s)
+    return _canary(manager, "deploy", network, 1, 1, image, arguments, deadline_s)
 
 
 def _canary(
@@ -55,18 +57,38 @@ def _canary(
     kind: Literal["allocate", "deploy"],
     network: str,
     replicas: int,
+    at_most: int,
     image: str,
     arguments: Sequence[str],
     deadline_s: int,
 ) -> Ask[Canary]:
-    given = f"kind={kind} network={shlex.quote(network)} replicas={replicas} image={shlex.quote(image)}"
+    # Tasks that no node may take are given their addresses all the same, and never start.
+    kept = {
+        "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
+        "deploy": "--restart-condition none",
+    }[kind]
+    create = (
+        f"$ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until "
+        f"--container-label {OWN_LABEL}=$until "
+        f"--network {shlex.quote(network)} --replicas $replicas --stop-grace-period 1s --name $name {kept} "
+        f"-- {shlex.join((image, *arguments))}"
+    )
+    names = {kind: f"siteproof_{HEX * 12}_{kind}_{MOMENT}" for kind in ("allocate", "deploy")}
+    patterns = {
+        "until": (MOMENT,),
+        "name": (names[kind],),
+        "old": tuple(names.values()),
+        "task": (SWARM_ID,),
+        "replicas": numbers(len(str(at_most))),
+    }
     return command(
         manager,
-        f"{given}\nset -- {shlex.join(arguments)}\n{_SCRIPT}",
+        f"kind={kind} replicas={replicas}\ncreate() {{\n    {create}\n}}\n{_SCRIPT}",
         probe=f"docker service create: {kind} {replicas} on {network}",
         parse=lambda output: parse(output, replicas),
         tools=("docker", "date", "setsid", "sleep", "grep"),
         root=True,
+        root_patterns=patterns,
         deadline_s=deadline_s,
         probe_class="changes",
         slow=True,

@@ -1,5 +1,5 @@
 # Create a service on an overlay, see how far its tasks come, remove it. Given: $kind (`allocate` or `deploy`), $network,
-# $replicas, $image, $ROOT, $NONCE, $DEADLINE, and the command as the positional parameters.
+# $replicas, $ROOT, $NONCE, $DEADLINE, and `create`, which creates it with the options that it is given.
 #
 # The service goes when the script ends, however it ends. Should it be killed, the watchdog, in a session of its own,
 # takes it away after the deadline; should that be killed too, the next run finds in the service's name the moment when
@@ -9,27 +9,27 @@ until=$((now + DEADLINE + 10))
 name=siteproof_${NONCE}_${kind}_$until
 
 $ROOT docker service ls --filter name=siteproof_ --format '{{.Name}}' | while read -r old; do
-    case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && $ROOT docker service rm "$old" ;; esac
+    case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && $ROOT docker service rm $old ;; esac
 done >/dev/null 2>&1
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    $ROOT docker service rm "$name"
+    $ROOT docker service rm $name
     [ -n "$watchdog" ] && kill -- "-$watchdog"
 } >/dev/null 2>&1
 trap give_back EXIT
 trap 'exit 143' HUP INT TERM PIPE
-setsid sh -c 'sleep "$1"; $ROOT docker service rm "$2"' watchdog "$((DEADLINE + 5))" "$name" </dev/null >/dev/null 2>&1 &
+export name
+setsid sh -c '
+    sleep "$1"
+    $ROOT docker service rm $name
+' watchdog "$((DEADLINE + 5))" </dev/null >/dev/null 2>&1 &
 watchdog=$!
 
-# Tasks that no node may take are given their addresses all the same, and never start.
-[ "$kind" = deploy ] || set -- --endpoint-mode dnsrr --constraint "node.labels.$name==nowhere" -- "$image" "$@"
-[ "$kind" = allocate ] || set -- --restart-condition none -- "$image" "$@"
 printf '\n== siteproof created\n'
-$ROOT docker service create --detach --quiet --no-resolve-image --label "siteproof.until=$until" --network "$network" \
-    --replicas "$replicas" --stop-grace-period 1s --name "$name" "$@" || exit
+create || exit
 
-tasks() { $ROOT docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' "$name"; }
+tasks() { $ROOT docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' $name; }
 count() { printf '%s\n' "$seen" | grep -c "^[^ ]* $1"; }
 wanted=Pending
 [ "$kind" = deploy ] && wanted=Running
@@ -51,7 +51,8 @@ printf '\n== siteproof tasks\n%s\n== siteproof seconds\n%s\n' "$seen" "$(($(date
 # Its addresses are free again only once its tasks are gone, which takes the agents a moment.
 give_back
 tries=0
-while [ $tries -lt 25 ] && $ROOT docker inspect --type task "${seen%% *}" >/dev/null 2>&1; do
+task=${seen%% *}
+while [ $tries -lt 25 ] && $ROOT docker inspect --type task $task >/dev/null 2>&1; do
     tries=$((tries + 1))
     sleep 0.2
 done

@@ -13,12 +13,16 @@ from siteproof.probes.sections import END, section, split
 
 # pfSense keeps its configuration elsewhere, and does not tell unbound-control.
 _SCRIPT = f"""\
-config=
-[ ! -f /var/unbound/unbound.conf ] || config='-c /var/unbound/unbound.conf'
 {section("status")}
-$ROOT unbound-control $config status || exit
-{section("forwards")}
-$ROOT unbound-control $config list_forwards || exit
+if [ -f /var/unbound/unbound.conf ]; then
+    $ROOT unbound-control -c /var/unbound/unbound.conf status || exit
+    {section("forwards")}
+    $ROOT unbound-control -c /var/unbound/unbound.conf list_forwards || exit
+else
+    $ROOT unbound-control status || exit
+    {section("forwards")}
+    $ROOT unbound-control list_forwards || exit
+fi
 {END}
 """
 
