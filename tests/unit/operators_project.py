@@ -56,7 +56,7 @@ class Project:
             "ansible_ssh_common_args": f"-F /dev/null -o UserKnownHostsFile={sshd.known_hosts} -o IdentitiesOnly=yes",
         }
         pytester.makeconftest('pytest_plugins = ["siteproof.plugin"]')
-        pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider")
+        pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider -p no:hypothesispytest")
         self.checks(CHECKS)
 
     def mtu(self, value: int | str) -> None:

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 def register(file: Path) -> None:
     environment = {**os.environ, "ANSIBLE_INVENTORY": ""}
-    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", f"--register={file}", "-p", "no:cacheprovider"]
+    line = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
+    line += ["--hosts=inventories/lab", f"--register={file}"]
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
