@@ -21,7 +21,7 @@ from siteproof.suite import Suite
 LIVE_DEADLINE_S = 30.0
 
 _PREFIX = r"^(?:ip netns exec \S+ |/\S*/|sudo (?:-\S+ )*)*"
-_LOOKS_FOR = re.compile(_PREFIX + r"(?:command -v|which|type)\b")
+_LOOKS_FOR = re.compile(_PREFIX + r"(?:command -v|which|type|lsb_release)\b")
 """127 is how some shells say that there is no such tool."""
 _SOCKETS = re.compile(_PREFIX + r"(?:ss|netstat|lsof|sockstat)\b")
 _REACHES = re.compile(_PREFIX + r"(?:ping|nc|timeout \d+ bash -c .*/dev/tcp/)")
