@@ -128,7 +128,7 @@ QUESTIONS = [
     Row("50 MB", "head -c 50000000 /dev/zero", error="TooLarge", says="more output"),
     Row("5 MB of stderr", "head -c 5000000 /dev/zero >&2", error="TooLarge", says="more output"),
     Row("never stops writing", "cat /dev/zero", error="TooLarge", says="more output"),
-    Row("kills the shell", 'read -r _ _ _ s _ </proc/$PPID/stat; [ $s = 0 ] && s=$PPID; kill -9 $s; sleep 9',
+    Row("kills the shell", 'read -r _ _ _ s _ </proc/$PPID/stat; [ $s = 0 ] && s=$PPID; kill -9 $s; sleep 1',
         error="Truncated", says="before its end marker", within_s=8.0),
 ]  # fmt: skip
 

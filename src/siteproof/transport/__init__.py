@@ -1,1 +1,1 @@
-"""The only place that knows paramiko: connections, the batch and its frames, streams."""
+"""The only place that knows paramiko and testinfra's backends: connections, the batch and its frames, streams."""

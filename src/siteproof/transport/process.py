@@ -17,6 +17,17 @@ _LOOK_S = 0.1
 """How often to see whether the program has ended while a child of it keeps the pipes open."""
 _LAST_WORDS_S = 0.5
 _END_S = 3.0
+_END_TREE = """end() {
+kill -s STOP "$1"
+for stat in /proc/[0-9]*/stat; do
+{ read -r line <"$stat"; } 2>/dev/null || continue
+rest=${line##*) }; rest=${rest#* }
+[ "${rest%% *}" = "$1" ] && (end "${line%% *}")
+done
+kill -s KILL "$1"
+}
+"""
+"""A process and all below it. Not its group: not every container runtime gives what it executes one of its own."""
 
 
 class ProcessShell(Shell):
@@ -130,16 +141,15 @@ class ProcessShell(Shell):
         return status if status is not None and status >= 0 else None
 
     def kill(self) -> None:
-        there_too = self._process.poll() is None
-        self._end_here()
-        if there_too:
-            self._end_there()
+        if self._process.poll() is None:
+            self._end_there()  # first, while nobody reads: what cannot write does not get to its next command
+            self._end_here()
 
     def _end_there(self) -> None:
         """A container's shell goes on with its script when the program that led to it has been killed."""
         if self._far_pid is None or not self._backend.tool:
             return
-        line = self._backend.command_line(f"kill -s KILL -- -{self._far_pid} {self._far_pid}")
+        line = self._backend.command_line(f"{_END_TREE} end {self._far_pid}")
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(
                 line,
