@@ -21,7 +21,8 @@ class Forward:
     """How many destination ports it takes; None if it asks for none, so that it takes every packet."""
 
     def __str__(self) -> str:
-        return self.rule
+        ports = "every port" if self.port_count is None else f"{self.port_count} ports"
+        return f"{ports} to {self.target}, by {self.rule}"
 
 
 @dataclass(frozen=True, slots=True)
