@@ -15,7 +15,8 @@ BUNDLES = PROJECT / "tests/bundles"
 
 
 def judged(bundle: str, reports: Path) -> dict[str, Any]:
-    line = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "tests_infra/test_path.py", "tests_infra/test_edge.py"]
+    line = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest"]
+    line += ["tests_infra/test_path.py", "tests_infra/test_edge.py"]
     options = ["--hosts=inventories/lab", f"--replay={BUNDLES / bundle}", f"--reports={reports}"]
     done = subprocess.run([*line, *options], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
     (run,) = reports.iterdir()

@@ -142,7 +142,8 @@ def test_every_check_of_the_suite_can_be_said_exactly(inventory: str, changes: t
     (tmp_path / "run/none/ssh/config").touch()
     environment = {**os.environ, "SITEPROOF_LAB_HOME": str(tmp_path), "SITEPROOF_LAB": "none"}
     file = tmp_path / "sudoers"
-    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", f"--hosts={everyone}", f"--sudoers={file}", *changes]
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest"]
+    line += [f"--hosts={everyone}", f"--sudoers={file}", *changes]
     done = subprocess.run(line, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     stars = {line.strip(", \\") for line in file.read_text().splitlines() if " *" in line}
