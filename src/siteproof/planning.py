@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from siteproof import privilege, rounds
+from siteproof import privilege, rounds, versions
 from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import BadInput, HostError, ProbeError
 from siteproof.opening import connections_of
@@ -22,7 +22,7 @@ def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
     _, questions = rounds.next_questions([make for _, make in checks], suite.store)
     connections = connections_of(suite.site.inventory)
     by_host: dict[str, list[Question]] = {}
-    for question in questions.values():
+    for question in [*questions.values(), *versions.Asking().beside(questions.values())]:
         by_host.setdefault(question.host, []).append(question)
     yield f"round 1: {len(questions)} questions on {len(by_host)} hosts; later rounds depend on the answers"
     for host, asked in by_host.items():

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 import typing
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from siteproof import invariants, opening, options, planning, register, rounds
+from siteproof import invariants, opening, options, planning, register, rounds, versions
+from siteproof.asks import Question
 from siteproof.bundle import write_record
 from siteproof.errors import BadInput
 from siteproof.facts import Case
@@ -183,7 +184,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     gatherer = suite.gatherer
     here = Here(suite.store, suite.site.inventory.selected)
-    rounds.gather(checks, here, lambda number, questions: progress.round(number, questions, gatherer.ask))
+    tools = versions.Asking()
+
+    def ask(number: int, questions: Collection[Question]) -> None:
+        progress.round(number, [*questions, *tools.beside(questions)], gatherer.ask)
+
+    rounds.gather(checks, here, ask)
     suite.doubt()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -114,6 +114,8 @@ class HostResult:
     tools: tuple[str, ...]
     """The tools that were asked about there."""
     login_user: str = ""
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    """Tool -> its version in its own words, None where it does not say; empty in a bundle that has none."""
 
 
 @dataclass(frozen=True)

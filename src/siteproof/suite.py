@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from siteproof import rounds
+from siteproof import rounds, versions
 from siteproof.asks import Check, Command, Output, Question
 from siteproof.bundle import Replay
 from siteproof.coverage import overlooked
@@ -301,6 +301,7 @@ class Suite:
                 identity=dict(record.identity),
                 seconds=round(record.seconds, 3),
                 tools=tuple(sorted(self.tools.get(record.name, ()))),
+                versions=versions.read(self.store, record.name, self.tools.get(record.name, ())),
                 login_user=record.login_user,
             )
             for _, record in sorted(self.store.host_records().items())

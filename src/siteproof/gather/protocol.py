@@ -15,6 +15,7 @@ from siteproof.asks import Command, Earlier, Output, Question, Stream
 from siteproof.errors import ProbeError
 from siteproof.transport.backend import Backend
 from siteproof.transport.connection import Connection
+from siteproof.versions import Versions
 
 _LENGTH = struct.Struct("!I")
 _LONGEST = 256 << 20
@@ -101,6 +102,8 @@ def question_from_json(message: Mapping[str, Any]) -> Question:
         case "Command":
             patterns = tuple((name, glob) for name, glob in fields["root_patterns"])
             return Command(**{**fields, "tools": tuple(fields["tools"]), "root_patterns": patterns})
+        case "Versions":
+            return Versions(**{**fields, "tools": (), "root_patterns": ()})
         case "Earlier":
             return Earlier(**fields)
         case "Stream":
