@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from siteproof.asks import Question, Request
+from siteproof.asks import Ask, Pair, Question, Request
 from siteproof.rounds import MAX_ROUNDS
 from siteproof.selection import Make
 
@@ -49,6 +49,12 @@ class Answer(str):
         return 1
 
 
+def _stand_in(ask: Ask[Any]) -> Any:
+    if isinstance(ask, Pair):
+        return tuple(map(_stand_in, ask.asks))
+    return Answer(f"‹{ask.questions[0].probe}›")
+
+
 def later_questions(start: Make) -> tuple[list[Question], bool]:
     """The questions of the rounds after the first, and whether they are all that can come."""
     check, found, complete = start(), dict[str, Question](), True
@@ -56,7 +62,7 @@ def later_questions(start: Make) -> tuple[list[Question], bool]:
         request: Request = check.send(None)
         first = {question.key for ask in request.asks for question in ask.questions}
         for _ in range(MAX_ROUNDS - 1):
-            request = check.send([Answer(f"‹{ask.questions[0].probe}›") for ask in request.asks])
+            request = check.send([_stand_in(ask) for ask in request.asks])
             found |= {question.key: question for ask in request.asks for question in ask.questions}
     except StopIteration:
         pass
