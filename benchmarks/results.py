@@ -20,7 +20,7 @@ _PACKAGES = ("siteproof", "pytest", "pytest-testinfra", "pytest-xdist", "paramik
 
 def machine() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cores": os.cpu_count(), "memory_gb": round(memory / 1e9), "kernel": platform.release()}
+    return {"cores": os.cpu_count(), "memory_gb": round(memory / 1e9), "kernel": platform.release().partition("-")[0]}
 
 
 def versions() -> dict[str, str]:

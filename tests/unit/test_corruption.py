@@ -1,7 +1,8 @@
 """A broken probe is never read as an answer: recorded answers, damaged in every way we know.
 
 What a probe makes of a damaged answer is a ProbeError, or the answer that it made of the whole one, and never another.
-`SITEPROOF_DAMAGE=all` tries everything (a minute or two) instead of a sample. The counts stand at the end of the run,
+`SITEPROOF_DAMAGE=all` tries everything (a minute) instead of a sample, `SITEPROOF_DAMAGE=new` the same with other random
+damage in every run. The counts stand at the end of the run,
 and go to the file that `SITEPROOF_CORRUPTION` names.
 """
 
@@ -26,7 +27,8 @@ from recorded import Recording
 from siteproof.asks import Output, Stream
 from siteproof.errors import ProbeError, Unanswered
 
-EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") == "all"
+EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
+NEW = os.environ.get("SITEPROOF_DAMAGE") == "new"
 SAMPLE = 45
 """Ways of damage tried per recording, unless all are."""
 EXAMPLES = 8
@@ -182,7 +184,7 @@ def _at_random(tally: Tally) -> None:
         max_examples=EXAMPLES * (20 if EVERYTHING else 1),
         deadline=None,
         database=None,
-        derandomize=not EVERYTHING,
+        derandomize=not NEW,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

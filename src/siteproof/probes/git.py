@@ -29,7 +29,7 @@ SECRETS = (
     "[a-z]+://[^/:@[:space:]$<{]+:[^/:@[:space:]$<{]{6,}@[a-z0-9]",
 )
 COMMITS = 20
-_COMMIT = re.compile(r"([0-9a-f]{40}(?:[0-9a-f]{24})?) (.*) <([^<>]*)>")
+_COMMIT = re.compile(r"(?P<id>[0-9a-f]{40}(?:[0-9a-f]{24})?) (?P<email>\S*) (?P<author>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def repository(host: str, path: str) -> Ask[Repository]:
     return command(
         host,
         f"{section('commits')}\n"
-        f"{git} log -n {COMMITS} --no-color --no-mailmap --format='%H %an <%ae>' HEAD || exit\n"
+        f"{git} log -n {COMMITS} --no-color --no-mailmap --format='%H %ae %an' HEAD || exit\n"
         f"{section('files')}\n"
         f"{git} grep --no-color --full-name -I -l -e '' HEAD -- ':/' || exit\n"
         f"{section('secrets')}\n"
@@ -77,7 +77,7 @@ def repository(host: str, path: str) -> Ask[Repository]:
 
 
 def parse_repository(output: Output) -> Repository:
-    """`<hash> <name> <<address>>` a commit, `HEAD:<path>` a file (quoted if not ASCII), then git's status."""
+    """`<hash> <address> <name>` a commit, `HEAD:<path>` a file (quoted if not ASCII), then git's status."""
     sections = split(output.text)
     commits = tuple(map(_commit, sections["commits"].splitlines()))
     files = [_file(line) for line in sections["files"].splitlines()]
@@ -97,7 +97,7 @@ def parse_repository(output: Output) -> Repository:
 def _commit(line: str) -> Commit:
     if (match := _COMMIT.fullmatch(readable(line))) is None:
         raise Unparseable(f"no commit: {line[:200]!r}")
-    return Commit(*match.groups())
+    return Commit(match["id"], match["author"], match["email"])
 
 
 def _file(line: str) -> str:
