@@ -1,9 +1,8 @@
 """A broken probe is never read as an answer: recorded answers, damaged in every way we know.
 
 What a probe makes of a damaged answer is a ProbeError, or the answer that it made of the whole one, and never another.
-`SITEPROOF_DAMAGE=all` tries everything (a minute) instead of a sample, `SITEPROOF_DAMAGE=new` the same with other random
-damage in every run. The counts stand at the end of the run,
-and go to the file that `SITEPROOF_CORRUPTION` names.
+`SITEPROOF_DAMAGE=all` tries everything (a minute) instead of a sample, `SITEPROOF_DAMAGE=new` too, with other random
+damage in every run. The counts stand at the end of the run, and go to the file that `SITEPROOF_CORRUPTION` names.
 """
 
 from __future__ import annotations
