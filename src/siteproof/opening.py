@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -49,6 +49,7 @@ def open_suite(config: pytest.Config) -> Suite:
     reports = Path(config.option.reports or root / "reports")
     if config.option.replay:
         replay = Replay([Path(named) for named in config.option.replay])
+        site = replace(site, today=replay.started.date())
         return _suite(config, site, new_directory(reports, started), nonce, replay, None, replay.started)
     if site.lab is not None:
         _enter_lab(site.lab, root)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ async def test_nodes_are_alike_in_the_second_round(node: Node, link: Link) -> No
     else:
         first = await mtu(node.host)
         assert first == await mtu("one")
+'''
+
+TREND = '''
+from siteproof.facts import Edge, History, Router
+
+@invariant("trend", family="edge", severity="high", incident="", remedy="")
+async def test_there_is_a_trend(router: Router, history: History, edge: Edge) -> None:
+    """A check that looks back."""
+    assert await mtu(router.host) == 1400
 '''
 
 
@@ -219,3 +229,20 @@ def test_the_record_says_what_the_run_was(project: Project) -> None:
     assert "mtu[one]" in record["planned"]
     assert record["started"] < record["finished"]
     assert set(record["versions"]) == {"siteproof", "python", "pytest"}
+
+
+def test_what_is_too_early_for_a_trend_is_so_at_the_bundle_s_time(project: Project) -> None:
+    today = datetime.now(UTC)
+    project.checks(CHECKS + TREND)
+    address = {"address": "198.51.100.76", "allow": ["tcp/443"], "control": "tcp/443"}
+    edge = {"routers": "one", "outside": "one", "tempting_ports": [22], "addresses": [address]}
+    project.facts["siteproof_edge"] = edge
+    project.facts["siteproof_absent"].pop("edge")
+    project.facts["siteproof_history"] = {"since": (today - timedelta(days=10)).date()}
+    assert project.run().ret == 0
+    assert project.verdicts()["trend[one]"] == "held"
+    (lived,) = project.runs
+    record = json.loads((lived / "run.json").read_text())
+    (lived / "run.json").write_text(json.dumps(record | {"started": (today - timedelta(days=9)).isoformat()}))
+    replay(project, lived)
+    assert project.verdicts()["trend[absent]"] == "not applicable"
