@@ -280,7 +280,7 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swar
 async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout, swarm: Swarm) -> None:
     """What the stacks are deployed from was committed by its declared authors, and holds no secret."""
     seen = await repository(checkout.host, checkout.directory)
-    note(f"{seen.files} text files of HEAD looked through, and the authors of the last {len(seen.commits)} commits")
+    note(f"looked through: {seen.files} text files of HEAD, and who made the newest commits, 20 at most")
     authors = {f"{commit.author} <{commit.email}>" for commit in seen.commits}
     strangers = sorted(author for author in authors if not checkout.allows(author))
     assert {"other authors": strangers, "files with secrets": list(seen.secrets)} == {
