@@ -14,14 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from local_sshd import Sshd, free_port
 
 from siteproof import errors
-from siteproof.asks import MISSING, Command, Output
+from siteproof.asks import MISSING, Command, Output, Question
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence import Attempt, Store
 from siteproof.gather import LocalGatherer
 from siteproof.transport.connection import Connection
 
@@ -321,3 +322,19 @@ def test_who_answered_is_on_record(gathered: Store) -> None:
     assert record.error is None
     assert record.identity["hostname"] == os.uname().nodename
     assert set(record.identity) == {"hostname", "machine_id"}
+
+
+def test_who_answers_is_on_record_before_any_answer_is(sshd: Sshd, tmp_path: Path) -> None:
+    """Other processes judge as soon as they find the answers, and must know whose they are."""
+    known: list[str] = []
+
+    class Watched(Store):
+        def add(self, question: Question, *attempts: Attempt) -> None:
+            known.append(self.host_records()["watched"].identity["hostname"])
+            super().add(question, *attempts)
+
+    connections = {"watched": sshd.connection("watched", sshd.let_in("watched"))}
+    gatherer = LocalGatherer(connections, Watched(tmp_path / "evidence"), NONCE)
+    gatherer.ask([command("watched", "echo one"), command("watched", "echo two", slow=True)])
+    gatherer.close()
+    assert known == [os.uname().nodename] * 2

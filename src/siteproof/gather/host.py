@@ -74,6 +74,7 @@ class Host:
         self._session: Session | None = None
         self._failure: HostError | None = None
         self._recorded: HostRecord | None = None
+        self._introduced = False
 
     @property
     def identity(self) -> Identity | None:
@@ -181,21 +182,37 @@ class Host:
                 attempt = session.stream(question, self._run)
             except ChannelRefused as error:
                 attempt = Attempt(time.time(), 0.0, error)
+            self._introduce()
             round_.record(question, attempt)
 
     def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
         try:
             with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
                 for command, attempt in answers:
+                    self._introduce()
                     round_.record(command, attempt)
         except ChannelRefused as error:
             for command in commands:
                 round_.record(command, Attempt(time.time(), 0.0, error))
 
+    def _introduce(self) -> None:
+        """Write down who the host is before any of its answers: other processes judge as soon as they find them."""
+        with self._lock:
+            if not self._introduced and self.identity is not None:
+                self._introduced = True
+                self._store.add_host(self._record(None, 0.0))
+
     def _note(self, error: HostError | None, seconds: float) -> None:
         """Write down how the host was met, when that is new."""
+        record = self._record(error, seconds)
+        with self._lock:
+            if self._recorded is None or (error and not self._recorded.error):
+                self._recorded = record
+                self._store.add_host(record)
+
+    def _record(self, error: HostError | None, seconds: float) -> HostRecord:
         session, identity = self._session, self.identity
-        record = HostRecord(
+        return HostRecord(
             name=self.connection.name,
             reached=session is not None and session.reached,
             error=error,
@@ -204,10 +221,6 @@ class Host:
             login_user=session.login_user if session else self.connection.user or "",
             become=self.connection.become,
         )
-        with self._lock:
-            if self._recorded is None or (error and not self._recorded.error):
-                self._recorded = record
-                self._store.add_host(record)
 
 
 def _beside_each_other(lanes: list[Lane]) -> list[HostError]:
