@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent
+FILES = ("register.json", "proof.json", "corruption.json")
 BEGIN, END = "<!-- figures: written by `tox run -e figures` -->", "<!-- end of figures -->"
 BLOCK = re.compile(f"(?<={re.escape(BEGIN)}\n).*(?={re.escape(END)})", re.DOTALL)
 
@@ -100,8 +101,6 @@ def main(arguments: Sequence[str]) -> int:
         readme.write_text(with_figures(readme.read_text(), found))
     return 0 if found.whole else 1
 
-
-FILES = ("register.json", "proof.json", "corruption.json")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
