@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from siteproof.asks import Ask, Pair, Question, Request
+from siteproof.asks import Ask, Pair, Question, Request, StandIn
 from siteproof.rounds import MAX_ROUNDS
 from siteproof.selection import Make
 
 
-class Answer(str):
+class Answer(StandIn):
     """Stands for something that only an answer will tell. Compares equal to everything, so that a check goes on."""
 
     __slots__ = ()

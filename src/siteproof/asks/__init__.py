@@ -10,9 +10,23 @@ from siteproof.asks.command import command
 from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream
 from siteproof.asks.remarks import REMARKS, Remarks, note
 from siteproof.asks.statuses import MISSING, refuse_no_answer
+from siteproof.asks.words import (
+    ADDRESS,
+    CONTAINER_ID,
+    HOST_NAME,
+    LINE,
+    NUMBER,
+    PATH,
+    SWARM_ID,
+    Form,
+    StandIn,
+    Word,
+)
 
 __all__ = [
+    "ADDRESS",
     "Ask",
+    "CONTAINER_ID",
     "Check",
     "Combined",
     "Command",
@@ -20,9 +34,14 @@ __all__ = [
     "Derived",
     "Each",
     "Earlier",
+    "Form",
+    "HOST_NAME",
     "Heard",
+    "LINE",
     "MISSING",
+    "NUMBER",
     "Output",
+    "PATH",
     "Pair",
     "ProbeClass",
     "Question",
@@ -30,8 +49,11 @@ __all__ = [
     "Recorded",
     "Remarks",
     "Request",
+    "SWARM_ID",
     "Single",
+    "StandIn",
     "Stream",
+    "Word",
     "both",
     "command",
     "controlled",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from siteproof.asks.ask import Ask, Single
 from siteproof.asks.questions import Command, Output, ProbeClass
+from siteproof.asks.words import Word, assignments
 
 T = TypeVar("T")
 
@@ -17,6 +18,7 @@ def command(
     *,
     probe: str,
     parse: Callable[[Output], T],
+    given: Mapping[str, Word | Sequence[Word]] | None = None,
     tools: tuple[str, ...],
     may_use: tuple[str, ...] = (),
     root: bool = False,
@@ -31,9 +33,11 @@ def command(
     """An ask that runs a POSIX sh script on `host`. `probe` names it for people, `tools` lists what it runs.
 
     A missing tool is found before the script starts, so that no part of a pipeline can hide it; `may_use` are tools
-    that the script looks for by itself.
+    that the script looks for by itself. `script` is constant text; what is not comes in as `given`: variable -> its
+    word, and `@` -> the positional parameters.
     `root_patterns`: variable -> what it may hold (see Command). `retries` and `retry_on` are Question's.
     """
+    script = assignments(given or {}) + script
     question = Command(
         host=host,
         probe=probe,
