@@ -129,6 +129,8 @@ class Suite:
 
     def doubt(self) -> None:
         """Believe neither of two hosts that are one machine, unless the inventory says that they are."""
+        if isinstance(self.store, Replay):
+            self.doubted |= self.store.unknown_hosts
         by_machine: dict[str, list[str]] = {}
         for name, record in sorted(self.store.host_records().items()):
             if machine := record.identity.get("machine_id"):
