@@ -332,6 +332,17 @@ def _say(config: pytest.Config, line: str) -> None:
         reporter.write_line(line)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if (suite := item.config.stash.get(SUITE, None)) is None:
+        return (yield)
+    suite.at(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        suite.at("")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     suite = pyfuncitem.config.stash.get(SUITE, None)
@@ -339,9 +350,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     if (why := suite.deadly.get(pyfuncitem.nodeid)) is not None:
         raise ProbeError(why)
-    suite.at(pyfuncitem.nodeid)
     error, judgement = suite.judge(pyfuncitem.obj(**pyfuncitem.stash[PLANNED].case.arguments))
-    suite.at("")
     pyfuncitem.stash[JUDGED] = judgement
     if error is not None:
         raise error
@@ -484,19 +493,29 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     if (told := getattr(node, "workeroutput", {}).get("siteproof")) is not None:
         opening.take_over(suite, told)
     elif error and (nodeid := workers.died_at(suite.directory, node.gateway.id)):
-        suite.deadly[nodeid] = "the process that judged this died of it, so that nobody knows"
+        suite.deadly[nodeid] = "the process that judged this died of it"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(crashitem: str, report: Any, sched: Any) -> None:
-    """Controller: the check that a worker was at when it died. The other workers take over the rest."""
+    """Controller: the check that a dead worker had before it. The other workers take over what came after it."""
     if (suite := sched.config.stash.get(SUITE, None)) is None:
         return
-    if crashitem in suite.results:
-        report.outcome, report.longrepr = "passed", None  # its verdict had come before
+    report.when = "setup"
+    begun = workers.died_at(suite.directory, report.node.gateway.id) == crashitem
+    if crashitem in suite.results or (not begun and _judged_by_another(crashitem, sched)):
+        report.outcome, report.longrepr = "passed", None
         return
-    suite.deadly[crashitem] = f"the process that judged this died ({report.longrepr})"
-    report.when, report.longrepr = "setup", f"unknown: {suite.deadly[crashitem]}"
+    suite.deadly[crashitem] = f"the process that was to judge this died ({report.longrepr})"
+    report.longrepr = f"unknown: {suite.deadly[crashitem]}"
+
+
+def _judged_by_another(nodeid: str, sched: Any) -> bool:
+    try:
+        sched.mark_test_pending(nodeid)
+    except NotImplementedError:  # of some ways to share checks out
+        return False
+    return True
 
 
 @pytest.hookimpl(trylast=True)

@@ -109,7 +109,7 @@ class Suite:
             rounds.judge(check, self._here, judgement.trace)
         except AssertionError as error:
             return self._doubt_of(judgement.trace) or error, judgement
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - `verdicts` says what it means
             return error, judgement
@@ -316,7 +316,9 @@ class Suite:
         ]
         said += self.lost
         if self.whole:
-            said += overlooked(self.site, self.store.host_records().keys())
+            cases = (self.planned[nodeid].case for nodeid in self.deadly if nodeid in self.planned)
+            given_up = {case.host for case in cases if case.host}
+            said += overlooked(self.site, self.store.host_records().keys() | given_up)
         if unasked := sorted(self.selection.unasked):
             said.append(f"in none of the bundles: {', '.join(unasked)}")
         said += self.shortfalls
