@@ -83,7 +83,8 @@ class Replay(Store):
 
     def __init__(self, directories: Sequence[Path]) -> None:
         """Raises BadInput."""
-        records = {path.resolve(): read_record(path) for path in directories}
+        found = [(read_record(path), path) for path in directories]  # first: it may be a loop of links
+        records = {path.resolve(): record for record, path in found}
         newest_first = sorted(records, key=lambda path: (records[path].started, str(path)), reverse=True)
         if missing := [path for path in newest_first if not (path / "evidence").is_dir()]:
             raise BadInput(f"--replay {missing[0]}: it has no folder evidence/")

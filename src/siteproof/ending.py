@@ -95,10 +95,14 @@ class Ending:
     def __init__(self, config: pytest.Config, suite: Suite) -> None:
         self.config = config
         self.suite = suite
+        self.session: pytest.Session | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        _mend_stdout()
+        _mend_stdout(self.config)
         self.suite.failures.append(failed("pytest or a plugin of it failed", excinfo.value))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -121,6 +125,7 @@ class Ending:
         try:
             found = yield
         except Exception as error:  # noqa: BLE001
+            _mend_stdout(self.config)
             self._fail(session, failed("siteproof, pytest or a plugin of it failed at the end of the run", error))
         if _is_judged(self.config) and self.config.stash.get(RUN, None) is None:
             session.exitstatus = finish(self.config, self.suite, ExitCode.FAILED_INSIDE).exit_code
@@ -129,13 +134,22 @@ class Ending:
                 say(self.config, reporter)
             sys.stdout.flush()
         except Exception as error:  # noqa: BLE001
-            _mend_stdout()
+            _mend_stdout(self.config)
             self._fail(session, failed("the end of the run could not be printed", error))
         return found
 
-    def _fail(self, session: pytest.Session, said: str) -> None:
+    def close(self) -> None:
+        """End all connections. What goes wrong with that is said, and is not what was found."""
+        try:
+            if self.suite.gatherer is not None:
+                self.suite.gatherer.close()
+        except Exception as error:  # noqa: BLE001
+            self._fail(self.session, failed("the connections could not be ended", error))
+
+    def _fail(self, session: pytest.Session | None, said: str) -> None:
         self.suite.failures.append(said)
-        session.exitstatus = ExitCode.FAILED_INSIDE
+        if session is not None:
+            session.exitstatus = ExitCode.FAILED_INSIDE
         with suppress(OSError):
             print(f"siteproof: {said}", file=sys.stderr, flush=True)
 
@@ -144,8 +158,10 @@ def _is_judged(config: pytest.Config) -> bool:
     return not (only_looks(config) or config.option.check_access)
 
 
-def _mend_stdout() -> None:
+def _mend_stdout(config: pytest.Config) -> None:
     """Whoever read it has gone, or the disk is full: the rest is said to nobody, so that the run can end in its way."""
+    if (capturing := config.pluginmanager.get_plugin("capturemanager")) is not None:
+        capturing.stop_global_capturing()  # it has the real one put away
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -93,11 +93,14 @@ def pytest_configure_node(node: Any) -> None:
         except BadInput as error:
             opening.never_mind(suite)
             raise pytest.UsageError(str(error)) from None
+        workers.may_die(node)
         node.workerinput["siteproof"] = opening.for_worker(suite, node.gateway.id)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if (suite := config.stash.get(SUITE, None)) is not None and suite.gatherer is not None:
+    if (of_a_run := config.pluginmanager.get_plugin("siteproof-ending")) is not None:
+        of_a_run.close()
+    elif (suite := config.stash.get(SUITE, None)) is not None and suite.gatherer is not None:
         suite.gatherer.close()
 
 

@@ -43,6 +43,17 @@ def forget(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def may_die(node: Any) -> None:
+    """What is sent to a worker that has just died is lost; the controller hears of its death a moment later."""
+    send = node.sendcommand
+
+    def send_or_lose(name: str, **given: object) -> None:
+        with suppress(OSError):
+            send(name, **given)
+
+    node.sendcommand = send_or_lose
+
+
 def refuse_optimized_worker(gateway: Any) -> None:
     """Ask a worker's Python, before it runs anything of ours. Raises BadInput."""
     channel = gateway.remote_exec("import sys; channel.send(sys.flags.optimize)")

@@ -22,17 +22,17 @@ WORKERS = pytest.mark.parametrize("workers", ["-n0", "-n2"])
 REPORTS = ("report.json", "junit.xml", "report.md", "report.html", "metrics.prom")
 
 
-def start(project: Project, *options: str, before: str = "", **given: object) -> subprocess.Popen[str]:
+def start(project: Project, *options: str, before: str = ":", session: bool = False) -> subprocess.Popen[str]:
     """The run as a shell starts it; `before` are shell commands of the same process."""
     project.write()
     line = [sys.executable, "-m", "pytest", "tests_infra", "--hosts=site", *options]
     return subprocess.Popen(
-        ["sh", "-c", f'{before or ":"}; exec "$@"', "sh", *line],
+        ["sh", "-c", f'{before}; exec "$@"', "sh", *line],
         cwd=project.pytester.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **given,  # type: ignore[call-overload]
+        start_new_session=session,
     )
 
 
@@ -248,7 +248,7 @@ def test_an_interrupted_run_leaves_what_it_judged_and_no_process(
             "parse=lambda", "deadline_s=90, parse=lambda"
         )
     project.checks(source)
-    process = start(project, workers, start_new_session=True)
+    process = start(project, workers, session=True)
     try:
         assert until(stopped.exists)
         time.sleep(1)

@@ -11,6 +11,14 @@ from operators_project import CHECKS, Project
 
 pytest_plugins = "pytester"
 
+PROVEN = CHECKS.replace('family="link",', 'family="link", unproven_because="it is a test\'s",')
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_unproven(project: Project) -> None:
+    project.checks(PROVEN)
+
+
 SPREAD = {
     "-n2": ("-n2",),
     "-n auto": ("-nauto",),
