@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from siteproof.asks import Output, Question
 from siteproof.errors import BadInput, ProbeError
 from siteproof.evidence import Attempt, Evidence, HostRecord, Store
 from siteproof.files import write
+from siteproof.reading import read_regular
 
 FILE = "run.json"
 SCHEMA = 1
@@ -51,16 +52,30 @@ def read_record(directory: Path) -> RunRecord:
     """Raises BadInput where the directory is not a run's."""
     path = directory / FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(path))
         if found.pop("schema") != SCHEMA:
             raise BadInput(f"{path}: written by another version of siteproof, its schema is not {SCHEMA}")
-        lists = {name: tuple(found[name]) for name in ("hosts", "selected", "planned")}
-        datetime.fromisoformat(found["started"])
-        return RunRecord(**{**found, **lists})
+        return _record(found)
     except OSError as error:
         raise BadInput(f"--replay {directory}: not the directory of a run ({path.name}: {error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path}: not the record of a run: {type(error).__name__}: {error}") from None
+
+
+def _record(found: Mapping[str, Any]) -> RunRecord:
+    """Raises ValueError, KeyError, TypeError or AttributeError where it is not what a run writes."""
+    lists = {name: tuple(found[name]) for name in ("hosts", "selected", "planned")}
+    texts = (found["nonce"], found["inventory"], *lists["hosts"], *lists["selected"], *lists["planned"])
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name that is not a text")
+    if any(isinstance(found[name], str) for name in lists):
+        raise TypeError("a text instead of a list")
+    if not all(isinstance(value, bool) for value in found["options"].values()):
+        raise TypeError("an option that is neither true nor false")
+    for moment in (found["started"], *([found["finished"]] if found["finished"] is not None else [])):
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError("a time without its zone")
+    return RunRecord(**{**found, **lists})
 
 
 class Replay(Store):
@@ -68,7 +83,8 @@ class Replay(Store):
 
     def __init__(self, directories: Sequence[Path]) -> None:
         """Raises BadInput."""
-        records = {path.resolve(): read_record(path) for path in directories}
+        found = [(read_record(path), path) for path in directories]  # first: it may be a loop of links
+        records = {path.resolve(): record for record, path in found}
         newest_first = sorted(records, key=lambda path: (records[path].started, str(path)), reverse=True)
         if missing := [path for path in newest_first if not (path / "evidence").is_dir()]:
             raise BadInput(f"--replay {missing[0]}: it has no folder evidence/")
@@ -110,6 +126,17 @@ class Replay(Store):
             records |= store.host_records()
         return dict(sorted(records.items()))
 
+    @property
+    def unknown_hosts(self) -> dict[str, str]:
+        """The hosts of which the bundles do not say any more who they were, with why."""
+        unknown: dict[str, str] = {}
+        for record, store, path in zip(self.records, self._stores, self.directories, strict=True):
+            if store.damaged_host_lines or not (path / "evidence" / "hosts.jsonl").exists():
+                said = f"{path.name}/evidence/hosts.jsonl is not whole, and does not say who"
+                missing = set(record.selected) - store.host_records().keys()
+                unknown |= {host: f"{said} {host} was" for host in missing if store.file_of(host).exists()}
+        return unknown
+
     def remarks(self) -> list[str]:
         """What the reader has to know of the bundles."""
         said = [
@@ -118,6 +145,10 @@ class Replay(Store):
             if record.finished is None
         ]
         several = [h for h in sorted(self.hosts_asked) if sum(h in record.selected for record in self.records) > 1]
+        for path, store in zip(self.directories, self._stores, strict=True):
+            if damaged := store.damaged_host_lines:
+                lines = "a line" if damaged == 1 else f"{damaged} lines"
+                said.append(f"{path.name}/evidence/hosts.jsonl: {lines} of it cannot be read")
         if several:
             said.append(f"asked in more than one of the bundles, where the newest answer counts: {', '.join(several)}")
         return said

@@ -1,17 +1,20 @@
 """What the hosts answered, kept on disk.
 
 A bundle has one append-only file of JSON lines per host and `hosts.jsonl` with what is known about each host. What is
-read back is always what was written, so a run that has just ended and its replay judge the same bytes.
+read back is always what was written, so a run that has just ended and its replay judge the same bytes. A line that is
+not what was written any more is one question without an answer: each ends with a sum over the rest of it.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +22,17 @@ from typing import Any
 from urllib.parse import quote
 
 from siteproof.asks import Output, Question
-from siteproof.errors import ProbeError
+from siteproof.crossing import encodable, plain
+from siteproof.errors import NotRecorded, ProbeError
+from siteproof.reading import open_regular
 
 REDACTED = "«redacted»"
 SHORTEST_SECRET = 4
 _HOSTS = "hosts"
 _KEY_START = len('{"key": "')
 _KEY_LENGTH = 24
+_SUM = re.compile(rb', "sum": "([0-9a-f]{16})"\}\n')
+_SUM_LENGTH = len(', "sum": "0123456789abcdef"}\n')
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class _HostFile:
                 return
         except FileNotFoundError:
             return
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(self.read_up_to)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -142,19 +149,63 @@ class _HostFile:
                 self.lines.setdefault(key, []).append((self.read_up_to, len(line)))
                 self.read_up_to += len(line)
 
-    def find(self, key: str) -> list[dict[str, Any]]:
-        if key not in self.lines:
+    def find(self, question: Question, *, again: bool = False) -> list[Attempt]:
+        """Every attempt at a question. `again`: also those that came since it was found."""
+        try:
+            return self._attempts(question.key, question.host, again=again)
+        except OSError as error:
+            return [_unreadable(question.host, self.path, error.strerror or str(error))]
+
+    def _attempts(self, key: str, host: str, *, again: bool) -> list[Attempt]:
+        if again or key not in self.lines:
             self.tail()
-        places = self.lines.get(key)
-        if not places:
+        if not (places := self.lines.get(key)):
             return []
-        with self.path.open("rb") as file:
-            return [_read_line(file.fileno(), *place) for place in places]
+        with open_regular(self.path) as file:
+            lines = [os.pread(file.fileno(), length, offset) for offset, length in places]
+        return [attempt for line in lines for attempt in _line_of_a_question(line, key, host, self.path)]
+
+    def last(self, key: str, host: str) -> Attempt | None:
+        """The last attempt; None if there is none, or none that can be read."""
+        try:
+            found = self._attempts(key, host, again=False)
+        except OSError:
+            return None
+        return found[-1] if found else None
 
 
-def _read_line(descriptor: int, offset: int, length: int) -> dict[str, Any]:
-    line: dict[str, Any] = json.loads(os.pread(descriptor, length, offset))
+def _line_of_a_question(data: bytes, key: str, host: str, path: Path) -> list[Attempt]:
+    try:
+        line = _read_line(data)
+        if line["key"] != key or not line["attempts"]:
+            raise ValueError("another key, or no attempt")
+        return [_attempt(attempt, host) for attempt in line["attempts"]]
+    except _DAMAGED as error:
+        return [_unreadable(host, path, f"a line of it is damaged ({type(error).__name__})")]
+
+
+def _unreadable(host: str, path: Path, why: str) -> Attempt:
+    """In place of an attempt of which nobody can tell any more what it was."""
+    return Attempt(0.0, 0.0, NotRecorded(f"{host}: what is in {path.name} of the evidence cannot be read: {why}"))
+
+
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What comes of reading a line that is not what was written."""
+
+
+def _read_line(data: bytes) -> dict[str, Any]:
+    """The line as it was written; ValueError if it is not. Lines of old bundles have no sum."""
+    end = data[-_SUM_LENGTH:]
+    if (found := _SUM.fullmatch(end)) is not None and _sum(data[:-_SUM_LENGTH]) != found[1]:
+        raise ValueError("not what its sum says")
+    line = json.loads(data)
+    if not isinstance(line, dict):
+        raise ValueError("not an object")
     return line
+
+
+def _sum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:16].encode()
 
 
 class Store:
@@ -172,7 +223,7 @@ class Store:
         line = {
             "key": question.key,
             "kind": type(question).__name__,
-            "question": self._redactor.everywhere({f.name: getattr(question, f.name) for f in fields(question)}),
+            "question": self._redactor.everywhere(plain({f.name: getattr(question, f.name) for f in fields(question)})),
             "attempts": [self._attempt_as_json(attempt) for attempt in attempts],
         }
         with self._lock:
@@ -181,23 +232,21 @@ class Store:
     def get(self, question: Question) -> Output | ProbeError | None:
         """The last attempt's answer, as it was written; None if the question is not in the bundle."""
         with self._lock:
-            lines = self._file(question.host).find(question.key)
-        return _attempt(lines[-1]["attempts"][-1], question.host).answer if lines else None
+            attempts = self._file(question.host).find(question)
+        return attempts[-1].answer if attempts else None
 
     def evidence(self, question: Question) -> Evidence | None:
         """Every attempt at it; None if the question is not in the bundle."""
         with self._lock:
-            file = self._file(question.host)
-            file.tail()  # a live question comes again
-            lines = file.find(question.key)
-        attempts = tuple(_attempt(attempt, question.host) for line in lines for attempt in line["attempts"])
-        return Evidence(question, attempts) if attempts else None
+            attempts = self._file(question.host).find(question, again=True)  # a live question comes again
+        return Evidence(question, tuple(attempts)) if attempts else None
 
     def __contains__(self, question: Question) -> bool:
         with self._lock:
             file = self._file(question.host)
             if question.key not in file.lines:
-                file.tail()
+                with suppress(OSError):  # then it is not there
+                    file.tail()
             return question.key in file.lines
 
     def as_kept(self, answer: Output | ProbeError) -> Output | ProbeError:
@@ -220,22 +269,42 @@ class Store:
         error = record.error and {"kind": record.error.kind, "message": record.error.message}
         line = {**{f.name: getattr(record, f.name) for f in fields(record)}, "error": error}
         with self._lock:
-            _append(self.directory / f"{_HOSTS}.jsonl", self._redactor.everywhere(line))
+            _append(self.directory / f"{_HOSTS}.jsonl", self._redactor.everywhere(plain(line)))
 
     def host_records(self) -> dict[str, HostRecord]:
         """The last record of each host, by name."""
-        path = self.directory / f"{_HOSTS}.jsonl"
-        if not path.exists():
-            return {}
-        with path.open(encoding="utf-8") as file:
-            records = (_host_record(json.loads(line)) for line in file if line.endswith("\n"))
-            return {record.name: record for record in records}
+        return self._host_lines()[0]
+
+    @property
+    def damaged_host_lines(self) -> int:
+        """How many of the lines about hosts are not what was written any more. Whose they were is not known."""
+        return self._host_lines()[1]
+
+    def _host_lines(self) -> tuple[dict[str, HostRecord], int]:
+        records: dict[str, HostRecord] = {}
+        damaged = 0
+        try:
+            with open_regular(self.directory / f"{_HOSTS}.jsonl") as file:
+                for data in file:
+                    if not data.endswith(b"\n"):
+                        damaged += 1
+                        continue
+                    try:
+                        record = _host_record(_read_line(data))
+                        records[record.name] = record
+                    except _DAMAGED:
+                        damaged += 1
+        except FileNotFoundError:
+            pass
+        except OSError:
+            damaged += 1
+        return records, damaged
 
     def _attempt_as_json(self, attempt: Attempt) -> dict[str, Any]:
         written: dict[str, Any] = {"at": _iso(attempt.started), "seconds": round(attempt.seconds, 6)}
         answer = attempt.answer
         if isinstance(answer, ProbeError):
-            error = {"kind": answer.kind, "message": self._redactor.text(answer.message)}
+            error = {"kind": answer.kind, "message": self._redactor.text(encodable(answer.message))}
             return written | {"status": None, "stdout": None, "stderr": None, "error": error}
         stdout, stdout_is = _as_text(self._redactor(answer.stdout))
         stderr, stderr_is = _as_text(self._redactor(answer.stderr))
@@ -267,8 +336,7 @@ class Blank(Store):
 
 def last_attempt(directory: Path, host: str, key: str) -> Attempt | None:
     """The last attempt at a question in the evidence of another run; None if it was not asked then."""
-    lines = _HostFile(_path(directory, host)).find(key)
-    return _attempt(lines[-1]["attempts"][-1], host) if lines else None
+    return _HostFile(_path(directory, host)).last(key, host)
 
 
 def _path(directory: Path, host: str) -> Path:
@@ -278,7 +346,8 @@ def _path(directory: Path, host: str) -> Path:
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
     # One write per line, so that a reader in another process never sees two lines mixed.
-    data = json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    body = json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")[:-1]
+    data = body + b', "sum": "' + _sum(body) + b'"}\n'
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while data:
@@ -299,19 +368,43 @@ def _as_text(data: bytes) -> tuple[str, str]:
 
 
 def _as_bytes(attempt: Mapping[str, Any], stream: str) -> bytes:
-    if attempt.get("encoding", {}).get(stream) == "base64":
-        return base64.b64decode(attempt[stream])
-    return str(attempt[stream]).encode()
+    said, encoding = attempt[stream], attempt.get("encoding", {}).get(stream)
+    if not isinstance(said, str) or encoding not in (None, "base64"):
+        raise TypeError(f"{stream} is not a text")
+    return base64.b64decode(said, validate=True) if encoding else said.encode()
 
 
 def _attempt(written: Mapping[str, Any], host: str) -> Attempt:
+    """Raises one of _DAMAGED."""
     started, seconds = datetime.fromisoformat(written["at"]).timestamp(), float(written["seconds"])
-    if written["error"]:
-        return Attempt(started, seconds, ProbeError.of_kind(**written["error"], host=host))
+    if (error := written["error"]) is not None:
+        return Attempt(started, seconds, _error(error, host))
+    status = written["status"]
+    if type(status) is not int:
+        raise TypeError("its status is not a number")
     stdout, stderr = _as_bytes(written, "stdout"), _as_bytes(written, "stderr")
-    return Attempt(started, seconds, Output(written["status"], stdout, stderr, started, seconds))
+    return Attempt(started, seconds, Output(status, stdout, stderr, started, seconds))
+
+
+def _error(written: Mapping[str, Any], host: str) -> ProbeError:
+    kind, message = written["kind"], written["message"]
+    if not isinstance(kind, str) or not isinstance(message, str):
+        raise TypeError("an error without its words")
+    return ProbeError.of_kind(kind, message, host=host)
 
 
 def _host_record(line: Mapping[str, Any]) -> HostRecord:
-    error = line["error"] and ProbeError.of_kind(**line["error"], host=line["name"])
-    return HostRecord(**{**line, "error": error})
+    """Raises one of _DAMAGED."""
+    name, identity = line["name"], line["identity"]
+    texts = (name, line["login_user"], *identity, *identity.values())
+    if not all(isinstance(text, str) for text in texts) or type(line["reached"]) is not bool:
+        raise TypeError("not the record of a host")
+    return HostRecord(
+        name=name,
+        reached=line["reached"],
+        error=None if line["error"] is None else _error(line["error"], name),
+        identity=identity,
+        seconds=float(line["seconds"]),
+        login_user=line["login_user"],
+        become=bool(line["become"]),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from siteproof import facts, inventory
+from siteproof import crossing, facts, inventory
 from siteproof.bundle import Replay, RunRecord, write_record
 from siteproof.coverage import lost
 from siteproof.errors import BadInput
@@ -25,15 +26,19 @@ from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
 from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
 from siteproof.options import only_looks
+from siteproof.refusals import MOST_HOSTS_AT_ONCE, number, refuse_optimized, refuse_options
 from siteproof.selection import Planned, Selection, shard
-from siteproof.suite import Suite, iso, merged, new_directory, new_nonce
+from siteproof.suite import Suite, iso, merged, new_directory, new_nonce, plain
 from siteproof.transport.connection import Connection
 from siteproof.transport.documentation import is_documentation
+from siteproof.workers import Place
 
 
 def open_suite(config: pytest.Config) -> Suite:
     """The suite of the process that the operator started. Raises BadInput; then nothing was made and nothing asked."""
     root = config.rootpath
+    refuse_options(config.option)
+    fanout = number(config.option.fanout, "--fanout", at_most=MOST_HOSTS_AT_ONCE)
     source = inventory.resolve_source(config.option.hosts, root, config.getini("siteproof_inventory"), os.environ)
     if isinstance(source, str) and "://" in source:
         raise BadInput(f"--hosts={source}: facts live in an inventory, and a backend has none")
@@ -57,17 +62,31 @@ def open_suite(config: pytest.Config) -> Suite:
         _refuse_documentation(connections.values())
     _refuse_missing_tools(connections.values())
     directory = new_directory(reports, started)
-    store = Store(directory / "evidence", secrets=read.secrets)
-    gatherer: Gatherer
-    if _has_workers(config):
-        gatherer = spawn(connections, store, run_nonce=nonce, fanout=config.option.fanout, secrets=read.secrets)
-    else:
-        gatherer = LocalGatherer(connections, store, nonce, fanout=config.option.fanout)
-    suite = _suite(config, site, directory, nonce, store, gatherer, started)
-    suite.whole = _is_whole(config) and suite.selection.every_host
-    suite.lost = lost(reports / "latest", read) if suite.selection.every_host else []
-    write_record(directory, record_of(suite, None))
+    try:
+        store = Store(directory / "evidence", secrets=read.secrets)
+        gatherer: Gatherer
+        if _has_workers(config):
+            gatherer = spawn(connections, store, run_nonce=nonce, fanout=fanout, secrets=read.secrets)
+        else:
+            gatherer = LocalGatherer(connections, store, nonce, fanout=fanout)
+        suite = _suite(config, site, directory, nonce, store, gatherer, started)
+        suite.whole = _is_whole(config) and suite.selection.every_host
+        suite.lost = lost(reports / "latest", read) if suite.selection.every_host else []
+        write_record(directory, record_of(suite, None))
+    except BaseException as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise BadInput(f"{directory}: no run can be kept there: {error.strerror or error}") from None
+        raise
     return suite
+
+
+def never_mind(suite: Suite) -> None:
+    """Leave nothing behind of a run that was refused before it asked anybody."""
+    if suite.gatherer is not None:
+        suite.gatherer.close()
+    if not isinstance(suite.store, Blank):
+        shutil.rmtree(suite.directory, ignore_errors=True)
 
 
 def _suite(
@@ -89,7 +108,8 @@ def _suite(
 def _is_whole(config: pytest.Config) -> bool:
     """Whether the operator asked for everything: no expression, no file, no subset of the checks."""
     given = config.option
-    some = given.keyword or given.markexpr or given.gate or given.read_only or given.maxfail
+    parts = "keyword markexpr gate read_only maxfail deselect ignore ignore_glob lf stepwise"
+    some = any(getattr(given, name, None) for name in parts.split())
     return not some and all((config.invocation_params.dir / arg).is_dir() for arg in config.args)
 
 
@@ -182,12 +202,14 @@ def from_controller(config: pytest.Config) -> Mapping[str, Any] | None:
     return told
 
 
-def for_worker(suite: Suite, config: pytest.Config) -> dict[str, Any]:
+def for_worker(suite: Suite, worker: str) -> dict[str, Any]:
     """Everything a worker needs; it goes through execnet's pipe, never to a file."""
     gatherer = suite.gatherer
     if gatherer is not None and not isinstance(gatherer, RemoteGatherer):
         raise TypeError("workers need a gatherer in a process of its own")
     return {
+        "worker": worker,
+        "deadly": suite.deadly,
         "inventory": suite.site.inventory.to_json(),
         "directory": str(suite.directory),
         "nonce": suite.nonce,
@@ -200,7 +222,8 @@ def for_worker(suite: Suite, config: pytest.Config) -> dict[str, Any]:
 
 
 def join(told: Mapping[str, Any]) -> Suite:
-    """A worker's part of the controller's suite."""
+    """A worker's part of the controller's suite. Raises BadInput."""
+    refuse_optimized(sys.flags.optimize, "the Python of a worker")
     read = Inventory.from_json(told["inventory"])
     directory = Path(told["directory"])
     store: Store
@@ -219,28 +242,45 @@ def join(told: Mapping[str, Any]) -> Suite:
         checks=Path(told["checks"]),
         started=datetime.fromisoformat(told["started"]),
         selection=Selection(**told["selection"]),
+        whole=True,
+        deadly=dict(told["deadly"]),
+        place=Place(directory, told["worker"]) if store.directory != Path(os.devnull) else None,
     )
 
 
 def tell(suite: Suite) -> dict[str, Any]:
     """What a worker knows that its reports do not carry."""
-    return {
+    told = {
+        "checks": {planned.invariant.id: asdict(planned.invariant) for planned in suite.planned.values()},
         "planned": {nodeid: [p.invariant.id, p.case.id, p.case.host] for nodeid, p in suite.planned.items()},
         "follows": {check: list(roots) for check, roots in suite.follows.items()},
         "tools": {host: sorted(tools) for host, tools in suite.tools.items()},
         "remarks": suite.remarks,
+        "failures": suite.failures,
+        "whole": suite.whole,
     }
+    carried: dict[str, Any] = crossing.plain(told)
+    return carried
 
 
 def take_over(suite: Suite, told: Mapping[str, Any]) -> None:
     """The controller learns what a worker told. Every worker plans the same; the first to end says it for all."""
+    checks = {id: _invariant(fields) for id, fields in told["checks"].items()}
     for nodeid, (check, subject, host) in told["planned"].items():
-        suite.planned.setdefault(nodeid, Planned(_named(check), Case(subject, host, {}), nodeid))
+        suite.planned.setdefault(nodeid, Planned(checks[check], Case(subject, host, {}), nodeid))
     suite.follows.update({check: tuple(roots) for check, roots in told["follows"].items()})
     suite.tools = merged([suite.tools, {host: set(tools) for host, tools in told["tools"].items()}])
     suite.remarks += [remark for remark in told["remarks"] if remark not in suite.remarks]
+    suite.failures += [failure for failure in told["failures"] if failure not in suite.failures]
+    suite.whole = suite.whole and told["whole"]
 
 
-def _named(check: str) -> Invariant:
-    """Enough of an invariant to say which one was planned."""
-    return Invariant(check, "", "", "medium", "reads", "", "", False, (), ())
+def _invariant(told: Mapping[str, Any]) -> Invariant:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
+    return Invariant(**fields)
+
+
+def unnamed(nodeid: str) -> Planned:
+    """What was planned, as far as its node id says it: whoever knew more has died."""
+    function, _, subject = nodeid.rpartition("::")[2].partition("[")
+    return Planned(plain(function, function), Case(subject.removesuffix("]"), None, {}), nodeid)

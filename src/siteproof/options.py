@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,19 +34,16 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--sudoers",
         metavar="FILE",
-        type=Path,
         help="write what of the plan runs as root, as a sudoers fragment, and stop; nothing is connected to",
     )
     group.addoption(
         "--register",
         metavar="FILE",
-        type=Path,
         help="write the register of all checks (JSON, or Markdown by its suffix) and stop; nothing is connected to",
     )
     group.addoption(
         "--proof",
         metavar="FILE",
-        type=Path,
         help="with --register: what `python -m lab prove --json` wrote; a check that it does not prove is an error",
     )
     group.addoption("--check-access", action="store_true", help="print for each host whether it can be asked, and stop")
@@ -55,7 +52,7 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--read-only", action="store_true", help="leave out checks that borrow anything on a host")
     group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
-    group.addoption("--fanout", type=int, default=64, metavar="N", help="at most N hosts at once (default: 64)")
+    group.addoption("--fanout", default="64", metavar="N", help="at most N hosts at once (default: 64)")
     group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
     parser.addini("siteproof_faults", "the faults that prove the checks", default="lab/faults*.toml")
     parser.addini(
@@ -67,3 +64,10 @@ def only_looks(config: pytest.Config) -> bool:
     """Whether nothing is asked and nothing judged."""
     given = config.option
     return bool(given.collectonly or given.plan or given.register or given.sudoers)
+
+
+def without_workers(config: pytest.Config) -> None:
+    """Whoever only looks does so in this process, also where -n is said: there is nothing to share out."""
+    given: Any = config.option
+    if hasattr(given, "tx"):
+        given.tx, given.dist, given.numprocesses = [], "no", 0

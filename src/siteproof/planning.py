@@ -167,4 +167,6 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 def access_exit_code(suite: Suite) -> int:
     """As for a run: what cannot be asked is unknown."""
+    if suite.access_failed is None:
+        return ExitCode.FAILED_INSIDE
     return ExitCode.UNKNOWN if suite.access_failed else ExitCode.HELD

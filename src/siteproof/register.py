@@ -80,18 +80,21 @@ def entries(checks: Mapping[str, SeenCheck], faults: Sequence[Path]) -> list[Ent
 def _violated_by(path: Path) -> dict[str, list[str]]:
     """Fault -> the ids of the checks that it must violate; patterns of ids stay patterns."""
     found: dict[str, list[str]] = {}
-    for fault, said in tomllib.loads(path.read_text()).items():
+    try:
+        faults = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not the faults of a lab: {error}") from None
+    for fault, said in faults.items():
         expected = said.get("expect", {}) if isinstance(said, dict) else {}
         found[fault] = [name.partition("[")[0] for name, verdict in expected.items() if verdict == "violated"]
     return found
 
 
-def write(path: Path, register: Sequence[Entry]) -> None:
+def written(path: Path, register: Sequence[Entry]) -> str:
     """As Markdown where the name ends so, else as JSON."""
     if path.suffix == ".md":
-        path.write_text(_markdown(register))
-    else:
-        path.write_text(json.dumps([entry.to_json() for entry in register], indent=1, ensure_ascii=False) + "\n")
+        return _markdown(register)
+    return json.dumps([entry.to_json() for entry in register], indent=1, ensure_ascii=False) + "\n"
 
 
 def unproven(register: Iterable[Entry], proof: Mapping[str, Any] | None = None) -> list[str]:

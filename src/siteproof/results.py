@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
+
+from siteproof.crossing import encodable
 
 
 class Verdict(StrEnum):
@@ -18,12 +20,16 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not applicable"
 
 
+WORST_FIRST = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.WAIVED, Verdict.HELD, Verdict.NOT_APPLICABLE)
+
+
 class ExitCode(IntEnum):
-    """The suite's own exit codes, beside pytest's 2 to 5."""
+    """The suite's own exit codes, with those of pytest's that it gives too."""
 
     HELD = 0
     VIOLATED = 1
-    LAB_FAILED = 3
+    INTERRUPTED = 2
+    FAILED_INSIDE = 3
     BAD_INPUT = 4
     UNKNOWN = 6
     SHORTFALL = 7
@@ -90,6 +96,19 @@ class Result:
         del found["probe_class"]
         return found
 
+    def or_worse(self, other: Result) -> Result:
+        """Of two results of one node id the worse one: what was violated once is not taken back."""
+        return min(self, other, key=lambda result: WORST_FIRST.index(result.verdict))
+
+    def encodable(self) -> Result:
+        """The same with every text fit for a pipe and a file, whatever bytes the host said."""
+        texts = {n: encodable(v) for n, v in vars(self).items() if isinstance(v, str) and not isinstance(v, Verdict)}
+        notes = tuple(map(encodable, self.notes))
+        evidence = tuple(
+            EvidenceRef(**{name: encodable(text) for name, text in vars(ref).items()}) for ref in self.evidence
+        )
+        return replace(self, **texts, notes=notes, evidence=evidence)  # type: ignore[arg-type]
+
     @staticmethod
     def from_json(found: Mapping[str, Any]) -> Result:
         known = {k: v for k, v in found.items() if k not in ("class", "vantage")}
@@ -155,7 +174,10 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """Precedence: pytest's 2 to 5, then violated, unknown, shortfall; then whatever else pytest found wrong."""
+        """Precedence: pytest's 2 to 5, then violated, unknown, shortfall.
+
+        1 means violated and nothing else: what pytest calls failed and no verdict explains has failed inside.
+        """
         if 2 <= self.pytest_exit <= 5:
             return self.pytest_exit
         violated = self.count(Verdict.VIOLATED) or (self.gate and self.count(Verdict.WAIVED))
@@ -163,7 +185,9 @@ class Run:
             return ExitCode.VIOLATED
         if self.count(Verdict.UNKNOWN):
             return ExitCode.UNKNOWN
-        return self.pytest_exit if self.coverage_complete else ExitCode.SHORTFALL
+        if not self.coverage_complete:
+            return ExitCode.SHORTFALL
+        return ExitCode.FAILED_INSIDE if self.pytest_exit == 1 else self.pytest_exit
 
     def to_json(self) -> dict[str, Any]:
         """report.json, schema 1, without its lists of results and hosts, which may be long."""

@@ -92,7 +92,7 @@ def next_questions(
         trace = Trace()
         try:
             request = drive(make(), evidence, trace, to_the_end=False)
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
         except BaseException:  # noqa: BLE001, S112 - pytest.skip() is none of Exception; all of it is judged later
             continue

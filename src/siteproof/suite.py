@@ -17,14 +17,15 @@ from siteproof.asks import Check, Command, Output, Question
 from siteproof.bundle import Replay
 from siteproof.coverage import overlooked
 from siteproof.declared import CITED, Citation, declared_at
-from siteproof.errors import WrongHost
+from siteproof.errors import BadInput, WrongHost
 from siteproof.evidence import Redactor, Store
 from siteproof.facts import Site, Waiver
 from siteproof.gather.base import Gatherer
 from siteproof.invariants import Invariant, SeenCheck
-from siteproof.results import EvidenceRef, HostResult, Result, Run, Verdict
+from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict
 from siteproof.selection import Here, Planned, Selection
-from siteproof.verdicts import COMPARED, Comparison, outcome
+from siteproof.verdicts import COMPARED, Comparison, outcome, violates
+from siteproof.workers import Place
 
 SHOWN_CHARACTERS = 2000
 
@@ -60,7 +61,8 @@ class Suite:
     remarks: list[str] = field(default_factory=list)
     tools: dict[str, set[str]] = field(default_factory=dict)
     """Host -> the tools that were asked about there."""
-    access_failed: bool = False
+    access_failed: bool | None = None
+    """None until hosts were asked."""
     whole: bool = False
     """Nothing that the operator typed leaves out any check or host."""
     lost: list[str] = field(default_factory=list)
@@ -71,9 +73,28 @@ class Suite:
     """What the plain check that runs now has asked."""
     checks_seen: dict[str, SeenCheck] = field(default_factory=dict)
     """Id -> every check that was collected, also those that this site has no subject for."""
+    failures: list[str] = field(default_factory=list)
+    """Sentences: what failed inside. A run with one leaves with exit code 3, whatever it found."""
+    shortfalls: list[str] = field(default_factory=list)
+    """Sentences: what was not even planned, such as a file of checks that cannot be read."""
+    stopped: str = ""
+    """Why the rest was not judged, where the operator wanted it so: -x, --maxfail, --stepwise."""
+    deadly: dict[str, str] = field(default_factory=dict)
+    """Node id -> why nobody runs this check again: it ended the process that did."""
+    expected: set[str] = field(default_factory=set)
+    """Node ids that the workers were given to judge."""
+    unjudgeable: set[str] = field(default_factory=set)
+    """Node ids of what is planned although none of the bundles has all of its hosts."""
+    place: Place | None = None
+    """Where a worker says what it drives."""
 
     _files: dict[str, str] = field(default_factory=dict, init=False)
     """Host -> its file of evidence, from the run's directory."""
+
+    def at(self, nodeid: str) -> None:
+        """Say which check is driven now; empty for none."""
+        if self.place is not None:
+            self.place.at(nodeid)
 
     @property
     def _here(self) -> Here | Store:
@@ -88,7 +109,7 @@ class Suite:
             rounds.judge(check, self._here, judgement.trace)
         except AssertionError as error:
             return self._doubt_of(judgement.trace) or error, judgement
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - `verdicts` says what it means
             return error, judgement
@@ -108,6 +129,8 @@ class Suite:
 
     def doubt(self) -> None:
         """Believe neither of two hosts that are one machine, unless the inventory says that they are."""
+        if isinstance(self.store, Replay):
+            self.doubted |= self.store.unknown_hosts
         by_machine: dict[str, list[str]] = {}
         for name, record in sorted(self.store.host_records().items()):
             if machine := record.identity.get("machine_id"):
@@ -122,6 +145,38 @@ class Suite:
 
     def conclude(self, planned: Planned, error: BaseException | None, judgement: Judgement | None) -> Result:
         """The result of one check on one subject, waivers applied."""
+        try:
+            return self._concluded(planned, error, judgement)
+        except Exception as failure:  # noqa: BLE001 - it must not take the results of others with it
+            said = f"siteproof failed over what was seen: {type(failure).__name__}: {failure}"
+            verdict = Verdict.VIOLATED if violates(error, self.checks) else Verdict.UNKNOWN
+            return self._waived(self._without_evidence(planned, verdict, said[:SHOWN_CHARACTERS]))
+
+    def unjudged(self, planned: Planned, why: str) -> Result:
+        """The unknown result of a check that was not judged to its end."""
+        return self._without_evidence(planned, Verdict.UNKNOWN, why)
+
+    def not_applicable(self, planned: Planned) -> Result:
+        """The result of a check that the inventory declares away."""
+        return self._without_evidence(planned, Verdict.NOT_APPLICABLE, planned.case.absent or "")
+
+    def _without_evidence(self, planned: Planned, verdict: Verdict, message: str) -> Result:
+        invariant, case = planned.invariant, planned.case
+        return Result(
+            id=invariant.id,
+            check=invariant.sentence,
+            subject=case.id,
+            host=case.host,
+            verdict=verdict,
+            severity=invariant.severity,
+            probe_class=invariant.probe_class,
+            nodeid=planned.nodeid,
+            message=message,
+            incident=invariant.incident,
+            remedy=invariant.remedy,
+        ).encodable()
+
+    def _concluded(self, planned: Planned, error: BaseException | None, judgement: Judgement | None) -> Result:
         found = outcome(error, judgement.compared if judgement else [], self.checks)
         trace = judgement.trace if judgement else rounds.Trace()
         invariant, case = planned.invariant, planned.case
@@ -150,7 +205,7 @@ class Suite:
             duration_s=round(sum(seconds for _, seconds in tries), 3),
             evidence=tuple(self._shown(q, trace) for q in trace.asked.values()),
         )
-        return self._redacted(self._waived(result))
+        return self._redacted(self._waived(result.encodable()))
 
     def _tries(self, question: Question, trace: rounds.Trace) -> tuple[int, float]:
         """How often a question was asked, and how many seconds that took in all."""
@@ -160,23 +215,6 @@ class Suite:
         found = self.store.evidence(question)
         attempts = found.attempts if found else ()
         return len(attempts) if question.retries else 1, sum(attempt.seconds for attempt in attempts)
-
-    def not_applicable(self, planned: Planned) -> Result:
-        """The result of a check that the inventory declares away."""
-        invariant, case = planned.invariant, planned.case
-        return Result(
-            id=invariant.id,
-            check=invariant.sentence,
-            subject=case.id,
-            host=case.host,
-            verdict=Verdict.NOT_APPLICABLE,
-            severity=invariant.severity,
-            probe_class=invariant.probe_class,
-            nodeid=planned.nodeid,
-            message=case.absent or "",
-            incident=invariant.incident,
-            remedy=invariant.remedy,
-        )
 
     def _waived(self, result: Result) -> Result:
         today = datetime.now(UTC).date()
@@ -245,9 +283,9 @@ class Suite:
             results=tuple(results),
             hosts=tuple(self._hosts()),
             shortfalls=tuple(self._shortfalls()),
-            remarks=(*self.remarks, *self._unused_waivers(results)),
+            remarks=(*self.failures, *self.remarks, *self._unused_waivers(results)),
             gate=self.selection.gate,
-            pytest_exit=pytest_exit,
+            pytest_exit=ExitCode.FAILED_INSIDE if self.failures else pytest_exit,
         )
 
     @property
@@ -278,11 +316,15 @@ class Suite:
         ]
         said += self.lost
         if self.whole:
-            said += overlooked(self.site, self.store.host_records().keys())
+            cases = (self.planned[nodeid].case for nodeid in self.deadly if nodeid in self.planned)
+            given_up = {case.host for case in cases if case.host}
+            said += overlooked(self.site, self.store.host_records().keys() | given_up)
         if unasked := sorted(self.selection.unasked):
             said.append(f"in none of the bundles: {', '.join(unasked)}")
+        said += self.shortfalls
         if missing := [p.name for n, p in self.planned.items() if n not in self.results]:
-            said.append(f"planned and not judged: {', '.join(sorted(missing))}")
+            why = f"{self.stopped}: not judged" if self.stopped else "planned and not judged"
+            said.append(f"{why}: {', '.join(sorted(missing))}")
         return said
 
     def _unused_waivers(self, results: Sequence[Result]) -> list[str]:
@@ -309,12 +351,20 @@ class Suite:
 
 
 def new_directory(reports: Path, started: datetime) -> Path:
-    """`<reports>/<UTC to ms>-<pid>`, readable by its owner alone."""
-    reports.mkdir(parents=True, exist_ok=True)
+    """`<reports>/<UTC to ms>-<pid>`. What is made here is its owner's alone, whatever the umask. Raises BadInput."""
     stamp = started.strftime("%Y%m%dT%H%M%S.") + f"{started.microsecond // 1000:03d}Z"
     directory = reports / f"{stamp}-{os.getpid()}"
-    directory.mkdir(mode=0o700)
+    try:
+        for missing in [path for path in (reports, *reports.parents) if not path.exists()][::-1]:
+            missing.mkdir(mode=0o700)
+        directory.mkdir(mode=0o700)
+    except (OSError, RuntimeError) as error:  # Python 3.11 has a RuntimeError for a loop of links
+        raise BadInput(f"--reports {reports}: no run can be kept there: {_reason(error)}") from None
     return directory
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def new_nonce() -> str:

@@ -50,9 +50,9 @@ def outcome(error: BaseException | None, compared: Sequence[Comparison], checks:
         return Outcome(Verdict.HELD)
     if isinstance(error, ProbeError):
         return Outcome(Verdict.UNKNOWN, str(error), blocked_by=str(error) if isinstance(error, HostError) else None)
-    where = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, AssertionError) and where and Path(where[-1].filename).is_relative_to(checks):
+    if violates(error, checks):
         return _violated(error, compared[-1] if compared else None)
+    where = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(where[-1].filename).name}:{where[-1].lineno}" if where else ""
     said = "".join(traceback.format_exception_only(error)).strip()
     return Outcome(
@@ -60,10 +60,17 @@ def outcome(error: BaseException | None, compared: Sequence[Comparison], checks:
     )
 
 
-def _violated(error: AssertionError, comparison: Comparison | None) -> Outcome:
+def violates(error: BaseException | None, checks: Path) -> bool:
+    """Whether it is an AssertionError whose innermost frame is below `checks`, by whatever links it was come to."""
+    if not isinstance(error, AssertionError) or error.__traceback__ is None:
+        return False
+    innermost = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    return innermost.is_relative_to(checks) or innermost.resolve().is_relative_to(checks.resolve())
+
+
+def _violated(error: BaseException, comparison: Comparison | None) -> Outcome:
     if comparison is None:
-        message = str(error.args[0]) if error.args else "the assertion failed"
-        return Outcome(Verdict.VIOLATED, message.splitlines()[0])
+        return Outcome(Verdict.VIOLATED, _said_by(error))
     seen, expected = differing(comparison.seen, comparison.expected)
     prefix = "" if comparison.operator in ("==", "in", "is") else f"{comparison.operator} "
     return Outcome(
@@ -73,6 +80,14 @@ def _violated(error: AssertionError, comparison: Comparison | None) -> Outcome:
         seen=shown(seen),
         expectation=comparison.expected,
     )
+
+
+def _said_by(error: BaseException) -> str:
+    """The first line of its message; of a bare assert that pytest did not rewrite, the line where it stands."""
+    if said := str(error).strip().splitlines():
+        return said[0]
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{where.line or 'the assertion failed'} ({Path(where.filename).name}:{where.lineno})"
 
 
 def differing(seen: Any, expected: Any) -> tuple[Any, Any]:

@@ -92,7 +92,7 @@ def test_the_summary_counts_everything() -> None:
         (made.run(pytest_exit=5), "exit 5: there was nothing to check"),
         (made.run(made.result("a", "b", Verdict.WAIVED, waiver="w"), gate=True), "exit 1: a gate accepts no waiver"),
         (made.run(made.result("a", "b", Verdict.WAIVED, waiver="w")), "exit 0"),
-        (made.run(*held(1), pytest_exit=1), "exit 1: pytest found something else wrong"),
+        (made.run(*held(1), pytest_exit=1), "exit 3: the run failed inside"),
     ],
 )
 def test_the_exit_code_is_said_with_its_reason_where_no_count_says_it(run: Run, words: str) -> None:

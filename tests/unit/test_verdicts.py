@@ -84,7 +84,7 @@ def run(*verdicts: Verdict, planned: int | None = None, gate: bool = False, pyte
         (run(Verdict.WAIVED, gate=True), ExitCode.VIOLATED),
         (run(Verdict.HELD, pytest_exit=2), 2),
         (run(pytest_exit=5), 5),
-        (run(Verdict.HELD, pytest_exit=1), 1),
+        (run(Verdict.HELD, pytest_exit=1), ExitCode.FAILED_INSIDE),
     ],
 )
 def test_exit_codes_have_one_precedence(given: Run, exit_code: int) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, repeat
 
@@ -151,7 +152,8 @@ class _Tracker:
 
     def _tell(self) -> None:
         if self.report is not None:
-            self.report(Progress(self.host, self._phase, self.done, self.total))
+            with suppress(Exception):  # whoever looks on may have gone, which is no answer of the host's
+                self.report(Progress(self.host, self._phase, self.done, self.total))
 
 
 def _unknown(host: str) -> Unreachable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from siteproof import files
@@ -15,22 +16,52 @@ STEP_SUMMARY_BYTES = 900_000
 """Forges refuse a summary of more than a mebibyte."""
 
 
-def write_all(run: Run, directory: Path) -> None:
+def write_all(run: Run, directory: Path) -> list[str]:
     """Write every report into the run's directory, then let `latest` beside it point there.
 
-    A replay is not the latest run, whenever it is judged.
+    Gives a sentence for what could not be written.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    summary = pages.markdown(run)
-    files.write(directory / "report.json", document.render(run))
-    files.write(directory / "junit.xml", junit.pieces(run))
-    files.write(directory / "report.md", summary)
-    files.write(directory / "report.html", pages.html_pieces(run))
-    files.write(directory / "metrics.prom", prometheus.render(run))
-    if not run.replayed:
-        files.point(directory.parent / "latest", directory)
+    return [*write_files(run, directory), *announce(run, directory)]
+
+
+def write_files(run: Run, directory: Path) -> list[str]:
+    """Write every report, each on its own, the one that machines read first."""
+    reports: dict[str, Callable[[Run], str | Iterable[str]]] = {
+        "report.json": document.render,
+        "junit.xml": junit.pieces,
+        "report.md": pages.markdown,
+        "report.html": pages.html_pieces,
+        "metrics.prom": prometheus.render,
+    }
+    unwritten = []
+    for name, render in reports.items():
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.write(directory / name, render(run))
+        except Exception as error:  # noqa: BLE001 - one report is not the others
+            unwritten.append(f"{name} could not be written: {_reason(error)}")
+    return unwritten
+
+
+def announce(run: Run, directory: Path) -> list[str]:
+    """Say where the newest reports are. A replay is not the latest run, whenever it is judged."""
+    unsaid = []
+    try:
+        if not run.replayed:
+            files.point(directory.parent / "latest", directory)
+    except OSError as error:
+        unsaid.append(f"{directory.parent / 'latest'} does not point to this run: {_reason(error)}")
     if target := os.environ.get(STEP_SUMMARY):
-        _append(Path(target), summary if len(summary.encode()) <= STEP_SUMMARY_BYTES else _short(run))
+        try:
+            summary = pages.markdown(run)
+            _append(Path(target), summary if len(summary.encode()) <= STEP_SUMMARY_BYTES else _short(run))
+        except Exception as error:  # noqa: BLE001
+            unsaid.append(f"the job summary could not be made: {_reason(error)}")
+    return unsaid
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
 
 
 def _short(run: Run) -> str:

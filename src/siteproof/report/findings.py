@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from siteproof.results import EvidenceRef, HostResult, Result, Run, Verdict, grouped
+from siteproof.results import WORST_FIRST, EvidenceRef, HostResult, Result, Run, Verdict, grouped
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 SEVERITIES = ("critical", "high", "medium", "low")
-WORST_FIRST = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.WAIVED, Verdict.HELD, Verdict.NOT_APPLICABLE)
 _ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
 ENDED = {
     2: "the run was interrupted",
@@ -212,8 +211,7 @@ def exit_words(run: Run) -> str:
     code = int(run.exit_code)
     reason = {**ENDED, 7: "coverage falls short"}.get(code, "")
     if code == 1 and not run.count(Verdict.VIOLATED):
-        waived = run.gate and run.count(Verdict.WAIVED)
-        reason = "a gate accepts no waiver" if waived else "pytest found something else wrong"
+        reason = "a gate accepts no waiver"
     return f"exit {code}" + (f": {reason}" if reason else "")
 
 

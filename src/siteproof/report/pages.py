@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from siteproof.report import findings as told
 from siteproof.report.text import cut, printable
-from siteproof.results import Result, Run, Verdict
+from siteproof.results import WORST_FIRST, Result, Run, Verdict
 
 OPEN_AT_FIRST = 6
 """So many findings are unfolded when the page opens."""
@@ -56,7 +56,7 @@ def html(run: Run) -> str:
 
 def html_pieces(run: Run) -> Iterator[str]:
     """report.html, bit by bit."""
-    verdicts = [(v, run.count(v)) for v in told.WORST_FIRST if run.count(v)]
+    verdicts = [(v, run.count(v)) for v in WORST_FIRST if run.count(v)]
     template = _environment(_as_html).get_template("report.html")
     return template.generate(
         run=run,

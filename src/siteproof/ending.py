@@ -1,0 +1,192 @@
+"""How a run ends, also when something of it has failed: what was judged is written and said, and 1 means violated.
+
+What fails inside is a sentence and exit code 3. Nothing that fails here keeps the rest from being written.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from siteproof import opening
+from siteproof.bundle import write_record
+from siteproof.options import only_looks
+from siteproof.report import announce, terminal, write_files
+from siteproof.results import ExitCode, Run
+from siteproof.suite import Suite, iso
+
+RUN = pytest.StashKey[Run]()
+SAID = pytest.StashKey[bool]()
+"""The end of the run was printed."""
+
+
+def failed(what: str, error: BaseException) -> str:
+    """The sentence about a failure inside."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
+    return f"{what}: {reason}"
+
+
+def finish(config: pytest.Config, suite: Suite, pytest_exit: int) -> Run:
+    """Write what was judged, each report on its own."""
+    judged = datetime.now(UTC)
+    if not suite.replayed:
+        try:
+            write_record(suite.directory, opening.record_of(suite, judged))
+        except Exception as error:  # noqa: BLE001 - the reports can still be written
+            suite.failures.append(failed("run.json could not be written", error))
+    if pytest_exit == ExitCode.INTERRUPTED and suite.stopped:
+        pytest_exit = ExitCode.VIOLATED  # not interrupted: ended early, as the operator wanted it
+    run = config.stash[RUN] = _run(suite, pytest_exit, judged)
+    if unwritten := [*write_files(run, suite.directory), *announce(run, suite.directory)]:
+        suite.failures += unwritten
+        run = config.stash[RUN] = _run(suite, pytest_exit, judged)
+        write_files(run, suite.directory)  # once more, since all of them have the exit code
+    return run
+
+
+def _run(suite: Suite, pytest_exit: int, judged: datetime) -> Run:
+    try:
+        return suite.run(pytest_exit=pytest_exit, judged=judged)
+    except Exception as error:  # noqa: BLE001 - the results are there, whatever else is not
+        suite.failures.append(failed("siteproof failed while the results were put together", error))
+        return Run(
+            started=iso(suite.started),
+            finished=iso(judged),
+            inventory=suite.site.inventory.source,
+            directory=str(suite.directory),
+            planned=len(suite.planned),
+            results=tuple(suite.results[nodeid] for nodeid in sorted(suite.results)),
+            hosts=(),
+            remarks=tuple(suite.failures),
+            gate=suite.selection.gate,
+            pytest_exit=ExitCode.FAILED_INSIDE,
+        )
+
+
+def say(config: pytest.Config, reporter: Any) -> None:
+    """Print how the run ended, once."""
+    if (run := config.stash.get(RUN, None)) is None or config.stash.get(SAID, False):
+        return
+    config.stash[SAID] = True
+    writer = reporter._tw
+    reporter.ensure_newline()
+    try:
+        said = terminal.lines(run, width=writer.fullwidth, colour=writer.hasmarkup, verbose=config.option.verbose)
+    except Exception:
+        counts = ", ".join(f"{count} {what}" for what, count in run.summary.items())
+        reporter.write_line(f"{counts}: {run.directory}")
+        raise  # Ending says what it was
+    for line in said:
+        reporter.write_line(line)
+
+
+class Ending:
+    """The hooks of a run's own process that see it end, however it does."""
+
+    def __init__(self, config: pytest.Config, suite: Suite) -> None:
+        self.config = config
+        self.suite = suite
+        self.session: pytest.Session | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        _mend_stdout(self.config)
+        self.suite.failures.append(failed("pytest or a plugin of it failed", excinfo.value))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """`--maxfail` under xdist and `--stepwise` end a run as Ctrl-C does."""
+        said = str(excinfo.value)
+        kind = type(excinfo.value)
+        own = issubclass(kind, pytest.Session.Interrupted) or kind.__module__ == "xdist.dsession"
+        if own and "keyboard-interrupt" not in said and "during collection" not in said:
+            self.suite.stopped = "stopped early, as was asked for"
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            where = report.nodeid or "the checks"
+            self.suite.shortfalls.append(f"{where} could not be read, so that nothing of it was planned")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+        """Around all others, of which any may fail: then pytest would leave with 1 and say nothing."""
+        found: object = None
+        try:
+            found = yield
+        except Exception as error:  # noqa: BLE001
+            _mend_stdout(self.config)
+            self._fail(session, failed("siteproof, pytest or a plugin of it failed at the end of the run", error))
+        if _is_judged(self.config) and self.config.stash.get(RUN, None) is None:
+            session.exitstatus = finish(self.config, self.suite, ExitCode.FAILED_INSIDE).exit_code
+        try:
+            if (reporter := self.config.pluginmanager.get_plugin("terminalreporter")) is not None:
+                say(self.config, reporter)
+            sys.stdout.flush()
+        except Exception as error:  # noqa: BLE001
+            _mend_stdout(self.config)
+            self._fail(session, failed("the end of the run could not be printed", error))
+        return found
+
+    def close(self) -> None:
+        """End all connections. What goes wrong with that is said, and is not what was found."""
+        try:
+            if self.suite.gatherer is not None:
+                self.suite.gatherer.close()
+        except Exception as error:  # noqa: BLE001
+            self._fail(self.session, failed("the connections could not be ended", error))
+
+    def _fail(self, session: pytest.Session | None, said: str) -> None:
+        self.suite.failures.append(said)
+        if session is not None:
+            session.exitstatus = ExitCode.FAILED_INSIDE
+        with suppress(OSError):
+            print(f"siteproof: {said}", file=sys.stderr, flush=True)
+
+
+def _is_judged(config: pytest.Config) -> bool:
+    return not (only_looks(config) or config.option.check_access)
+
+
+def _mend_stdout(config: pytest.Config) -> None:
+    """Whoever read it has gone, or the disk is full: the rest is said to nobody, so that the run can end in its way."""
+    if (capturing := config.pluginmanager.get_plugin("capturemanager")) is not None:
+        capturing.stop_global_capturing()  # it has the real one put away
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.close(nowhere)
+
+
+def heed_signals(config: pytest.Config) -> None:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: what was judged is written, and no process stays behind.
+
+    A second one ends it at once.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with suppress(ValueError):  # not the main thread
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, interrupt)
+                config.add_cleanup(partial(_as_before, number))
+
+
+def _as_before(number: signal.Signals) -> None:
+    signal.signal(number, signal.SIG_DFL)
