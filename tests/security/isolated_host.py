@@ -16,6 +16,7 @@ its process ids and its name. It shares the network, so sshd is on a port of 127
     host.connection("cp1", key, user="prober", become_password="correct horse")
     host.run("id -u", user="prober").stdout      # a shell there as this user, without ssh; root's if none is named
     host.write("/usr/local/bin/tool", "#!/bin/sh\n…", mode=0o755, owner="prober")
+    host.enter("prober")                         # the words that run what follows there, for a program of this machine
     host.read("/etc/shadow")
     host.name                                    # what it calls itself
 
@@ -117,15 +118,22 @@ class IsolatedHost(Sshd):
                 time.sleep(0.01)
         shutil.rmtree(self.directory)
 
+    def enter(self, user: str = "root") -> list[str]:
+        """The words that run what follows there as this user."""
+        line = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
+        return [*line, "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user != "root" else line
+
     def run(
         self, script: str, *, user: str = "root", given: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """A script of sh there. `given` is its stdin."""
-        line = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
-        if user != "root":
-            line += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         done = subprocess.run(
-            [*line, "sh", "-c", script], input=given, capture_output=True, text=True, timeout=60, env=_environment()
+            [*self.enter(user), "sh", "-c", script],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=_environment(),
         )
         assert not check or done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
         return done

@@ -65,7 +65,7 @@ class Session(ABC):
     def close(self) -> None: ...
 
     @abstractmethod
-    def _shell(self, nonce: str, as_root: bool) -> AbstractContextManager[Shell]:
+    def _shell(self, as_root: bool) -> AbstractContextManager[Shell]:
         """A shell that has been told to run `sh -s`.
 
         Raises HostError, and what concerns this shell alone: ChannelRefused, PrivilegeRefused, ToolMissing.
@@ -169,7 +169,7 @@ class Session(ABC):
         sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
         script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
         try:
-            with self._shell(nonce, as_root) as shell:
+            with self._shell(as_root) as shell:
                 shell.send(script)
                 yield from self._answers(shell, Frames(nonce, run.byte_cap), commands)
         except (ChannelRefused, PrivilegeRefused, ToolMissing) as reason:

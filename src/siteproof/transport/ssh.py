@@ -49,12 +49,12 @@ class SshSession(Session):
         hang_up(self._transport)
 
     @contextmanager
-    def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
+    def _shell(self, as_root: bool) -> Iterator[Shell]:
         try:
             with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
                 shell = ChannelShell(channel)
                 if as_root:
-                    shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", START_S)
+                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
                 else:
                     shell.start()
                 yield shell

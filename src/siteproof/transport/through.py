@@ -52,14 +52,14 @@ class BackendSession(Session):
             shell.kill()
 
     @contextmanager
-    def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
+    def _shell(self, as_root: bool) -> Iterator[Shell]:
         with self._slots:
             if self._closed:
                 raise self._unreachable("it was given up")
             shell = ProcessShell(self._backend)
             try:
                 if as_root:
-                    shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", START_S)
+                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
                 else:
                     shell.start()
                 if self._backend.kind != "local":

@@ -17,6 +17,7 @@ from siteproof.errors import Unreachable
 # It logs tracebacks for every host that is down; what they mean is said by our own errors.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
+_LONGEST_SAID = 200
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 PROHIBITED = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
@@ -86,8 +87,7 @@ class Transport(paramiko.Transport):
 
     def _parse_channel_open_failure(self, message: Message) -> None:
         channel, code = message.get_int(), message.get_int()
-        text = message.get_text()
-        self._refusals[channel] = Refused(code, text)
+        self._refusals[channel] = Refused(code, one_line(message.get_text()))
         message.rewind()
         super()._parse_channel_open_failure(message)  # type: ignore[misc]
 
@@ -112,4 +112,10 @@ def hang_up(transport: Transport) -> None:
 def words(error: BaseException | None) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """What another machine or program said, for a sentence of ours: bounded, and nothing in it acts on a terminal."""
+    shown = text[:_LONGEST_SAID] + ("…" if len(text) > _LONGEST_SAID else "")
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown.strip())
