@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -25,6 +26,7 @@ class Child:
     """
 
     def __init__(self, command: Sequence[str], *, carried: int | None = None, **named: Any) -> None:
+        self._ending = threading.Lock()
         alive, self._alive = os.pipe()
         try:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -59,12 +61,13 @@ class Child:
         return self._process.communicate(timeout=timeout_s)
 
     def end(self) -> None:
-        """Twice is as good as once. Its streams stay readable."""
-        if self._alive < 0:
-            return
-        # Nobody has waited for the guard, so the group is still the one that we started.
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        os.close(self._alive)
-        self._alive = -1
-        self._process.wait()
+        """Twice is as good as once, and by any thread. Its streams stay readable."""
+        with self._ending:
+            if self._alive < 0:
+                return
+            # Nobody has waited for the guard, so the group is still the one that we started.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            os.close(self._alive)
+            self._alive = -1
+            self._process.wait()

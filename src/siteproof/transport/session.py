@@ -184,7 +184,8 @@ class Session(ABC):
                 yield running, mark.failed(TooLarge(f"{_what(running)}: more output than {frames.cap} bytes"))
                 return
             limit = _limit_s(running, frames.timeout) if frames.started else START_S
-            got = shell.read(mark.monotonic + limit - time.monotonic())
+            end = mark.monotonic + limit
+            got = shell.read(max(0.0, end - time.monotonic()))
             if got is None or got == (b"", b""):
                 error = self._ended(shell, frames, running) if got is None else self._overdue(shell, frames, running)
                 yield running, mark.failed(error)
@@ -201,6 +202,9 @@ class Session(ABC):
                 mark = _Moment.now()
             if frames.started and not was_started:
                 mark = _Moment.now()
+            elif not answers and time.monotonic() > end:  # who says a little all the time is late as well
+                yield running, mark.failed(self._overdue(shell, frames, running))
+                return
 
     def _ended(self, shell: Shell, frames: Frames, running: Command) -> ProbeError:
         """Both streams ended. Raises where that concerns more than the running command."""
