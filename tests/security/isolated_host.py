@@ -59,6 +59,7 @@ pivot_root . mnt
 cd /
 umount -l /mnt
 hostname "$2"
+usermod --password '*' root  # no password, and yet not locked
 grep -qw "$2" /etc/hosts || echo "127.0.0.1 $2" >>/etc/hosts
 rm -rf /etc/sudoers.d && mkdir -m 755 /etc/sudoers.d /etc/ssh/authorized
 printf '%s\\n' 'Defaults !syslog, !mail_badpass' 'root ALL=(ALL:ALL) ALL' '@includedir /etc/sudoers.d' >/etc/sudoers
