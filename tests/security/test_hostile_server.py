@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -203,6 +205,21 @@ def test_what_comes_before_the_handshake_is_bounded(first: bytes, says: str, hos
 def test_words_of_a_refusal_do_not_act() -> None:
     assert one_line(f"  {ACTS}no\n") == "\\x1b]0;owned\\x07\\x1b[2J\\u202e\\U000e0041no"
     assert len(one_line("x" * 10**6)) == 201
+
+
+def test_what_goes_wrong_in_the_gatherer_is_told_in_plain_characters() -> None:
+    """Its log, and what Python says of a thread that has failed, in words of a host."""
+    script = """
+import logging, threading
+from siteproof.gather import serve
+serve.speak_plainly()
+logging.getLogger("siteproof").error("while asking %s", "\x1b[2J\u202e")
+def fails(): raise RuntimeError("\x1b]0;owned\x07")
+thread = threading.Thread(target=fails); thread.start(); thread.join()
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stderr
+    assert "while asking \\x1b[2J\\u202e\n" in said and "RuntimeError: \\x1b]0;owned\\x07\n" in said
+    assert said.replace("\n", "").isprintable()
 
 
 @pytest.fixture(scope="module")

@@ -175,4 +175,9 @@ def words(error: BaseException | None) -> str:
 def one_line(text: str) -> str:
     """What another machine or program said, for a sentence of ours: bounded, and nothing in it acts on a terminal."""
     shown = text[:_LONGEST_SAID] + ("…" if len(text) > _LONGEST_SAID else "")
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in shown.strip())
+    return spelled_out(shown.strip())
+
+
+def spelled_out(text: str) -> str:
+    """The same with each character that is not simply shown as Python writes it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
