@@ -40,6 +40,8 @@ from siteproof._ansible_trouble import Ears, Refused, origin_of, refusal
 from siteproof.spelling import Part, did_you_mean, dotted
 
 PREFIX = "siteproof_"
+DOING = "SITEPROOF_DOING"
+"""The variable that names the file for `_note`."""
 ASKS_FOR_ANYTHING = {"lookup", "query", "q", "vars"}
 PARSER = Environment(autoescape=True)  # it only parses; nothing is rendered with it
 SECRET_ENDINGS = ("_pass", "_password", "_passphrase")
@@ -70,6 +72,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _print(document: Mapping[str, Any], output: TextIO) -> None:
     with output:
         json.dump(document, output, separators=(",", ":"), allow_nan=False)
+
+
+def _note(what: str) -> None:
+    """For whoever waits for this process."""
+    if file := os.environ.get(DOING):
+        Path(file).write_text(what, encoding="utf-8", errors="replace")
 
 
 def _no_network(event: str, args: tuple[Any, ...]) -> None:
@@ -147,6 +155,7 @@ def _unlock(loader: DataLoader, password_file: str | None) -> bool:
             raise Refused(
                 f"the vault identity {slug} asks for its password on a terminal; put it into a file", key=slug
             )
+        _note(f"the vault password of {file}")
         try:
             secret = get_file_vault_secret(filename=file, vault_id=name or None, loader=loader)
             secret.load()
@@ -167,6 +176,7 @@ def _parse(loader: DataLoader, sources: list[str], ears: Ears) -> InventoryManag
 
     def noted(source: str, cache: bool = False) -> bool:
         ears.source = str(source)
+        _note(f"the source {source}")
         return bool(parse_source(source, cache=cache))
 
     manager.parse_source = noted
@@ -210,6 +220,7 @@ class Reader:
         self._searched: dict[int, Any] = {}
 
     def host(self, host: Any) -> dict[str, Any]:
+        _note(f"the variables of {host.name}")
         variables = self._variables.get_vars(host=host, stage="all")
         engine = TemplateEngine(loader=self._loader, variables=variables)
         connection: dict[str, Any] = {}

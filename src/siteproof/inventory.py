@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from siteproof import patterns
+from siteproof.child import Child
 from siteproof.errors import BadInput
 from siteproof.spelling import did_you_mean
 
 PATIENCE_S = 120  # a vault password script may ask a slow vault; a run must not wait for it for ever
+SAID_AFTER_S = 5
 WORD = "inventory"
 
 # `-P` keeps the working directory off the path of modules: a folder `ansible/` there is nobody's package.
@@ -144,17 +145,25 @@ def resolve_source(
     )
 
 
-def load(source: str | Path, *, limit: str | None, rootpath: Path, vault_password_file: str | None = None) -> Inventory:
+def load(
+    source: str | Path,
+    *,
+    limit: str | None,
+    rootpath: Path,
+    vault_password_file: str | None = None,
+    waits: Callable[[str], None] = lambda said: None,
+) -> Inventory:
     """Read an inventory: a file, a directory in Ansible's sense, or several of them separated by commas.
 
-    Relative paths, `ansible.cfg` and playbook-adjacent variables are looked for in `rootpath`.
+    Relative paths, `ansible.cfg` and playbook-adjacent variables are looked for in `rootpath`. `waits` is told, in one
+    sentence, of what takes long.
     Raises BadInput with one sentence that names file, line and key, for anything that is not wholly clear.
     """
     sources = [str(rootpath / each) for each in _sources(source, rootpath)]
     options = [f"--limit={limit}"] if limit is not None else []
     if vault_password_file is not None:
         options.append(f"--vault-password-file={Path(vault_password_file).expanduser().absolute()}")
-    document = _ask_helper([*options, "--", *sources], rootpath)
+    document = _ask_helper([*options, "--", *sources], rootpath, waits)
     places = _Places(rootpath)
     if "error" in document:
         raise BadInput(places.sentence(document["error"]))
@@ -219,13 +228,15 @@ def _sources(source: str | Path, rootpath: Path) -> list[str]:
     return listed
 
 
-def _ask_helper(arguments: Sequence[str], rootpath: Path) -> dict[str, Any]:
+def _ask_helper(arguments: Sequence[str], rootpath: Path, waits: Callable[[str], None]) -> dict[str, Any]:
     package = str(Path(__file__).resolve().parent.parent)
     with tempfile.TemporaryDirectory(prefix="siteproof-inventory-") as scratch:
         stdout, stderr = _run(
             [sys.executable, "-P", "-c", _HELPER, package, *arguments],
             cwd=rootpath,
-            environ={**os.environ, **_absolute_settings(), **_settings(scratch)},
+            environ={**os.environ, **_absolute_settings(), **_settings(scratch), "SITEPROOF_DOING": f"{scratch}/doing"},
+            doing=Path(scratch) / "doing",
+            waits=waits,
         )
     try:
         document: dict[str, Any] = json.loads(stdout)
@@ -234,27 +245,32 @@ def _ask_helper(arguments: Sequence[str], rootpath: Path) -> dict[str, Any]:
     return document
 
 
-def _run(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str]) -> tuple[str, str]:
-    """In a session of its own: without a terminal nobody waits there for a password, and it ends with its children."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        cwd=cwd,
-        env=environ,
-        start_new_session=True,
-    ) as process:
+def _run(
+    command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], doing: Path, waits: Callable[[str], None]
+) -> tuple[str, str]:
+    """In a session of its own: without a terminal nobody waits there for a password, and it ends with its children.
+
+    `doing` is the file in which the helper notes what it waits for.
+    """
+    with Child(command, cwd=cwd, env=environ) as helper:
         try:
-            return process.communicate(timeout=PATIENCE_S)
+            stdout, stderr = helper.communicate(SAID_AFTER_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise BadInput(f"reading the inventory took longer than {PATIENCE_S} s") from None
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+            waits(f"still reading the inventory: {_noted(doing)}, for which at most {PATIENCE_S} s are waited")
+            try:
+                stdout, stderr = helper.communicate(max(0.0, PATIENCE_S - SAID_AFTER_S))
+            except subprocess.TimeoutExpired:
+                raise BadInput(
+                    f"reading the inventory took longer than {PATIENCE_S} s and was ended; it was at {_noted(doing)}"
+                ) from None
+    return stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace")
+
+
+def _noted(doing: Path) -> str:
+    try:
+        return doing.read_text(encoding="utf-8") or "its beginning"
+    except OSError:
+        return "its beginning"
 
 
 def _absolute_settings() -> dict[str, str]:

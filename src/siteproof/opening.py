@@ -43,7 +43,7 @@ def open_suite(config: pytest.Config) -> Suite:
     if isinstance(source, str) and "://" in source:
         raise BadInput(f"--hosts={source}: facts live in an inventory, and a backend has none")
     limit, vault = config.option.limit, config.option.vault_password_file
-    read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault)
+    read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault, waits=_say)
     read = shard(read, config.option.shard)
     site = facts.read_site(read)
     connections = connections_of(read)
@@ -87,6 +87,11 @@ def never_mind(suite: Suite) -> None:
         suite.gatherer.close()
     if not isinstance(suite.store, Blank):
         shutil.rmtree(suite.directory, ignore_errors=True)
+
+
+def _say(sentence: str) -> None:
+    """Before there is anything that writes the run's own lines."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _suite(

@@ -2,6 +2,7 @@
 
 The scripts themselves say it: everything after `$ROOT`. Variables that the script sets to something fixed are put in.
 A word that is only known on the host is refused, unless its probe declares a glob for the variable that holds it.
+What may run at all is listed in `root_tools`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,11 @@ from dataclasses import dataclass
 
 from siteproof.asks import Command
 from siteproof.errors import BadInput
+from siteproof.root_tools import doubtful, reason_against
 from siteproof.transport.batch import whole_deadline_s
 
 DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
 """Where a tool may be. All belong to root, so an entry for a path that is not there allows nothing."""
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "env", "awk", "perl", "python3"})
-RUNNERS = frozenset({"find", "nsenter", "xargs", "timeout", "nice", "setsid"})
-"""They run what their arguments say, so that none of these may be anybody's choice."""
 ACCESS = ("id", "-u")
 """What `--check-access` runs as root."""
 SPARE_S = 1
@@ -31,6 +30,9 @@ _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s;({]))(\w+)=((?:'[^']*'|\"[^\"]*\"|[^\s;'
 _DEFAULT = re.compile(r"\$\{\w+:-([^}$]*)\}")
 _READ = re.compile(r"(?:^|[\s;{(])read (?:-r )?((?:[A-Za-z_]\w*[ \t]*)+)", re.MULTILINE)
 _LOOP = re.compile(r"(?:^|[\s;])for (\w+) in ((?:\\\n|[^;\n])*)")
+_POSITIONAL = re.compile(r"\Aneed .*\n(?:\w+=.*\n)*set --(.*)\n")
+"""What the script is given as `$@`, before its own text."""
+_OTHER_POSITIONAL = re.compile(r"(?:^|[\s;({&|])(?:set|shift)(?:[\s;]|$)", re.MULTILINE)
 _WORD = re.compile(r"""(?:\\\n|[ \t])*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\[^\n]|[^\s'"\\|;&<>()`])+)""")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _REDIRECTION = re.compile(r"[ \t]*\d*[<>]")
@@ -55,6 +57,10 @@ class Grant:
         places = (tool,) if tool.startswith("/") else (f"{directory}/{tool}" for directory in DIRECTORIES)
         return (f"{_escaped(place)} {said}" for place in places)
 
+    @property
+    def doubtful(self) -> list[str]:
+        return doubtful([re.sub(r"\\(.)", r"\1", word) for word in self.words])
+
 
 def root_commands(command: Command) -> list[Words]:
     """Every command line of a script that follows `$ROOT`. Raises BadInput where one is only known on the host."""
@@ -63,10 +69,20 @@ def root_commands(command: Command) -> list[Words]:
     script = _COMMENT.sub("", command.script)
     values, globs = _values(script, command.deadline_s), _globs(command)
     found: dict[Words, None] = {}
+    given = _given(script)
     for match in re.finditer(r"\$ROOT(?=\s)|\$\{ROOT\}(?=\s)", script):
-        for words in _readings(tuple(_words(script, match.end())), globs | values):
+        spelt = (own for word in _words(script, match.end()) for own in (given if word == "$@" else (word,)))
+        for words in _readings(tuple(spelt), globs | values):
             found[_harmless(command, words)] = None
     return list(found)
+
+
+def _given(script: str) -> list[str]:
+    """What `$@` stands for, in words that are then taken literally; itself where that cannot be told."""
+    first = _POSITIONAL.match(script)
+    if first is None or _OTHER_POSITIONAL.search(script, first.end()):
+        return ["$@"]
+    return shlex.split(first[1])
 
 
 def _values(script: str, deadline_s: float) -> dict[str, frozenset[str]]:
@@ -117,14 +133,8 @@ def _harmless(command: Command, words: Words) -> Words:
             f"{said}, of which only the host knows the words: "
             "its probe has to declare a glob for the variable (root_patterns), or to use fixed words"
         )
-    tool, *named = (word.rpartition("/")[2] for word in words)
-    if tool in RUNNERS:
-        wide = any(re.search(r"(?<!\\)\*", word) for word in words)
-        anything = wide or SHELLS & set(named) or ("xargs" in (tool, *named) and words[-1] != "--")
-    else:
-        anything = tool in SHELLS
-    if anything:
-        raise BadInput(f"{said}: whoever may do that may do anything")
+    if why := reason_against(words):
+        raise BadInput(f"{said}: {why}")
     return words
 
 
@@ -175,6 +185,8 @@ def fragment(granted: Mapping[str, Sequence[Grant]], users: Mapping[str, str], h
     for host, each in limited.items():
         user = users[host]
         lines += ["", f"# {host}"]
+        if unsure := sorted({path for grant in each for path in grant.doubtful}):
+            lines.append(f"# Only if root alone can change these and all above them: {', '.join(map(repr, unsure))}")
         for grant in each:
             allowed = ", \\\n    ".join(grant.lines())
             lines.append(f"{user} {hostnames[host]} = (root) TIMEOUT={grant.limit_s} NOPASSWD: \\\n    {allowed}")

@@ -1,7 +1,7 @@
 """Root where the login user is not: sudo without a password, with one, refused, absent.
 
 The user is a real one without rights where the tests run as root. The sudo is a script: what is tested is what goes
-over its stdin and out of its mouth; the real one is asked in the lab.
+over its stdin and out of its mouth; the real one is asked by tests/security and in the lab.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ PASSWORD = "correct horse"
 TOOLS = ("sh", "id", "timeout", "uname", "cat", "sleep", "env", "dirname")
 NO_PASSWORD_NEEDED = """#!/bin/sh
 [ "$1" = -n ] && shift
-[ "$1" = -S ] && shift 3
+[ "$1" = -S ] && shift
 export AS_ROOT=yes
 exec "$@"
 """
 WANTS_PASSWORD = f"""#!/bin/sh
 if [ "$1" = -n ]; then echo "sudo: a password is required" >&2; exit 1; fi
+printf %s "$SUDO_PROMPT" >&2
 IFS= read -r password
 if [ "$password" != "{PASSWORD}" ]; then
-echo "Sorry, try again." >&2
+printf 'Sorry, try again.\\n%s' "$SUDO_PROMPT" >&2
 read -r password || {{ echo "sudo: no password was provided" >&2; echo "sudo: 1 incorrect password attempt" >&2; }}
 exit 1
 fi
 echo "$#" >>"$(dirname "$0")/root_shells"
-shift 3
+shift
 export AS_ROOT=yes
 exec "$@"
 """
@@ -122,6 +123,7 @@ def test_a_password_that_sudo_does_not_want_is_not_run_as_a_command(sshd: Sshd, 
         ("password not given", WANTS_PASSWORD, {}, "a password is required"),
         ("wants a terminal", REFUSES, {"become_password": PASSWORD}, "must have a tty"),
         ("become is false", NO_PASSWORD_NEEDED, {"become": False}, "ansible_become is false"),
+        ("become is false with a password", WANTS_PASSWORD, {"become": False, "become_password": PASSWORD}, "is false"),
     ],
 )
 def test_refused_root_is_a_refusal_in_sudo_s_words_and_the_rest_is_answered(

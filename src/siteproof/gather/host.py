@@ -156,7 +156,7 @@ class Host:
                     raise error
 
     def _lanes(self, session: Session, round_: Round) -> list[Lane]:
-        with_password = self.connection.become_password is not None
+        with_password = self.connection.become and self.connection.become_password is not None
         batches: dict[bool, list[Command]] = {False: [], True: []}
         streams: dict[tuple[str, int], list[Stream]] = defaultdict(list)
         lanes: list[Lane] = []

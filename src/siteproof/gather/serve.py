@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import select
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from siteproof.errors import ProbeError
 from siteproof.evidence import Store
@@ -21,6 +23,7 @@ from siteproof.gather import protocol
 from siteproof.gather.base import Gatherer, Progress
 from siteproof.gather.local import LocalGatherer
 from siteproof.gather.protocol import Message, Spec
+from siteproof.transport.wire import spelled_out
 
 _PARENT_LOOKED_AT_S = 1.0
 _PROGRESS_EVERY_S = 0.1
@@ -32,6 +35,7 @@ Reply = Callable[[Message], None]
 def serve(socket_path: Path) -> None:
     """Reads a Spec from stdin, one line, and serves until stdin ends or the parent process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; it closes stdin
+    speak_plainly()
     parent = os.getppid()
     spec = Spec.from_json(sys.stdin.readline())
     store = Store(spec.store, secrets=spec.secrets)
@@ -47,6 +51,22 @@ def serve(socket_path: Path) -> None:
     gatherer.close()
     # Threads that still wait for a host are not waited for: the gatherer never outlives the run.
     os._exit(0)
+
+
+def speak_plainly() -> None:
+    """What goes wrong here is written where the operator reads, also words of a host: none of them acts there."""
+    sys.stderr = _Plain(sys.stderr)
+
+
+class _Plain(io.TextIOBase):
+    def __init__(self, written_to: TextIO) -> None:
+        self._written_to = written_to
+
+    def write(self, text: str) -> int:
+        # The last line may go on with the next write, and so each line is taken for itself.
+        self._written_to.write("\n".join(spelled_out(line.expandtabs(4)) for line in text.split("\n")))
+        self._written_to.flush()
+        return len(text)
 
 
 def _ended(descriptor: int) -> bool:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 
 from siteproof.asks import Ask, Output, command
+from siteproof.asks.words import PATH
 from siteproof.errors import Unparseable
+from siteproof.probes.owned import OWNED
 from siteproof.probes.sections import section
 
 _AFTER = "== siteproof sum\n"
+# Root follows any link: where somebody else may set one, they would decide which of root's files is shown.
+_SCRIPT = f"""\
+{OWNED}owned "$path" || exit
+$ROOT cat -- "$path" || exit
+{section("sum")}
+$ROOT sha256sum -- "$path\""""
 
 
 def file_lines(host: str, path: str) -> Ask[tuple[str, ...]]:
-    """The lines of `path` on `host`. What was read is the file only if its checksum says so."""
-    quoted = shlex.quote(path)
+    """The lines of `path` on `host`. What was read is the file only if its checksum says so.
+
+    A file that others than root could exchange is not read.
+    """
     return command(
         host,
-        f"$ROOT cat -- {quoted} || exit\n{section('sum')}\n$ROOT sha256sum -- {quoted}",
+        _SCRIPT,
         probe=f"cat {path}",
         parse=parse_lines,
-        tools=("cat", "sha256sum"),
+        given={"path": PATH(path)},
+        tools=("cat", "sha256sum", "find", "readlink"),
         root=True,
     )
 

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from siteproof.errors import BadInput
 from siteproof.transport.backend import Backend
 from siteproof.transport.variables import Variables
 
+_LONGEST_PASSWORD = 254
+"""What sudo reads at once; older ones leave the rest of a longer line to whoever reads next."""
 _BECOME_PASSWORD = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 
 
@@ -50,7 +53,7 @@ class Connection:
                 address=backend.url,
                 user=backend.user,
                 become=read.flag("ansible_become", default=True),
-                become_password=read.text(*_BECOME_PASSWORD),
+                become_password=_password_for_stdin(read),
                 expected_hostname=read.text("siteproof_hostname"),
                 expected_machine_id=read.text("siteproof_machine_id"),
                 in_lab=read.text("siteproof_lab") is not None,
@@ -67,7 +70,7 @@ class Connection:
             ssh_config=arguments.config,
             options=tuple(arguments.options),
             become=read.flag("ansible_become", default=True),
-            become_password=read.text(*_BECOME_PASSWORD),
+            become_password=_password_for_stdin(read),
             password=read.text("ansible_ssh_password", "ansible_ssh_pass", "ansible_password"),
             connect_timeout_s=read.seconds("ansible_ssh_timeout", "ansible_timeout") or 5.0,
             expected_hostname=read.text("siteproof_hostname"),
@@ -78,6 +81,22 @@ class Connection:
     @property
     def secrets(self) -> tuple[str, ...]:
         return tuple(secret for secret in (self.password, self.become_password) if secret)
+
+
+def _password_for_stdin(read: Variables) -> str | None:
+    """sudo takes it from one line. Raises BadInput, and does not show it."""
+    password = read.text(*_BECOME_PASSWORD)
+    if password is None:
+        return None
+    try:
+        encoded = password.encode()
+    except UnicodeEncodeError:
+        encoded = b"\0"
+    if len(encoded) > _LONGEST_PASSWORD or re.search(rb"[\0\r\n]", encoded):
+        name = next(name for name in _BECOME_PASSWORD if read.find([name]))
+        wanted = f"one line of text, without a NUL, of at most {_LONGEST_PASSWORD} bytes"
+        raise BadInput(f"{read.said(name)} must be {wanted}: sudo reads no other password")
+    return password
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -14,10 +13,11 @@ from typing import Any
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
+from siteproof.child import Child
 from siteproof.errors import AuthenticationRefused, HostKeyMismatch, HostKeyUnknown, Unreachable
 from siteproof.transport import known_hosts, ssh_config
 from siteproof.transport.ssh_config import Route
-from siteproof.transport.wire import Refused, Transport, hang_up, words
+from siteproof.transport.wire import Refused, Transport, hang_up, one_line, words
 
 _AUTHENTICATION_S = 10.0
 """sshd may look the client up in the DNS, and PAM may wait, so this is apart from the connect timeout."""
@@ -25,6 +25,11 @@ _UNACKNOWLEDGED_MS = 15_000
 """The kernel gives a connection up when nothing it sent was acknowledged for so long."""
 _SLOW_KEY_EXCHANGE = "mlkem768x25519-sha256"
 """Asked for last. Of the ciphers, GCM is asked for first: paramiko compares the others' MACs byte by byte in Python."""
+
+
+_LAST_WORDS = 4096
+"""As many bytes of what a ProxyCommand says are kept."""
+_LAST_WORDS_S = 1.0
 
 
 Place = tuple[tuple[str, int, str], ...]
@@ -40,7 +45,13 @@ class Dialer:
 
     def dial(self, route: Route) -> Transport:
         """Raises HostError."""
-        return _log_in(route, self._socket(route))
+        connected = self._socket(route)
+        try:
+            return _log_in(route, connected)
+        except Unreachable as error:
+            if isinstance(connected, ProxySocket) and (said := connected.last_line()):
+                raise Unreachable(f"{error.message}; its ProxyCommand said last: {said}") from error
+            raise
 
     def close(self) -> None:
         with self._lock:
@@ -51,7 +62,7 @@ class Dialer:
 
     def _socket(self, route: Route) -> Any:
         if route.proxy_command:
-            return _through_command(route, route.proxy_command)
+            return ProxySocket(route.proxy_command)
         if not route.jumps:
             return _connect(route)
         hops = tuple(ssh_config.resolve(jump) for jump in route.jumps)
@@ -98,13 +109,37 @@ def _connect(route: Route) -> socket.socket:
     return connected
 
 
-def _through_command(route: Route, command: str) -> socket.socket:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], stdin=theirs.fileno(), stdout=theirs.fileno())
-    # It ends when our end of the pair closes; someone has to take its status then.
-    threading.Thread(target=process.wait, name=f"proxy command of {route.name}", daemon=True).start()
-    return ours
+class ProxySocket(socket.socket):
+    """Our end of a ProxyCommand. The program, and what it started, ends when this is closed or we do."""
+
+    def __init__(self, command: str) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            super().__init__(fileno=ours.detach())
+            try:
+                self._child = Child(["/bin/sh", "-c", f"exec {command}"], carried=theirs.fileno())
+            except BaseException:
+                super().close()
+                raise
+        self._said = b""
+        self._reader = threading.Thread(target=self._listen, daemon=True, name="words of a ProxyCommand")
+        self._reader.start()
+
+    def _listen(self) -> None:
+        with self._child.stderr as stderr:
+            while some := os.read(stderr.fileno(), _LAST_WORDS):
+                self._said = (self._said + some)[-_LAST_WORDS:]
+
+    def last_line(self) -> str:
+        """Of its stderr, once it is closed."""
+        self._reader.join(_LAST_WORDS_S)
+        lines = self._said.decode("utf-8", "replace").split("\n")
+        return next((line for each in reversed(lines) if (line := one_line(each))), "")
+
+    def close(self) -> None:
+        super().close()
+        if hasattr(self, "_child"):
+            self._child.end()
 
 
 def _log_in(route: Route, connected: Any) -> Transport:
@@ -132,9 +167,11 @@ def _shake_hands(transport: Transport, route: Route, known: known_hosts.Known) -
     if transport.is_active() and transport.initial_kex_done:
         return
     if not in_time:
-        heard = transport.remote_version or "not a word"
+        heard = one_line(transport.remote_version) or "not a word"
         raise Unreachable(f"{route.where}: no SSH handshake within {route.timeout_s:g} s, heard: {heard}")
     error = transport.get_exception()
+    if transport.no_version:
+        raise Unreachable(f"{route.where}: says too much before an SSH banner comes") from error
     if not transport.remote_version:
         raise Unreachable(f"{route.where}: accepted the connection, then closed it without an SSH banner") from error
     raise Unreachable(f"{route.where}: the SSH handshake failed: {words(error)}") from error

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from siteproof.asks import Stream
-from siteproof.errors import ProbeError, Unanswered
+from siteproof.errors import ProbeError, Unanswered, Unparseable
 from siteproof.transport import channel
 from siteproof.transport.channel import Carrier, Either
 from siteproof.transport.wire import ConnectionLost
@@ -59,6 +59,8 @@ def ask(carrier: Carrier, question: Stream) -> bytes:
             if phase == "tls" and not line.chain:
                 line.chain = _chain_shown(line, parameters["url"])
             found = {"failed": phase, "failure": _innermost(error)}
+        except ValueError as error:  # a certificate that verifies and cannot be read, a header that is no text
+            raise Unparseable(f"{channel.described(question)}: {_innermost(error)}") from error
     return json.dumps({**found, "tls": line.secured, "chain": line.chain}, sort_keys=True).encode()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from siteproof.asks import Command, Output
 from siteproof.errors import WrongHost
 from siteproof.transport.connection import Connection
+from siteproof.transport.wire import one_line
 
 _ASK = """hostname=$(uname -n)
 %sprintf '%%s\\n' "$hostname" "$machine_id"
@@ -47,7 +48,7 @@ def refuse_other(connection: Connection, identity: Identity) -> None:
     seen = {"hostname": identity.hostname, "machine-id": identity.machine_id}
     expected = {"hostname": connection.expected_hostname, "machine-id": connection.expected_machine_id}
     wrong = [
-        f"its {what} is {seen[what] or 'empty'}, declared is {declared}"
+        f"its {what} is {one_line(seen[what]) or 'empty'}, declared is {declared}"
         for what, declared in expected.items()
         if declared is not None and seen[what] != declared
     ]

@@ -65,7 +65,7 @@ class Session(ABC):
     def close(self) -> None: ...
 
     @abstractmethod
-    def _shell(self, nonce: str, as_root: bool) -> AbstractContextManager[Shell]:
+    def _shell(self, as_root: bool) -> AbstractContextManager[Shell]:
         """A shell that has been told to run `sh -s`.
 
         Raises HostError, and what concerns this shell alone: ChannelRefused, PrivilegeRefused, ToolMissing.
@@ -169,7 +169,7 @@ class Session(ABC):
         sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
         script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
         try:
-            with self._shell(nonce, as_root) as shell:
+            with self._shell(as_root) as shell:
                 shell.send(script)
                 yield from self._answers(shell, Frames(nonce, run.byte_cap), commands)
         except (ChannelRefused, PrivilegeRefused, ToolMissing) as reason:
@@ -184,7 +184,8 @@ class Session(ABC):
                 yield running, mark.failed(TooLarge(f"{_what(running)}: more output than {frames.cap} bytes"))
                 return
             limit = _limit_s(running, frames.timeout) if frames.started else START_S
-            got = shell.read(mark.monotonic + limit - time.monotonic())
+            end = mark.monotonic + limit
+            got = shell.read(max(0.0, end - time.monotonic()))
             if got is None or got == (b"", b""):
                 error = self._ended(shell, frames, running) if got is None else self._overdue(shell, frames, running)
                 yield running, mark.failed(error)
@@ -201,6 +202,9 @@ class Session(ABC):
                 mark = _Moment.now()
             if frames.started and not was_started:
                 mark = _Moment.now()
+            elif not answers and time.monotonic() > end:  # who says a little all the time is late as well
+                yield running, mark.failed(self._overdue(shell, frames, running))
+                return
 
     def _ended(self, shell: Shell, frames: Frames, running: Command) -> ProbeError:
         """Both streams ended. Raises where that concerns more than the running command."""

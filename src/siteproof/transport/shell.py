@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -10,16 +12,42 @@ from collections.abc import Callable
 import paramiko
 
 from siteproof.errors import PrivilegeRefused, ProbeError, ToolMissing
-from siteproof.transport.wire import request
+from siteproof.transport.wire import one_line, request
 
 _CHUNK = 1 << 20
 _SEND_S = 10.0
 _LAST_WORDS_S = 0.5
-_ROOT_SHELL = (
-    "exec env LC_ALL=C sudo -S -p '' sh -c "
-    '\'printf "%s\\n" {nonce}; while IFS= read -r line; do [ "$line" = {nonce} ] && exec sh -s; done\''
-)
-"""Says when sudo has let us in. Skips the password where sudo did not want it: a shell would take it for a command."""
+_MOST_SAID = 1 << 16
+"""Of either stream before root's shell is there; a lecture has a few hundred bytes."""
+
+
+class RootPrompt:
+    """The words with which sudo asks for the password, and those that root's shell says first, for one shell.
+
+    Whoever echoes what he is told never shows them: the line has their halves, far apart and the other way round, and
+    only a shell that runs it can put them together. `SUDO_PROMPT` and not `-p`, which would put our words also over
+    what PAM asks otherwise, such as a one-time password or a new one. sudo-rs says its own words around ours.
+    """
+
+    _LINE = (
+        """exec sh -c 'echo >&2; exec env LC_ALL=C SUDO_PROMPT="$2$1" sudo -S sh -c "$3" sh "$2" "$1"' sh {} {} """
+        """'echo "$2$1"; while IFS= read -r line; do [ "$line" = "$2$1" ] && exec sh -s; done'"""
+    )
+
+    def __init__(self) -> None:
+        first, second = secrets.token_hex(16), secrets.token_hex(16)
+        self.line = self._LINE.format(first, second)
+        self.root = f"{first}{second}\n".encode()
+        """Root's shell then skips all up to the same line: it would take what sudo left of a password for a command."""
+        self._asks = re.compile(rb"(?:\A|\n)(?:%b|\[sudo: %b\] Password: ?)\Z" % ((f"{second}{first}".encode(),) * 2))
+
+    def asks(self, stderr: bytes) -> bool:
+        """Whether sudo waits for the password: its words stand at the end, in a line of their own."""
+        return self._asks.search(stderr) is not None
+
+    def is_there(self, stdout: bytes) -> bool:
+        """Whether root's shell is."""
+        return b"\n" + self.root in b"\n" + stdout
 
 
 class Shell(ABC):
@@ -54,26 +82,46 @@ class Shell(ABC):
     def start(self) -> None:
         self._execute("exec sh -s")
 
-    def start_as_root(self, host: str, nonce: str, password: str, timeout_s: float) -> None:
-        """Raises PrivilegeRefused with sudo's words, or ToolMissing. The password goes through stdin, once."""
-        self._execute(_ROOT_SHELL.format(nonce=nonce))
-        self.send(f"{password}\n".encode())
-        stdout, stderr = b"", b""
-        end = time.monotonic() + timeout_s
-        while nonce.encode() not in stdout:
-            got = self.read(end - time.monotonic())
-            if got is None or got == (b"", b""):
-                raise self._no_root_shell(host, stderr.decode("utf-8", "replace").splitlines())
-            stdout, stderr = stdout + got[0], stderr + got[1]
-            if b"try again" in stderr:
-                self._end_input()
-        self.send(f"{nonce}\n".encode())
+    def start_as_root(self, host: str, password: str, timeout_s: float) -> None:
+        """The password goes through stdin, once, when sudo has asked for it in our words, and never otherwise.
 
-    def _no_root_shell(self, host: str, errors: list[str]) -> ProbeError:
-        if self.exit_status in (126, 127):
-            return ToolMissing(f"{host} has no sudo that runs: {errors[-1] if errors else 'not a word'}", host=host)
-        said = [line for line in errors if line.startswith("sudo:")]
-        return PrivilegeRefused(f"{host}: {said[-1] if said else 'sudo did not open a root shell'}", host=host)
+        Raises PrivilegeRefused with what was said or asked instead, or ToolMissing.
+        """
+        prompt = RootPrompt()
+        self._execute(prompt.line)
+        stdout, stderr, answered = b"", b"", 0
+        end = time.monotonic() + timeout_s
+        while not prompt.is_there(stdout):
+            got = self.read(max(0.0, end - time.monotonic()))
+            late = got == (b"", b"") or time.monotonic() > end
+            if got is None or late or max(len(stdout), len(stderr)) > _MOST_SAID:
+                error = self._no_root_shell(host, stderr, answered, timeout_s)
+                self.kill()
+                raise error
+            stdout, stderr = stdout + got[0], stderr + got[1]
+            if prompt.asks(stderr[answered:]):
+                if answered:
+                    self._end_input()  # it was the wrong one; sudo then says so
+                else:
+                    self.send(f"{password}\n".encode())
+                answered = len(stderr)
+        self.send(prompt.root)
+
+    def _no_root_shell(self, host: str, stderr: bytes, answered: int, timeout_s: float) -> ProbeError:
+        *lines, open_line = stderr[answered:].decode("utf-8", "replace").split("\n")
+        lines = [line for each in lines if (line := one_line(each))]
+        status = self.exit_status
+        if status in (126, 127):
+            return ToolMissing(f"{host} has no sudo that runs: {lines[-1] if lines else 'not a word'}", host=host)
+        said = [line for line in lines if line.startswith("sudo:")][-1:]
+        if status is None and open_line.strip():
+            said += [f"asked is {one_line(open_line)!r}, which is not for us to answer"]
+        if not said:
+            said = [f"no root shell within {timeout_s:g} s" if status is None else "sudo did not open a root shell"]
+            said += [f"the last word was {line!r}" for line in lines[-1:]]
+        if not answered:
+            said += ["sudo did not ask for the password, so it was not sent"]
+        return PrivilegeRefused(f"{host}: {'; '.join(said)}", host=host)
 
 
 class Bell(threading.Event):
@@ -147,7 +195,8 @@ class ChannelShell(Shell):
 
     def kill(self) -> None:
         """Not every sshd takes the signal; all close."""
-        request(self._channel, "signal", "KILL", reply=False)
+        if not self._channel.closed:  # for one that is closed sshd would end the whole connection
+            request(self._channel, "signal", "KILL", reply=False)
 
 
 def _take(receive: Callable[[int], bytes]) -> bytes | None:

@@ -16,7 +16,7 @@ from siteproof.transport.dial import Dialer
 from siteproof.transport.session import MOST_CHANNELS, START_S, Session
 from siteproof.transport.shell import ChannelShell, Shell
 from siteproof.transport.slots import Slots
-from siteproof.transport.wire import ConnectionLost, Refused, Transport, hang_up, words
+from siteproof.transport.wire import ConnectionLost, Refused, Transport, hang_up, one_line, words
 
 _OPEN_S = 5.0
 
@@ -49,12 +49,12 @@ class SshSession(Session):
         hang_up(self._transport)
 
     @contextmanager
-    def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
+    def _shell(self, as_root: bool) -> Iterator[Shell]:
         try:
             with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
                 shell = ChannelShell(channel)
                 if as_root:
-                    shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", START_S)
+                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
                 else:
                     shell.start()
                 yield shell
@@ -75,11 +75,11 @@ class SshSession(Session):
         name = self.connection.name
         if isinstance(shell, ChannelShell) and shell.refused:
             return Unreachable(f"{name}: logged in, but sshd does not run a shell", host=name)
-        said = b"\n".join(frames.rest).decode("utf-8", "replace").strip().splitlines()
+        said = [line for each in frames.rest for line in each.decode("utf-8", "replace").strip().splitlines()]
         status = "" if shell.exit_status is None else f" with status {shell.exit_status}"
         return Unreachable(
             f"{name}: logged in, but the login shell ended{status} instead of running `sh -s`"
-            f"{': ' + said[0] if said else ''}",
+            f"{': ' + one_line(said[0]) if said else ''}",
             host=name,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -20,6 +21,7 @@ _USER_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 _DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 _DEEPEST_INCLUDE = 16
+_HARMLESS_IN_A_SHELL = re.compile(r"[\w.:%@+\[\]][\w.:%@+\[\]-]*")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def resolve(connection: Connection) -> Route:
     port = int(options.get("port") or connection.port or settings.get("port") or 22)
     tokens = {"%h": address, "%p": str(port), "%r": user, "%n": connection.address, "%%": "%"}
     jump, proxy_command = settings.get("proxyjump"), settings.get("proxycommand")
+    if proxy_command and not jump:
+        _refuse_shell_words(connection, address=address, name=connection.address, user=user)
     return Route(
         name=connection.name,
         address=address,
@@ -99,9 +103,16 @@ def _files(names: Any) -> tuple[Path, ...]:
 
 
 def _expand(text: str, tokens: Mapping[str, str]) -> str:
-    for token, value in tokens.items():
-        text = text.replace(token, value)
-    return text
+    return re.sub("|".join(map(re.escape, tokens)), lambda found: tokens[found[0]], text)
+
+
+def _refuse_shell_words(connection: Connection, **values: str) -> None:
+    """A shell reads the ProxyCommand with these in it. As ssh does, of a name that would say more to it."""
+    for what, value in values.items():
+        if not _HARMLESS_IN_A_SHELL.fullmatch(value):
+            raise BadInput(
+                f"{connection.name}: its {what} {value!r} must not stand in the command line of a ProxyCommand"
+            )
 
 
 def _jumps(connection: Connection, text: str) -> tuple[Connection, ...]:

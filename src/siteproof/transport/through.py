@@ -15,7 +15,7 @@ from siteproof.transport.connection import Connection
 from siteproof.transport.process import ProcessShell
 from siteproof.transport.session import MOST_CHANNELS, START_S, Session
 from siteproof.transport.shell import Shell
-from siteproof.transport.wire import words
+from siteproof.transport.wire import one_line, words
 
 _NOT_LET_IN = re.compile(
     r"permission denied while trying to connect|\bunauthorized\b|\bforbidden\b|must be logged in", re.IGNORECASE
@@ -52,14 +52,14 @@ class BackendSession(Session):
             shell.kill()
 
     @contextmanager
-    def _shell(self, nonce: str, as_root: bool) -> Iterator[Shell]:
+    def _shell(self, as_root: bool) -> Iterator[Shell]:
         with self._slots:
             if self._closed:
                 raise self._unreachable("it was given up")
             shell = ProcessShell(self._backend)
             try:
                 if as_root:
-                    shell.start_as_root(self.connection.name, nonce, self.connection.become_password or "", START_S)
+                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
                 else:
                     shell.start()
                 if self._backend.kind != "local":
@@ -89,7 +89,7 @@ class BackendSession(Session):
 
     def _no_shell(self, shell: Shell, frames: Frames) -> HostError:
         stdout, stderr = (stream.decode("utf-8", "replace").split("\n") for stream in frames.rest)
-        said = [line.strip() for line in (*stdout, *stderr) if line.strip() and not line.isdecimal()]
+        said = [line for each in (*stdout, *stderr) if not each.isdecimal() and (line := one_line(each))]
         status = "" if shell.exit_status is None else f" with status {shell.exit_status}"
         error = self._unreachable(said[-1] if said else f"its shell ended{status} before it was asked anything")
         if said and _NOT_LET_IN.search(said[-1]):

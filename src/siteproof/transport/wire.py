@@ -9,7 +9,13 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
+import paramiko.packet
+from paramiko.common import (
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_REQUEST,
+)
 from paramiko.message import Message
 
 from siteproof.errors import Unreachable
@@ -17,6 +23,10 @@ from siteproof.errors import Unreachable
 # It logs tracebacks for every host that is down; what they mean is said by our own errors.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
+_LONGEST_SAID = 200
+_LONGEST_PACKET = 1 << 18
+"""OpenSSH's own bound."""
+_LONGEST_BANNER = 1 << 16
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 PROHIBITED = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
@@ -49,15 +59,63 @@ def _channel_request(channel: paramiko.Channel, message: Message) -> None:
     channel._handle_request(message)  # type: ignore[attr-defined]
 
 
+def _channel_data(channel: paramiko.Channel, message: Message) -> None:
+    channel._feed(message)  # type: ignore[attr-defined]
+    _refuse_flood(channel)
+
+
+def _channel_stderr(channel: paramiko.Channel, message: Message) -> None:
+    channel._feed_extended(message)  # type: ignore[attr-defined]
+    _refuse_flood(channel)
+
+
+def _refuse_flood(channel: paramiko.Channel) -> None:
+    """paramiko grants a window and then keeps whatever comes, also what was never granted."""
+    if len(channel.in_buffer) + len(channel.in_stderr_buffer) > channel.in_window_size:
+        raise paramiko.SSHException("the server sent more than it was allowed to")
+
+
+class Packetizer(paramiko.packet.Packetizer):
+    """paramiko believes any length that a server announces, and reads a banner without end."""
+
+    _before_version = 0
+
+    @property
+    def no_version(self) -> bool:
+        """It has said so much that its version is not to be expected any more."""
+        return self._before_version > _LONGEST_BANNER
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > _LONGEST_PACKET:
+            raise paramiko.SSHException(f"the server announced a packet of {n} bytes")
+        return super().read_all(n, check_rekey)
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        read: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
+        self._before_version += len(read)
+        if self.no_version:
+            raise paramiko.SSHException("too much before its version")
+        return read
+
+
 class Transport(paramiko.Transport):
-    _channel_handler_table = paramiko.Transport._channel_handler_table | {MSG_CHANNEL_REQUEST: _channel_request}  # type: ignore[attr-defined]
+    _channel_handler_table = paramiko.Transport._channel_handler_table | {  # type: ignore[attr-defined]
+        MSG_CHANNEL_REQUEST: _channel_request,
+        MSG_CHANNEL_DATA: _channel_data,
+        MSG_CHANNEL_EXTENDED_DATA: _channel_stderr,
+    }
     # paramiko wakes every connection's thread ten times a second to see whether it was closed; `hang_up` wakes it.
     _active_check_timeout = 5.0
 
     def __init__(self, sock: Any) -> None:
-        super().__init__(sock)
+        super().__init__(sock, packetizer_class=Packetizer)
         self._refusals: dict[int, Refused] = {}
         self._opening = threading.local()
+
+    @property
+    def no_version(self) -> bool:
+        packetizer: Packetizer = self.packetizer  # type: ignore[assignment]
+        return packetizer.no_version
 
     def open(
         self, kind: Literal["session", "direct-tcpip"], timeout_s: float, target: tuple[str, int] | None = None
@@ -86,8 +144,7 @@ class Transport(paramiko.Transport):
 
     def _parse_channel_open_failure(self, message: Message) -> None:
         channel, code = message.get_int(), message.get_int()
-        text = message.get_text()
-        self._refusals[channel] = Refused(code, text)
+        self._refusals[channel] = Refused(code, one_line(message.get_text()))
         message.rewind()
         super()._parse_channel_open_failure(message)  # type: ignore[misc]
 
@@ -112,4 +169,15 @@ def hang_up(transport: Transport) -> None:
 def words(error: BaseException | None) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """What another machine or program said, for a sentence of ours: bounded, and nothing in it acts on a terminal."""
+    shown = text[:_LONGEST_SAID] + ("…" if len(text) > _LONGEST_SAID else "")
+    return spelled_out(shown.strip())
+
+
+def spelled_out(text: str) -> str:
+    """The same with each character that is not simply shown as Python writes it."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

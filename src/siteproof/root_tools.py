@@ -1,0 +1,181 @@
+"""What may run as root: each tool with the words that only look, or that touch nothing but what siteproof has made.
+
+A list of what is allowed, since there is always one more interpreter. A tool or an option that is not here is refused,
+also where it would be harmless: whoever needs one adds it, with the words that do no more than they should.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+
+_PATH = r"/[^\0]*"
+_NAME = r"[^\0-][^\0]*"
+"""No option."""
+_OURS = r"siteproof_[^\0;{}\s]+"
+_FILES = rf"(?:--\0)?(?:{_PATH}\0)+"
+_DOCKER_LOOKS = (
+    "ps|info|version|images|inspect|(?:network|service|node|container|image|volume|stack)\0(?:ls|ps|inspect)"
+)
+_CANARY = (
+    r"(?:--(?:detach|quiet|no-resolve-image)\0|--(?:container-)?label\0siteproof[^\0]*\0|--name\0" + _OURS + r"\0|"
+    r"--(?:network|replicas|stop-grace-period|endpoint-mode|constraint|restart-condition)\0" + _NAME + r"\0)+"
+)
+_NMAP = (
+    r"-v+|-n|-Pn|-6|-s[ST]|--reason|--traceroute|-oX\0-|-p\0[0-9,-]+|"
+    r"--(?:max-retries|initial-rtt-timeout|max-rtt-timeout|host-timeout)\0[0-9]+[a-z]*"
+)
+
+_FORMS: dict[str, tuple[str, ...]] = {
+    "id": (r"-u\0",),
+    "cat": (_FILES,),
+    "sha256sum": (_FILES,),
+    "readlink": (rf"(?:-[efmn]\0)*{_FILES}",),
+    "stat": (rf"(?:-L\0|-c\0[^\0]*\0)*{_FILES}",),
+    "ls": (rf"(?:-[1Ladln]+\0)*{_FILES}",),
+    "nft": (
+        rf"(?:-[ajns]\0)*list\0(?:{_NAME}\0)+",
+        rf"(?:add|create|delete)\0(?:table|set|chain|rule)\0inet\0{_OURS}\0(?:[^\0]*\0)*",
+    ),
+    "docker": (
+        rf"(?:{_DOCKER_LOOKS})\0(?:[^\0]*\0)*",
+        rf"service\0rm\0{_OURS}\0",
+        rf"service\0create\0{_CANARY}--\0{_NAME}\0(?:[^\0]*\0)*",
+    ),
+    "crictl": (r"(?:version|info)\0", rf"(?:images|inspecti|pull|rmi)\0(?:-q\0|-o\0json\0)*(?:{_NAME}\0)?"),
+    "containerd": (r"--version\0", rf"(?:--config\0{_PATH}\0)?config\0dump\0"),
+    "curl": (rf"-sS\0--max-time\0[0-9.]+\0--unix-socket\0{_PATH}\0http://[^\0]*\0",),
+    "journalctl": (rf"(?=.*--no-pager\0)(?:(?:--quiet|--no-pager|-b|-k|-o\0[a-z-]+|-n\0[0-9]+|-u\0{_NAME})\0)+",),
+    "systemctl": (rf"(?=.*--no-pager\0)(?:show|cat|is-active|is-enabled)\0(?:(?:--no-pager|-p\0{_NAME}|{_NAME})\0)+",),
+    "unbound-control": (rf"(?:-c\0{_PATH}\0)?(?:status|list_[a-z_]+)\0",),
+    "netplan": (r"get\0[a-z.]+\0",),
+    "nmap": (rf"(?:(?:{_NMAP})\0)+{_NAME}\0",),
+    "ip": (rf"(?:-[46djos]\0)*(?:addr|link|route|rule|neigh)\0(?:(?:show|get)\0(?:{_NAME}\0)*)?",),
+    "ping": (rf"(?:-[46nq]\0|-[ciWsM]\0[a-z0-9.]+\0)*(?:--\0)?{_NAME}\0",),
+    **dict.fromkeys(
+        (f"{family}tables{kind}-save" for family in ("ip", "ip6") for kind in ("", "-nft", "-legacy")),
+        (r"(?:-c\0|-t\0[a-z]+\0)*",),
+    ),
+}
+"""Tool -> what its arguments look like, each with a NUL behind it."""
+
+_IN_NAMESPACE = re.compile(r"--net=/proc/[^/\0*?]+/ns/net")
+_FROM_STDIN = re.compile(r"(?:-n\0[0-9]+\0)?ping\0(?:-[46nq]\0|-[ciWsM]\0[a-z0-9.]+\0)*--\0")
+"""xargs: the operands come from the user, and `--` keeps them from being anything else."""
+_ACTS = re.compile(r"\b(?:accept|drop|reject|queue|jump|goto|dnat|snat|masquerade|redirect|tproxy|notrack|policy)\b")
+_PATHS = frozenset({"cat", "sha256sum", "readlink", "stat", "ls", "containerd", "curl", "unbound-control"})
+"""They open what their arguments name."""
+
+_FIND_ALONE = frozenset(
+    {"-L", "-H", "-o", "!", "(", ")", ",", "-depth", "-prune", "-print", "-true", "-false", "-ignore_readdir_race"}
+)
+_FIND_WITH_WORD = frozenset(
+    {
+        "-name",
+        "-path",
+        "-type",
+        "-xtype",
+        "-maxdepth",
+        "-mindepth",
+        "-printf",
+        "-perm",
+        "-user",
+        "-group",
+        "-newer",
+        "-size",
+    }
+)
+_FOUND = r"\{\}(?:/(?:comm|status|stat|cgroup|cmdline|environ))?"
+_FOR_EACH = re.compile(
+    rf"grep\0(?:-[EFaciqsvwx]+\0)+{_NAME}\0{_FOUND}\0|cat\0{_FOUND}\0|readlink\0\{{\}}(?:/exe)?\0|"
+    rf"test\0(?:[^\0]*\0)+|sed\0s/[^/\0]*/[^/\0]*/g?\0{_FOUND}\0"
+)
+"""`test` compares names of files and opens none."""
+
+_OTHERS_WRITE = re.compile(
+    r"/(?:(?:var/)?tmp|dev/(?:shm|mqueue)|home|media|(?:var/)?run/(?:user|lock|shm)|var/(?:lock|spool|mail))(?:/|\Z)|"
+    r"/proc/(?:self|thread-self|[^a-z/][^/]*)(?:/|\Z)"
+)
+_ROOTS_OWN = re.compile(r"/(?:etc|usr|s?bin|lib(?:32|64)?|boot|sys|proc|run|var/(?:run|lib|unbound|cache|log))(?:/|\Z)")
+
+
+def reason_against(words: Sequence[str]) -> str | None:
+    """Why this command line must not run as root; None where it may.
+
+    Words as fnmatch has them: what is special and not behind a backslash stands for whatever sudo lets through.
+    """
+    plain = [re.sub(r"\\(.)", r"\1", word) for word in words]
+    tool, arguments = posixpath.basename(plain[0]), plain[1:]
+    wide = [word for word in words if re.search(r"(?<!\\)(?:[*?]|\[[!^])", word)]
+    if wide and plain[:3] != ["docker", "network", "inspect"]:
+        return f"`{wide[0]}` lets anything through, further arguments too"
+    if "/" in plain[0] and (others_write(plain[0]) or not plain[0].startswith("/")):
+        return f"{plain[0]} is where others may put a program"
+    if tool == "find":
+        return _against_find(arguments)
+    if tool in _PATHS and (where := next((path for path in _paths(arguments) if others_write(path)), None)):
+        return f"others may decide what {where} is"
+    if not _is_known(tool, arguments):
+        return "not among the tools and words that are known to do no harm (root_tools)"
+    return None
+
+
+def _is_known(tool: str, arguments: Sequence[str]) -> bool:
+    joined = "".join(f"{word}\0" for word in arguments)
+    if tool == "nsenter":
+        inner = arguments[1:]
+        return (
+            bool(inner and _IN_NAMESPACE.fullmatch(arguments[0]))
+            and inner[0] in ("xargs", "ping", "ip")
+            and (_is_known(inner[0], inner[1:]))
+        )
+    if tool == "xargs":
+        return _FROM_STDIN.fullmatch(joined) is not None
+    if not any(re.fullmatch(form, joined, re.DOTALL) for form in _FORMS.get(tool, ())):
+        return False
+    return tool != "nft" or arguments[0] not in ("add", "create") or _only_watches(arguments[4:])
+
+
+def _only_watches(definition: Sequence[str]) -> bool:
+    """nft takes its words for one text: what is behind a semicolon would be a statement of its own."""
+    text = " ".join(definition)
+    return not re.search(r"[;\n]", re.sub(r"\{[^{}]*\}", "", text)) and not _ACTS.search(text)
+
+
+def _against_find(arguments: Sequence[str]) -> str | None:
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("/"):
+            if others_write(word):
+                return f"others may decide what {word} is"
+        elif word in _FIND_WITH_WORD and rest:
+            rest.pop(0)
+        elif word == "-exec" and ";" in rest:
+            end = rest.index(";")
+            if not _FOR_EACH.fullmatch("".join(f"{each}\0" for each in rest[:end])):
+                return f"`-exec {' '.join(rest[:end])}` is more than to look"
+            del rest[: end + 1]
+        elif word not in _FIND_ALONE:
+            return f"`{word}` of find is not among those that only look"
+    return None
+
+
+def others_write(path: str) -> bool:
+    """Whether somebody else than root may put a file, or a link to one of root's, where this leads."""
+    return ".." in path.split("/") or _OTHERS_WRITE.match(_normal(path)) is not None
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath(f"/{path.lstrip('/')}")
+
+
+def doubtful(words: Sequence[str]) -> list[str]:
+    """The files that are read as root and whose directories need not be root's: only the host can tell."""
+    tool = posixpath.basename(words[0])
+    return [path for path in _paths(words[1:]) if not _ROOTS_OWN.match(_normal(path))] if tool in _PATHS else []
+
+
+def _paths(arguments: Sequence[str]) -> list[str]:
+    return [word for word in arguments if word.startswith("/")]
