@@ -130,7 +130,9 @@ def ask(path: Path, *, user: int = 0, variables: dict[str, str] | None = None) -
     def recorded(_: object) -> Recorded:
         return output
 
-    return asked.read(recorded)
+    seen = asked.read(recorded)
+    assert isinstance(seen, Repository)
+    return seen
 
 
 ASKED = [
