@@ -280,7 +280,13 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swar
 async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout, swarm: Swarm) -> None:
     """What the stacks are deployed from was committed by its declared authors, and holds no secret."""
     seen = await repository(checkout.host, checkout.directory)
-    note(f"looked through: {seen.files} text files of HEAD, and who made the newest commits, 20 at most")
+    note(f"looked through: {seen.files} files of HEAD, and who made the newest commits, 20 at most")
+    if seen.binary:
+        note(f"no text: {seen.binary} files, of which what is compressed, encrypted or UTF-16 was not read")
+    if seen.links or seen.submodules:
+        note(f"not looked into: {seen.links} symbolic links, {seen.submodules} submodules")
+    if seen.shallow:
+        note("a shallow clone: who made the commits that it lacks was not seen")
     authors = {f"{commit.author} <{commit.email}>" for commit in seen.commits}
     strangers = sorted(author for author in authors if not checkout.allows(author))
     assert {"other authors": strangers, "files with secrets": list(seen.secrets)} == {

@@ -99,6 +99,20 @@ STRAY_LINES = {
     "a kernel message": b"[12345.678901] br-1234: port 1(veth1) entered blocking state",
     "a trace": b"+ exec tool --json",
 }
+UNKNOWN_WORDS = {
+    **{name: line + b"\n" for name, line in STRAY_LINES.items()},
+    "an interrupted dump": b"Dump was interrupted and may be inconsistent.\n",
+    "a skipped file": b"Journal file /var/log/journal/0/system.journal is truncated, ignoring file.\n",
+    "a hint": b"Hint: You are currently not seeing messages from other users and the system.\n",
+    "an unreadable object": b"error: 'HEAD:stacks/web.yml': unable to read 8baef1b4abc478178b004d62031cf7fe6db6f903\n",
+    "a denied directory": b"find: '/etc/docker/certs.d/r.example': Permission denied\n",
+    "a partial answer": b"tool: warning: 3 of 17 entries were skipped\n",
+    "words without a line's end": b"Killed",
+    "colours": b"\x1b[33mWARN\x1b[0m something\n",
+    "no text": b"\xff\xfe\x00w\n",
+    "a known line in another": b"x sudo: unable to resolve host cp1: Name or service not known\n",
+}
+"""Beside a good answer, they may say that not everything was read."""
 TRANSLATIONS = {
     b"not found": "nicht gefunden", b"received": "empfangen", b"packets": "Pakete", b"running": "läuft",
     b"Image is up to date": "Das Abbild ist aktuell", b"default": "Vorgabe", b"yes": "ja", b"no": "nein",
@@ -127,6 +141,14 @@ def whole(output: Output, others: Sequence[Output]) -> Ways:
         yield name, replace(output, stdout=text)
     for name, text in _encoded(stdout):
         yield name, replace(output, stdout=text)
+
+
+def said_beside(output: Output) -> Ways:
+    """Words on stderr that nobody knows, beside an answer that nothing was done to."""
+    for name, words in UNKNOWN_WORDS.items():
+        yield f"{name} before", replace(output, stderr=words.rstrip() + b"\n" + output.stderr)
+        if not output.stderr or output.stderr.endswith(b"\n"):
+            yield f"{name} behind", replace(output, stderr=output.stderr + words)
 
 
 def sections(output: Output, others: Sequence[Output]) -> Ways:

@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import damage
@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from recorded import Recording
 
-from siteproof.asks import Output, Stream
+from siteproof.asks import Command, Output, Stream, stderr
 from siteproof.errors import ProbeError, Unanswered
 
 EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
@@ -172,6 +172,25 @@ def test_damage_makes_an_answer_unknown_or_leaves_it(
     _at_random(tally)
     record_property("corruption", {**tally.counts, "misread": len(tally.misread), "probe": recording.ask.split("(")[0]})
     assert tally.misread == []
+
+
+ANSWERED = [r for r in RECORDINGS if r.expected is not None and isinstance(r.single.question, Command)]
+
+
+@pytest.mark.parametrize("recording", named(ANSWERED))
+def test_words_that_nobody_knows_leave_no_answer(recording: Recording) -> None:
+    """An answer that stays as it was is misread here: the words may say that not everything was read."""
+    seen = {what: outcome(partial(recording.read, output)) for what, output in damage.said_beside(recording.output)}
+    assert seen == dict.fromkeys(seen, Unknown())
+
+
+@pytest.mark.parametrize("recording", named(ANSWERED))
+def test_words_that_are_known_change_no_answer(recording: Recording) -> None:
+    question = recording.single.question
+    assert isinstance(question, Command)
+    for known in stderr.known(question):
+        beside = replace(recording.output, stderr=recording.output.stderr + f"{known.example}\n\n".encode() * 2)
+        assert recording.read(beside) == recording.answer, known.example
 
 
 def _at_random(tally: Tally) -> None:

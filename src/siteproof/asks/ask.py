@@ -8,6 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from siteproof.asks.questions import Output, Question, Recorded
 from siteproof.asks.statuses import refuse_no_answer
+from siteproof.asks.stderr import refuse_unknown_words
 from siteproof.errors import ProbeError, Unparseable
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Single(Ask[T]):
             if isinstance(output, ProbeError):
                 raise output
             refuse_no_answer(self.question, output, self.answers)
+            refuse_unknown_words(self.question, output)
             return self.parse(output)
         except ProbeError as error:
             error.host = error.host or self.question.host

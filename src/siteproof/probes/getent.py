@@ -54,9 +54,8 @@ def parse(output: Output) -> frozenset[Address]:
     """`10.0.20.203     STREAM forgejo.home.example`, one line per address and socket type."""
     sections = split(output.text)
     status, lines = whole_number(sections, "status"), sections["found"].splitlines()
-    # getent has nothing to say on stderr about a name; what does is something else, and 2 is a common exit status.
-    if status not in (FOUND, NOT_FOUND) or (status == NOT_FOUND and output.errors.strip()):
-        raise ToolFailed(f"getent ended with status {status}, which is not an answer: {output.errors.strip()[-300:]}")
+    if status not in (FOUND, NOT_FOUND):
+        raise ToolFailed(f"getent ended with status {status}, which is not an answer")
     if status == NOT_FOUND and lines:
         raise Unparseable(f"getent says not found, and yet prints {lines[0]!r}")
     if status == FOUND and not lines:

@@ -1,18 +1,20 @@
-"""git log and git grep: who made a repository's commits, and which of its files hold what looks like a secret.
+"""git: who made a repository's commits, and which of its files hold what looks like a secret.
 
-Never as root: a repository's own configuration may name programs that git runs. Secrets are looked for on the host, and
-only the names of files leave it.
+With the rights of the repository's owner, and of the repository git sees the objects alone (see the scripts). Secrets
+are looked for on the host, and only the names of files leave it.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from dataclasses import dataclass
+from importlib import resources
 
-from siteproof.asks import Ask, Output, command
-from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.sections import END, readable, section, split
+from siteproof.asks import PATH, Ask, Output, command
+from siteproof.errors import NoControl, PrivilegeRefused, Unparseable
+from siteproof.probes.sections import readable, split, whole_number
 
 # Forms that only a secret has: a private key's first line, the prefixes that issuers give their tokens, a password in
 # a URL.
@@ -29,6 +31,9 @@ SECRETS = (
     "[a-z]+://[^/:@[:space:]$<{]+:[^/:@[:space:]$<{]{6,}@[a-z0-9]",
 )
 COMMITS = 20
+_LOOK, _OWNER = (resources.files(__package__).joinpath(f"git_{part}.sh").read_text() for part in ("look", "owner"))
+_PATTERNS = shlex.join(word for pattern in SECRETS for word in ("-e", pattern))
+_SCRIPT = "look=" + shlex.quote(f"set -- {_PATTERNS}\n{_LOOK}") + f"\n{_OWNER}"
 _COMMIT = re.compile(r"(?P<id>[0-9a-f]{40}(?:[0-9a-f]{24})?) (?P<email>\S*) (?P<author>.*)")
 
 
@@ -45,64 +50,80 @@ class Repository:
 
     commits: tuple[Commit, ...]
     """The newest, at most 20; the newest first."""
+    shallow: bool
+    """Older ones were never fetched."""
     files: int
-    """Text files that were looked through."""
+    """Those that were looked through: all that are not empty."""
+    binary: int
+    """Files of them that are no text: archives, pictures, UTF-16. They were looked through byte by byte."""
+    links: int
+    submodules: int
+    """Neither these nor links were looked into."""
     secrets: tuple[str, ...]
-    """Those with a line that has a secret's form."""
+    """Files with a line that has a secret's form."""
 
 
 def repository(host: str, path: str) -> Ask[Repository]:
-    """HEAD of the git repository at `path` on `host`.
+    """HEAD of the git repository at `path` on `host`, as its owner sees it.
 
-    The files with any line at all are the control of those with a secret: what was looked through, there was. That
-    there are none of the latter is what git's status says.
+    The files that HEAD has are the control of those that were looked through: each of them was, or the answer is
+    NoControl. That none has a secret is what git's status says.
     """
-    options = "-c core.fsmonitor=false -c log.showSignature=false -c core.quotePath=true"
-    git = f"git -c safe.directory={shlex.quote(path)} {options} --no-pager -C {shlex.quote(path)}"
-    patterns = " ".join(f"-e {shlex.quote(pattern)}" for pattern in SECRETS)
     return command(
         host,
-        f"{section('commits')}\n"
-        f"{git} log -n {COMMITS} --no-color --no-mailmap --format='%H %ae %an' HEAD || exit\n"
-        f"{section('files')}\n"
-        f"{git} grep --no-color --full-name -I -l -e '' HEAD -- ':/' || exit\n"
-        f"{section('secrets')}\n"
-        f"{git} grep --no-color --full-name -I -l -E {patterns} HEAD -- ':/'\n"
-        "status=$?\n[ $status -le 1 ] || exit 2\necho status $status\n"
-        f"{END}",
-        probe=f"git log and git grep in {path}",
+        _SCRIPT,
+        given={"path": PATH(path)},
+        probe=f"git rev-list and git grep in {path}",
         parse=parse_repository,
-        tools=("git",),
+        tools=("git", "ls", "awk", "grep", "mktemp"),
+        may_use=("setpriv", "su"),
+        deadline_s=10,
     )
 
 
 def parse_repository(output: Output) -> Repository:
-    """`<hash> <address> <name>` a commit, `HEAD:<path>` a file (quoted if not ASCII), then git's status."""
+    """What git said, with its errors among it: a line that is none of the answer's is Unparseable."""
     sections = split(output.text)
-    commits = tuple(map(_commit, sections["commits"].splitlines()))
-    files = [_file(line) for line in sections["files"].splitlines()]
+    if "refused" in sections:
+        raise PrivilegeRefused(f"git was not run in the repository: {sections['refused'].strip()[:200]}")
+    commits = _commits(sections["commits"].splitlines())
+    shallow = {"no": False, "yes": True}.get(sections["shallow"].strip())
+    there = sections["there"].strip()
+    if shallow is None or not re.fullmatch(r"\d{1,9}(?: \d{1,9}){4}", there):
+        raise Unparseable(f"what HEAD has was not counted: {sections['shallow'][:100]!r}, {there[:200]!r}")
+    files, _, links, submodules, untold = map(int, there.split())
+    looked, text = (whole_number(sections, f"looked {option}") for option in ("-a", "-I"))
+    if files == 0 or untold or looked != files:
+        raise NoControl(f"git looked through {looked} of {files + untold} files: what it did not read was not seen")
+    if text > looked:
+        raise Unparseable(f"git reads {text} of {looked} files as text")
     *found, status = sections["secrets"].splitlines() or [""]
-    secrets = [_file(line) for line in found]
-    if not commits or not files:
-        raise NoControl("the repository has no commit, or no text file that could be looked through")
-    if len({commit.id for commit in commits}) != len(commits) or len(commits) > COMMITS:
-        raise Unparseable("git log names a commit twice, or more than were asked for")
+    secrets = [_file(line, commits[0].id) for line in found]
     if status != f"status {0 if secrets else 1}":
-        raise Unparseable(f"git grep lists {len(secrets)} files, and ended with {status[:40]!r}")
-    if len(set(files)) != len(files) or len(set(secrets)) != len(secrets) or not set(secrets) <= set(files):
-        raise Unparseable("git grep names a file twice, or one that it did not look through")
-    return Repository(commits, len(files), tuple(sorted(secrets)))
+        raise Unparseable(f"git grep lists {len(secrets)} files, and ended with {status[:200]!r}")
+    if len(set(secrets)) != len(secrets) or len(secrets) > files:
+        raise Unparseable("git grep names a file twice, or more than there are")
+    return Repository(commits, shallow, files, files - text, links, submodules, tuple(sorted(secrets)))
 
 
-def _commit(line: str) -> Commit:
-    if (match := _COMMIT.fullmatch(readable(line))) is None:
-        raise Unparseable(f"no commit: {line[:200]!r}")
-    return Commit(match["id"], match["author"], match["email"])
+def _commits(lines: list[str]) -> tuple[Commit, ...]:
+    """`commit <hash>` and `<hash> <address> <name>`, a commit."""
+    found = []
+    for first, line in itertools.zip_longest(lines[::2], lines[1::2], fillvalue=""):
+        match = _COMMIT.fullmatch(readable(line))
+        if match is None or first != f"commit {match['id']}":
+            raise Unparseable(f"no commit: {first[:200]!r}, {line[:200]!r}")
+        found.append(Commit(match["id"], match["author"], match["email"]))
+    if not found:
+        raise NoControl("the repository has no commit")
+    if len({commit.id for commit in found}) != len(found) or len(found) > COMMITS:
+        raise Unparseable("git names a commit twice, or more than were asked for")
+    return tuple(found)
 
 
-def _file(line: str) -> str:
+def _file(line: str, head: str) -> str:
     revision, _, name = line.partition(":")
     name = name.removeprefix('"').removesuffix('"')
-    if revision != "HEAD" or not name:
+    if revision != head or not name:
         raise Unparseable(f"no file of HEAD: {line[:200]!r}")
     return name

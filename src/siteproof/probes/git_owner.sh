@@ -1,0 +1,42 @@
+# shellcheck shell=sh disable=SC2154 # what is given is not assigned here
+# Have the owner of a repository look at it. Given: $path, and $look, the script that looks.
+#
+# What a repository makes git do, its owner could do before: so git runs with the rights of the owner and no more. We may
+# be the owner; root can become anybody, with no group, no capability and no way back to one; and what belongs to root
+# may be looked at by anybody who can read it. Anything else is refused. There is no terminal that a process of the owner's
+# could type into: neither sshd nor the operator's own machine gives these shells one.
+cd -P -- "$path" || exit
+told=$(ls -dln .) || exit
+set -f
+# shellcheck disable=SC2086 # words are what is wanted
+set -- $told
+owner=$3 me=$(id -u) || exit
+case $owner in '' | *[!0-9]*) echo "ls does not say who owns $path" >&2; exit 1 ;; esac
+
+# Its output goes through a pipe of ours, with its errors: a process that it left behind cannot write into other answers.
+clean() { env -i PATH="$PATH" LC_ALL=C owner="$owner" "$@" 2>&1; }
+if [ "$owner" = "$me" ] || [ "$owner" = 0 ]; then
+    said=$(clean sh -c "$look")
+elif [ "$me" != 0 ]; then
+    printf '\n== siteproof refused\nit belongs to user %s, and the login user is %s\n\n== siteproof end\n' "$owner" "$me"
+    exit
+elif setpriv --reuid "$owner" --regid 65534 --clear-groups --inh-caps=-all --no-new-privs true 2>/dev/null; then
+    said=$(clean setpriv --reuid "$owner" --regid 65534 --clear-groups --inh-caps=-all --no-new-privs sh -c "$look")
+else
+    # As busybox has it. It takes a name, and the groups of that user.
+    told=$(ls -dl .) || exit
+    # shellcheck disable=SC2086
+    set -- $told
+    case $3 in
+    *[!0-9]*) said=$(clean su -s /bin/sh -c "$look" "$3") ;;
+    *)
+        printf '\n== siteproof refused\nit belongs to user %s, who has no name, and there is no setpriv\n' "$owner"
+        printf '\n== siteproof end\n'
+        exit
+        ;;
+    esac
+fi
+status=$?
+printf '%s\n' "$said"
+[ "$status" = 0 ] || printf '%s\n' "$said" | grep '^[a-z]*: ' >&2
+exit "$status"
