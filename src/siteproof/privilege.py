@@ -31,6 +31,8 @@ _ASSIGNMENT = re.compile(r"(?:^|(?<=[\s;({]))(\w+)=((?:'[^']*'|\"[^\"]*\"|[^\s;'
 _DEFAULT = re.compile(r"\$\{\w+:-([^}$]*)\}")
 _READ = re.compile(r"(?:^|[\s;{(])read (?:-r )?((?:[A-Za-z_]\w*[ \t]*)+)", re.MULTILINE)
 _LOOP = re.compile(r"(?:^|[\s;])for (\w+) in ((?:\\\n|[^;\n])*)")
+_POSITIONAL = re.compile(r"\Aneed .*\n(?:\w+=.*\n)*set -- (.*)\n")
+"""What the script is given as `$@`, before its own text."""
 _WORD = re.compile(r"""(?:\\\n|[ \t])*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\[^\n]|[^\s'"\\|;&<>()`])+)""")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _REDIRECTION = re.compile(r"[ \t]*\d*[<>]")
@@ -63,8 +65,10 @@ def root_commands(command: Command) -> list[Words]:
     script = _COMMENT.sub("", command.script)
     values, globs = _values(script, command.deadline_s), _globs(command)
     found: dict[Words, None] = {}
+    given = shlex.split(first[1]) if (first := _POSITIONAL.match(script)) else []
     for match in re.finditer(r"\$ROOT(?=\s)|\$\{ROOT\}(?=\s)", script):
-        for words in _readings(tuple(_words(script, match.end())), globs | values):
+        spelt = (own for word in _words(script, match.end()) for own in (given if word == "$@" else (word,)))
+        for words in _readings(tuple(spelt), globs | values):
             found[_harmless(command, words)] = None
     return list(found)
 

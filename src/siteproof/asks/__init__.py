@@ -6,7 +6,7 @@ answered, a round at a time, and resumes it. Nothing in here touches a host.
 
 from siteproof.asks.ask import Ask, Check, Derived, Request, Single, unreadable
 from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, both, controlled, each, or_silence, total
-from siteproof.asks.command import command
+from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream
 from siteproof.asks.remarks import REMARKS, Remarks, note
 from siteproof.asks.statuses import MISSING, refuse_no_answer
@@ -48,6 +48,7 @@ __all__ = [
     "HOST_NAME",
     "Heard",
     "IMAGE",
+    "LARGE",
     "LINE",
     "MISSING",
     "NETWORK_ID",
@@ -66,6 +67,7 @@ __all__ = [
     "Recorded",
     "Remarks",
     "Request",
+    "SMALL",
     "SWARM_ID",
     "Single",
     "StandIn",
@@ -73,6 +75,7 @@ __all__ = [
     "URL",
     "Word",
     "both",
+    "bounded",
     "command",
     "controlled",
     "each",

@@ -96,9 +96,7 @@ def iptables_forwards(router: str) -> Ask[NatRules]:
 
 def parse_forwards(output: Output) -> NatRules:
     """`opaque` if its nft back end showed nothing: it is not on this host, or leaves the nat table to nft."""
-    sections = split(output.text)
-    if unknown := set(sections) - {"nft", "legacy"}:
-        raise Unparseable(f"the script printed a section {unknown.pop()!r}, which it does not have")
+    sections = split(output.text, "nft", "legacy")
     nft = sections.get("nft", "").strip()
     left = _LEFT_TO_NFT.match(nft)
     if left and (printed := nft[left.end() :].strip()) and any(_table(printed).values()):

@@ -45,11 +45,14 @@ _OTHERS = words("""
 """) | {"ct helper", "ct count", "ct timeout", "ct expectation"}
 
 
+_SCRIPT = "$ROOT nft -j list ruleset"
+
+
 def nft_forwards(router: str) -> Ask[NatRules]:
     """Every destination NAT in nftables' rules of `router`, with the ports that a packet must have to get there."""
     return command(
         router,
-        "$ROOT nft -j list ruleset",
+        _SCRIPT,
         probe="nft -j list ruleset",
         parse=parse_forwards,
         tools=("nft",),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import ADDRESS, PORTS, Ask, Output, command
 from siteproof.errors import NoControl, TimedOut, Unparseable
 from siteproof.probes.sections import readable
 
@@ -32,6 +31,13 @@ REASONS = {
     "source-quench": "source-quenches",
 }
 _SINGULAR = {plural: singular for singular, plural in REASONS.items()} | dict(zip(REASONS, REASONS, strict=True))
+
+
+# nmap puts ports of one state together, without their distances, from 26 on; at -vvv from 101 on.
+_SCRIPT = (
+    'exec $ROOT nmap -vvv -n -Pn -sS -p "$ports" --reason --traceroute --max-retries 2 '
+    '--initial-rtt-timeout 300ms --max-rtt-timeout 1s --host-timeout 25s -oX - "$address"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,8 @@ def tcp_scan(source: str, address: IPv4Address, ports: Collection[int], *, contr
     listed = ",".join(map(str, wanted))
     return command(
         source,
-        # nmap puts ports of one state together, without their distances, from 26 on; at -vvv from 101 on.
-        f"exec $ROOT nmap -vvv -n -Pn -sS -p {shlex.quote(listed)} --reason --traceroute --max-retries 2 "
-        f"--initial-rtt-timeout 300ms --max-rtt-timeout 1s --host-timeout 25s -oX - {address}",
+        _SCRIPT,
+        given={"ports": PORTS(listed), "address": ADDRESS(address)},
         probe=f"nmap -sS {address}",
         parse=lambda output: parse(output, address, wanted, control),
         tools=("nmap",),

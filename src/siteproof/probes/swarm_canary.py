@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.docker_api import OWN_LABEL
 from siteproof.probes.root_words import HEX, MOMENT, SWARM_ID, numbers
 from siteproof.probes.sections import split, whole_number, words
 
 _SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
+# Tasks that no node may take are given their addresses all the same, and never start.
+_KEPT = {
+    "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
+    "deploy": "--restart-condition none",
+}
+_SCRIPTS = {
+    kind: f"""\
+kind={kind}
+create() {{
+    $ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until \\
+        --container-label {OWN_LABEL}=$until --network "$network" --replicas "$replicas" --stop-grace-period 1s \\
+        --name "$name" {kept} -- "$image" "$@"
+}}
+{_SCRIPT}"""
+    for kind, kept in _KEPT.items()
+}
 _TASK = re.compile(r'(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?"?(?P<error>[^"]*)"?')
 _STATES = words("""
     New Pending Assigned Accepted Preparing Ready Starting Running Complete Shutdown Failed Rejected Remove Orphaned
@@ -62,17 +77,6 @@ def _canary(
     arguments: Sequence[str],
     deadline_s: int,
 ) -> Ask[Canary]:
-    # Tasks that no node may take are given their addresses all the same, and never start.
-    kept = {
-        "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
-        "deploy": "--restart-condition none",
-    }[kind]
-    create = (
-        f"$ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until "
-        f"--container-label {OWN_LABEL}=$until "
-        f"--network {shlex.quote(network)} --replicas $replicas --stop-grace-period 1s --name $name {kept} "
-        f"-- {shlex.join((image, *arguments))}"
-    )
     names = {kind: f"siteproof_{HEX * 12}_{kind}_{MOMENT}" for kind in ("allocate", "deploy")}
     patterns = {
         "until": (MOMENT,),
@@ -83,7 +87,13 @@ def _canary(
     }
     return command(
         manager,
-        f"kind={kind} replicas={replicas}\ncreate() {{\n    {create}\n}}\n{_SCRIPT}",
+        _SCRIPTS[kind],
+        given={
+            "network": NETWORK_NAME(network),
+            "replicas": NUMBER(replicas),
+            "image": IMAGE(image),
+            "@": [ARGUMENT(argument) for argument in arguments],
+        },
         probe=f"docker service create: {kind} {replicas} on {network}",
         parse=lambda output: parse(output, replicas),
         tools=("docker", "date", "setsid", "sleep", "grep"),
@@ -97,7 +107,7 @@ def _canary(
 
 def parse(output: Output, replicas: int) -> Canary:
     """One line a task. There are as many as were asked for, or docker did not do what it said."""
-    sections = split(output.text)
+    sections = split(output.text, "created", "tasks", "seconds")
     if not re.fullmatch(r"[0-9a-z]{25}", sections["created"].strip()):
         raise Unparseable(f"docker service create gave no id: {sections.get('created', '')[:200]!r}")
     lines = [line for line in sections["tasks"].splitlines() if line.strip()]

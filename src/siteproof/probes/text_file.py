@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import PATH, Ask, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.sections import section
 
 _AFTER = "== siteproof sum\n"
+_SCRIPT = f"""\
+$ROOT cat -- "$path" || exit
+{section("sum")}
+$ROOT sha256sum -- "$path\""""
 
 
 def file_lines(host: str, path: str) -> Ask[tuple[str, ...]]:
     """The lines of `path` on `host`. What was read is the file only if its checksum says so."""
-    quoted = shlex.quote(path)
     return command(
         host,
-        f"$ROOT cat -- {quoted} || exit\n{section('sum')}\n$ROOT sha256sum -- {quoted}",
+        _SCRIPT,
         probe=f"cat {path}",
         parse=parse_lines,
+        given={"path": PATH(path)},
         tools=("cat", "sha256sum"),
         root=True,
     )
