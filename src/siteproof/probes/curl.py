@@ -59,7 +59,7 @@ _REPORT = re.compile(
     r"^(?P<code>[0-9]{3}) bytes=(?P<bytes>[0-9]+) tls=(?P<tls>[0-9.]+) first=(?P<first>[0-9.]+) (?P<scheme>https?)://.*\Z",
     re.MULTILINE | re.IGNORECASE,
 )
-_LINE = re.compile(r"[0-9]+ +[0-9]+ +(?P<local>\S+) +(?P<remote>\S+) +(?P<rest>.*pid=.*)")
+_LINE = re.compile(r"[0-9]+ +[0-9]+ +(?P<local>\S+) +(?P<remote>\S+) +(?P<rest>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _socket(text: str) -> _Socket | None:
     """None if curl had no connection then."""
     if not text.strip():
         return None
-    if (line := _LINE.fullmatch(text.strip())) is None:
+    if (line := _LINE.fullmatch(text.strip())) is None or "pid=" not in line["rest"]:
         raise Unparseable(f"ss does not print one connection like {text[:200]!r}")
     values = {name: int(value) for name, value in re.findall(r" ([a-z_]+):([0-9]+)(?= )", line["rest"])}
     if "rcvmss" not in values:

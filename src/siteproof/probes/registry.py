@@ -44,7 +44,8 @@ if [ -n "$proxy" ]; then set -- --proxy "$proxy"; else set -- --noproxy '*'; fi
 {section("headers")}
 {_CURL} -I -H {shlex.quote(_ACCEPT)} "$@" "$url"
 {_ENDED}"""
-_CHALLENGE = re.compile(r'(Bearer|Basic)\s.*?realm="(?P<realm>[^"]*)"', re.IGNORECASE)
+_SCHEME = re.compile(r"(Bearer|Basic)\s", re.IGNORECASE)
+_REALM = re.compile(r'realm="([^"]*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +139,23 @@ def parse(output: Output) -> RegistryAnswer:
     if ended:
         return RegistryAnswer(0, FAILURES[ended], "", False, remote)
     status, headers = int(match[1]), _headers(sections["headers"], match[1])
-    challenge = _CHALLENGE.search(headers.get("www-authenticate", ""))
+    realm = _realm(headers.get("www-authenticate", ""))
     if not headers or status == 0:
         raise Unparseable("curl ended well, and no HTTP answer came")
     return RegistryAnswer(
         status=status,
         failure="",
-        realm=challenge["realm"] if challenge and status == 401 else "",
-        api="docker-distribution-api-version" in headers or challenge is not None,
+        realm=realm or "" if status == 401 else "",
+        api="docker-distribution-api-version" in headers or realm is not None,
         remote=remote,
     )
+
+
+def _realm(challenge: str) -> str | None:
+    """The realm behind the first scheme; None without one. One pattern for both takes the square of a long text."""
+    scheme = _SCHEME.search(challenge)
+    realm = _REALM.search(challenge, scheme.end()) if scheme else None
+    return realm[1] if realm else None
 
 
 def _headers(text: str, status: str) -> dict[str, str]:

@@ -90,7 +90,7 @@ def from_json(text: str, tool: str) -> Any:
     """The value that `text` spells. Raises Unparseable for anything else, and for a key with two values."""
     try:
         return json.loads(readable(text), object_pairs_hook=_unambiguous)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unparseable(f"{tool} printed no JSON: {text[:200]!r}") from None
 
 

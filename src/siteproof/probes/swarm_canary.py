@@ -32,7 +32,7 @@ create() {{
 {_SCRIPT}"""
     for kind, kept in _KEPT.items()
 }
-_TASK = re.compile(r'(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?"?(?P<error>[^"]*)"?')
+_TASK = re.compile(r"[0-9a-z]{25} (?P<state>[A-Z][a-z]+) (?P<since>[^\"]*)")
 _STATES = words("""
     New Pending Assigned Accepted Preparing Ready Starting Running Complete Shutdown Failed Rejected Remove Orphaned
 """)
@@ -83,7 +83,7 @@ def _canary(
         "name": (names[kind],),
         "old": tuple(names.values()),
         "task": (SWARM_ID,),
-        "replicas": numbers(len(str(at_most))),
+        "replicas": numbers(len(NUMBER(at_most).text)),
     }
     return command(
         manager,
@@ -111,12 +111,21 @@ def parse(output: Output, replicas: int) -> Canary:
     if not re.fullmatch(r"[0-9a-z]{25}", sections["created"].strip()):
         raise Unparseable(f"docker service create gave no id: {sections.get('created', '')[:200]!r}")
     lines = [line for line in sections["tasks"].splitlines() if line.strip()]
-    tasks = [_TASK.fullmatch(line.strip()) for line in lines]
-    if len(tasks) != replicas or not all(task and task["state"] in _STATES for task in tasks):
-        raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {lines[:2]}")
+    tasks = [_task(line.strip()) for line in lines]
     found = [task for task in tasks if task is not None]
+    if len(found) != replicas or len(tasks) != replicas:
+        raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {str(lines[:2])[:400]}")
     return Canary(
-        states=tuple(sorted(Counter(task["state"] for task in found).items())),
-        errors=tuple(sorted({task["error"] for task in found if task["error"]})),
+        states=tuple(sorted(Counter(state for state, _ in found).items())),
+        errors=tuple(sorted({error for _, error in found if error})),
         seconds=whole_number(sections, "seconds"),
     )
+
+
+def _task(line: str) -> tuple[str, str] | None:
+    """State and error of `<id> Pending 2 seconds ago "no suitable node"`; None for another line."""
+    said, _, quoted = line.partition('"')
+    task = _TASK.fullmatch(said)
+    if task is None or task["state"] not in _STATES or "ago" not in task["since"] or '"' in quoted[:-1]:
+        return None
+    return task["state"], quoted.removesuffix('"') or task["since"].rpartition("ago")[2].strip()

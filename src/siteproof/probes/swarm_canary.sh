@@ -4,7 +4,12 @@
 # The service goes when the script ends, however it ends. Should it be killed, the watchdog, in a session of its own,
 # takes it away after the deadline; should that be killed too, the next run finds in the service's name the moment when
 # it should have gone.
-now=$(date +%s)
+clock() {
+    moment=$(date +%s)
+    case $moment in '' | *[!0-9]*) echo "date gave no moment: $moment" >&2; exit 1 ;; esac
+}
+clock
+now=$moment
 until=$((now + DEADLINE + 10))
 name=siteproof_${NONCE}_${kind}_$until
 
@@ -40,7 +45,7 @@ count() { printf '%s\n' "$seen" | grep -c "^[^ ]* $1"; }
 wanted=Pending
 [ "$kind" = deploy ] && wanted=Running
 settled=0 before=
-while [ "$(date +%s)" -lt $((now + DEADLINE)) ]; do
+while clock && [ "$moment" -lt $((now + DEADLINE)) ]; do
     seen=$(tasks)
     reached=$(count "$wanted")
     [ "$reached" = "$replicas" ] && break
@@ -53,7 +58,7 @@ while [ "$(date +%s)" -lt $((now + DEADLINE)) ]; do
     fi
     sleep 0.4
 done
-printf '\n== siteproof tasks\n%s\n== siteproof seconds\n%s\n' "$seen" "$(($(date +%s) - now))"
+printf '\n== siteproof tasks\n%s\n== siteproof seconds\n%s\n' "$seen" "$((moment - now))"
 # Its addresses are free again only once its tasks are gone, which takes the agents a moment.
 give_back
 tries=0
