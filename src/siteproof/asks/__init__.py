@@ -6,18 +6,27 @@ answered, a round at a time, and resumes it. Nothing in here touches a host.
 
 from siteproof.asks.ask import Ask, Check, Derived, Request, Single, unreadable
 from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, both, controlled, each, or_silence, total
-from siteproof.asks.command import command
+from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream
 from siteproof.asks.remarks import REMARKS, Remarks, note
 from siteproof.asks.statuses import MISSING, refuse_no_answer
 from siteproof.asks.words import (
     ADDRESS,
+    ARGUMENT,
     CONTAINER_ID,
     HOST_NAME,
+    IMAGE,
     LINE,
+    NETWORK_ID,
+    NETWORK_NAME,
+    NOTHING,
     NUMBER,
     PATH,
+    PORTS,
+    PROXY,
+    RECORD_TYPE,
     SWARM_ID,
+    URL,
     Form,
     StandIn,
     Word,
@@ -25,6 +34,7 @@ from siteproof.asks.words import (
 
 __all__ = [
     "ADDRESS",
+    "ARGUMENT",
     "Ask",
     "CONTAINER_ID",
     "Check",
@@ -37,24 +47,35 @@ __all__ = [
     "Form",
     "HOST_NAME",
     "Heard",
+    "IMAGE",
+    "LARGE",
     "LINE",
     "MISSING",
+    "NETWORK_ID",
+    "NETWORK_NAME",
+    "NOTHING",
     "NUMBER",
     "Output",
     "PATH",
+    "PORTS",
+    "PROXY",
     "Pair",
     "ProbeClass",
     "Question",
+    "RECORD_TYPE",
     "REMARKS",
     "Recorded",
     "Remarks",
     "Request",
+    "SMALL",
     "SWARM_ID",
     "Single",
     "StandIn",
     "Stream",
+    "URL",
     "Word",
     "both",
+    "bounded",
     "command",
     "controlled",
     "each",

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import TypeVar
 
 from siteproof.asks.ask import Ask, Single
 from siteproof.asks.questions import Command, Output, ProbeClass
 from siteproof.asks.words import Word, assignments
+from siteproof.errors import TooLarge
 
 T = TypeVar("T")
+
+LARGE = 4 << 20
+"""Bytes, as many as the transport keeps."""
+SMALL = 256 << 10
+"""For what does not grow with the site: what a tool says of one name, one server, one connection."""
 
 
 def command(
@@ -18,6 +25,7 @@ def command(
     *,
     probe: str,
     parse: Callable[[Output], T],
+    at_most: int = LARGE,
     given: Mapping[str, Word | Sequence[Word]] | None = None,
     tools: tuple[str, ...],
     may_use: tuple[str, ...] = (),
@@ -34,7 +42,7 @@ def command(
 
     A missing tool is found before the script starts, so that no part of a pipeline can hide it; `may_use` are tools
     that the script looks for by itself. `script` is constant text; what is not comes in as `given`: variable -> its
-    word, and `@` -> the positional parameters.
+    word, and `@` -> the positional parameters. `parse` reads `at_most` so many bytes.
     `root_patterns`: variable -> what it may hold (see Command). `retries` and `retry_on` are Question's.
     """
     script = assignments(given or {}) + script
@@ -51,4 +59,16 @@ def command(
         retries=retries,
         retry_on=retry_on,
     )
-    return Single(question, parse, answers)
+    return Single(question, bounded(parse, at_most), answers)
+
+
+def bounded(parse: Callable[[Output], T], at_most: int) -> Callable[[Output], T]:
+    """`parse`, for no more than `at_most` bytes: otherwise TooLarge."""
+
+    @wraps(parse)
+    def read(output: Output) -> T:
+        if (length := len(output.stdout) + len(output.stderr)) > at_most:
+            raise TooLarge(f"{length} bytes came, and no more than {at_most} are read")
+        return parse(output)
+
+    return read

@@ -9,7 +9,7 @@ RATE_LIMIT = "rate limit"
 # The first that matches. A runtime names only one of the endpoints that it tried: before containerd 2 the first that
 # failed otherwise than with 404, later the one that got furthest.
 _CAUSES = (
-    ("dial timeout", r"dial tcp \S+ i/o timeout|dial tcp.*deadline exceeded"),
+    ("dial timeout", r"dial tcp \S+ i/o timeout|\A(?>.*?dial tcp).*deadline exceeded"),
     ("TLS handshake timeout", r"TLS handshake timeout"),
     ("x509", r"x509:|certificate"),
     ("no such host", r"no such host|server misbehaving"),

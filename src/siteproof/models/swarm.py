@@ -70,6 +70,10 @@ def unreached(pings: Mapping[str, Pings], among: Collection[IPv4Address]) -> dic
     }
 
 
+LONGEST_LINE = 8192
+"""Characters of a line that creates a network, with those that it continues on."""
+
+
 @dataclass(frozen=True)
 class Creation:
     """A line that creates a network."""
@@ -114,6 +118,8 @@ def _logical(lines: Sequence[str]) -> Iterable[tuple[int, str]]:
 
 
 def _words(line: str) -> list[str]:
+    if len(line) > LONGEST_LINE:
+        raise Unparseable(f"a line of {len(line)} characters is not read: {line[:200]!r}")
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&<>")
     lexer.whitespace_split = True
     try:

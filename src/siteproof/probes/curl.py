@@ -6,7 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from siteproof.asks import Ask, Output, command, controlled
+from siteproof.asks import SMALL, URL, Ask, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.sections import END, MARK, section, split, whole_number
 
@@ -15,48 +15,51 @@ MINIMUM_BYTES = 200_000
 SAMPLED_AFTER = 262_144
 COMPLETE, TIMED_OUT = 0, 28
 TIMESTAMP_OPTION = 12
+LIMIT_S = 10
+
+_WRITTEN = (
+    "%{stderr}\n%{http_code} bytes=%{size_download} tls=%{time_appconnect} first=%{time_starttransfer} %{url_effective}"
+)
 
 # ss looks while curl waits for the reader of the pipe: the connection is there, and has carried enough. Two more looks,
 # early and late, tell a transfer that stalled from one that is slow and from a connection that was never made, which
 # curl reports alike. curl's own deadline makes a stall an answer; only the outer one is none. The connection is found
 # by curl's process, since curl 8 does not say which one it was where the TLS handshake stalled. ss shows the options of
 # a segment only with -o. Neither ~/.curlrc nor a proxy may change what is asked.
-_SCRIPT = """\
+_SCRIPT = f"""\
 look() {{
     seen=$(ss -tinopHO state established) || return
-    printf '\\n%s\\n%s\\n' "{mark}$1" "$(printf '%s\\n' "$seen" | grep -F "pid=$process,")" >&3
+    printf '\\n%s\\n%s\\n' "{MARK}$1" "$(printf '%s\\n' "$seen" | grep -F "pid=$process,")" >&3
 }}
 exec 3>&1
 report=$(
     {{
         {{
-            sh -c 'echo "$$"; exec curl "$@" 3>&-' - -q -4sSN --noproxy '*' --max-time {limit_s} -w {written} {url} 2>&4
+            sh -c 'echo "$$"; exec curl "$@" 3>&-' - -q -4sSN --noproxy '*' --max-time {LIMIT_S} \\
+                -w {shlex.quote(_WRITTEN)} "$url" 2>&4
             echo " $?" >&4
         }} | {{
             read -r process
-            {{ sleep 3 3>&- && look early && sleep {between_s} 3>&- && look late; }} </dev/null >/dev/null 2>&1 4>&- &
+            {{ sleep 3 3>&- && look early && sleep {LIMIT_S - 5} 3>&- && look late; }} </dev/null >/dev/null 2>&1 4>&- &
             looking=$!
-            head -c {enough} >/dev/null
+            head -c {SAMPLED_AFTER} >/dev/null
             look sockets
             cat >/dev/null
             kill "$looking" 2>/dev/null
         }}
     }} 4>&1
 )
-{report}
+{section("report")}
 printf '%s\\n' "${{report% *}}"
-{status}
+{section("status")}
 printf '%s\\n' "${{report##* }}"
-{end}
+{END}
 """
-_WRITTEN = (
-    "%{stderr}\n%{http_code} bytes=%{size_download} tls=%{time_appconnect} first=%{time_starttransfer} %{url_effective}"
-)
 _REPORT = re.compile(
     r"^(?P<code>[0-9]{3}) bytes=(?P<bytes>[0-9]+) tls=(?P<tls>[0-9.]+) first=(?P<first>[0-9.]+) (?P<scheme>https?)://.*\Z",
     re.MULTILINE | re.IGNORECASE,
 )
-_LINE = re.compile(r"[0-9]+ +[0-9]+ +(?P<local>\S+) +(?P<remote>\S+) +(?P<rest>.*pid=.*)")
+_LINE = re.compile(r"[0-9]+ +[0-9]+ +(?P<local>\S+) +(?P<remote>\S+) +(?P<rest>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +91,16 @@ def transfer(host: str, url: str, *, control: str) -> Ask[Transfer]:
     )
 
 
-def _download(host: str, url: str, limit_s: int = 10) -> Ask[Transfer]:
+def _download(host: str, url: str) -> Ask[Transfer]:
     return command(
         host,
-        _SCRIPT.format(
-            url=shlex.quote(url),
-            written=shlex.quote(_WRITTEN),
-            limit_s=limit_s,
-            enough=SAMPLED_AFTER,
-            between_s=limit_s - 5,
-            mark=MARK,
-            report=section("report"),
-            status=section("status"),
-            end=END,
-        ),
+        _SCRIPT,
         probe=f"curl {url}, with ss",
         parse=parse,
+        at_most=SMALL,
+        given={"url": URL(url)},
         tools=("curl", "ss", "grep", "head", "cat", "sleep"),
-        deadline_s=limit_s + 2,
+        deadline_s=LIMIT_S + 2,
         probe_class="sends",
         slow=True,
     )
@@ -113,7 +108,7 @@ def _download(host: str, url: str, limit_s: int = 10) -> Ask[Transfer]:
 
 def parse(output: Output) -> Transfer:
     """Raises ToolFailed where curl did not get as far as a transfer, Unparseable where it cannot be told."""
-    sections = split(output.text)
+    sections = split(output.text, ("early", "late", "sockets"), "report", "status")
     status = whole_number(sections, "status")
     # curl's own messages, if any, stand before.
     report = _REPORT.search(sections["report"])
@@ -157,7 +152,7 @@ def _socket(text: str) -> _Socket | None:
     """None if curl had no connection then."""
     if not text.strip():
         return None
-    if (line := _LINE.fullmatch(text.strip())) is None:
+    if (line := _LINE.fullmatch(text.strip())) is None or "pid=" not in line["rest"]:
         raise Unparseable(f"ss does not print one connection like {text[:200]!r}")
     values = {name: int(value) for name, value in re.findall(r" ([a-z_]+):([0-9]+)(?= )", line["rest"])}
     if "rcvmss" not in values:

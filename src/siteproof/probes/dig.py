@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import TypeVar
@@ -16,7 +15,19 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from siteproof.asks import Ask, Output, command, controlled, each, note, or_silence
+from siteproof.asks import (
+    ADDRESS,
+    HOST_NAME,
+    RECORD_TYPE,
+    SMALL,
+    Ask,
+    Output,
+    command,
+    controlled,
+    each,
+    note,
+    or_silence,
+)
 from siteproof.errors import NoControl, ToolFailed, Unanswered, Unparseable
 from siteproof.probes.dns import Address, Kind, Reply, dns_addresses, dns_reply, read, told
 from siteproof.probes.sections import END, section, split, whole_number
@@ -62,9 +73,11 @@ def udp_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Rep
     """What the server `at` says to `host` about `name` over UDP. Raises Unanswered if nothing came back."""
     return command(
         host,
-        f"set -- {at} {shlex.quote(name)} {kind}\n{_SCRIPT}",
+        _SCRIPT,
         probe=f"dig {kind} {name} at {at}",
         parse=lambda output: parse(output, name, kind),
+        at_most=SMALL,
+        given={"@": (ADDRESS(at), HOST_NAME(name), RECORD_TYPE(kind))},
         tools=(),
         may_use=("dig", "drill"),
         deadline_s=6,
@@ -132,7 +145,7 @@ def _told(said: Reply | Nothing) -> frozenset[Address] | Nothing:
 
 def parse(output: Output, name: str, kind: Kind) -> Reply | Nothing:
     """What dig and drill print is alike: a header, flags with the number of records, the question, the records."""
-    sections = split(output.text)
+    sections = split(output.text, *((f"said by {tool}",) for tool in ("dig", "drill", "none")), "status")
     status = whole_number(sections, "status")
     (tool,) = {title.removeprefix("said by ") for title in sections} - {"status"}
     if tool == "none":

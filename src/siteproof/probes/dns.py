@@ -14,7 +14,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from siteproof.asks import Ask, Output, Single, Stream, controlled
+from siteproof.asks import ADDRESS, HOST_NAME, RECORD_TYPE, SMALL, Ask, Output, Single, Stream, bounded, controlled
 from siteproof.errors import Unparseable
 
 Address = IPv4Address | IPv6Address
@@ -55,14 +55,14 @@ def dns_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Rep
         probe=f"DNS {kind} {name} at {at}",
         deadline_s=8,
         probe_class="sends",
-        address=str(at),
+        address=ADDRESS(at).text,
         port=53,
         protocol="dns",
         # A server that has too many connections closes some, and expects to be asked again (RFC 7766, 6.2.4).
         retries=2,
-        parameters=(("name", name), ("type", kind)),
+        parameters=(("name", HOST_NAME(name).text), ("type", RECORD_TYPE(kind).text)),
     )
-    return Single(question, lambda output: parse(output, name, kind))
+    return Single(question, bounded(lambda output: parse(output, name, kind), SMALL))
 
 
 def dns_addresses(

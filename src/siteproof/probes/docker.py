@@ -63,7 +63,7 @@ def overlay_networks(manager: str, *, control: str = "ingress") -> Ask[tuple[Ove
 
 def parse_overlays(output: Output, control: str) -> tuple[OverlayNetwork, ...]:
     """`docker info`'s `.Swarm`, the ids that are there, and `docker network inspect`'s array of just these."""
-    sections = split(output.text)
+    sections = split(output.text, "swarm", "ids", "networks")
     swarm = from_json(sections["swarm"], "docker info")
     if not isinstance(swarm, dict) or "LocalNodeState" not in swarm:
         raise Unparseable(f"not docker's .Swarm: {sections['swarm'][:200]!r}")

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
-from urllib.parse import quote
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import NETWORK_ID, NETWORK_NAME, NUMBER, SWARM_ID, Ask, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.sections import END, Sections, from_json, section, split
 
@@ -148,23 +147,31 @@ class View:
     """Addresses that the allocator still has, by subnet; None before Docker 29, and on a worker."""
 
 
-def _ask(paths: Mapping[str, str]) -> str:
+def _ask(paths: Mapping[str, str], when: str = "") -> str:
     """Script lines that print one document of the API a section; written out, so that sudo can allow just these."""
     curl = f'$ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET}'
     return "".join(
-        f"{section(name)}\n{curl} {shlex.quote(f'http://docker{path}')} || exit\n" for name, path in paths.items()
+        f"{section(when + name)}\n{curl} {shlex.quote(f'http://docker{path}')} || exit\n"
+        for name, path in paths.items()
     )
 
 
 _PATHS = {name: f"/{name}" for name in ("info", "nodes", "tasks", "networks")} | {"services": "/services?status=true"}
+_STATE = f"{_ask(_PATHS)}{END}"
+_MOMENTS = f'{_ask(_PATHS, "first-")}sleep "$apart_s" || exit\n{_ask(_PATHS, "second-")}{END}'
+_NETWORKS = f"{_ask({'info': '/info', 'networks': '/networks'})}{END}"
+_VIEW = f"""\
+{_ask({"info": "/info"})}{section("network")}
+$ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/networks/$overlay" || exit
+{END}"""
 
 
 def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[Swarm, Swarm]]:
     """The same twice, so many seconds apart: whether anything moves shows only in time."""
-    first, second = ({f"{when}-{name}": path for name, path in _PATHS.items()} for when in ("first", "second"))
     return command(
         manager,
-        f"{_ask(first)}sleep {apart_s} || exit\n{_ask(second)}{END}",
+        _MOMENTS,
+        given={"apart_s": NUMBER(apart_s)},
         probe=f"docker API: nodes, services, tasks, networks, twice within {apart_s} s",
         parse=parse_moments,
         tools=("curl", "sleep"),
@@ -181,7 +188,8 @@ def swarm_state(manager: str, *, look: int = 1) -> Ask[Swarm]:
     """
     return command(
         manager,
-        (f"# look {look}\n" if look > 1 else "") + _ask(_PATHS) + END,
+        _STATE,
+        given={"look": NUMBER(look)} if look > 1 else {},
         probe="docker API: nodes, services, tasks, networks",
         parse=parse_swarm,
         tools=("curl",),
@@ -194,7 +202,8 @@ def overlay_view(node: str, overlay: str) -> Ask[View]:
     """What `node` has on the overlay of this name."""
     return command(
         node,
-        _ask({"info": "/info", "network": f"/networks/{quote(overlay, safe='')}"}) + END,
+        _VIEW,
+        given={"overlay": NETWORK_NAME(overlay)},
         probe=f"docker API: network {overlay}",
         parse=lambda output: parse_view(output, overlay),
         tools=("curl",),
@@ -207,7 +216,7 @@ def local_networks(node: str) -> Ask[tuple[Network, ...]]:
     """All networks that `node` knows: the swarm's and its own bridges."""
     return command(
         node,
-        _ask({"info": "/info", "networks": "/networks"}) + END,
+        _NETWORKS,
         probe="docker API: networks",
         parse=parse_networks,
         tools=("curl",),
@@ -218,12 +227,12 @@ def local_networks(node: str) -> Ask[tuple[Network, ...]]:
 
 def parse_swarm(output: Output) -> Swarm:
     """Five documents of the API. Raises NoControl where the host is no manager."""
-    return _swarm(split(output.text))
+    return _swarm(split(output.text, *_PATHS))
 
 
 def parse_moments(output: Output) -> tuple[Swarm, Swarm]:
     """Ten documents. Raises Unparseable where time did not pass in between."""
-    sections = split(output.text)
+    sections = split(output.text, *(f"{when}-{name}" for when in ("first", "second") for name in _PATHS))
     first, second = (
         _swarm(Sections((n.removeprefix(prefix), text) for n, text in sections.items() if n.startswith(prefix)))
         for prefix in ("first-", "second-")
@@ -253,7 +262,7 @@ def _swarm(sections: Sections) -> Swarm:
     if (running := sum(s.running for s in services)) > len(tasks):
         raise Unparseable(f"{running} tasks are said to run, and {len(tasks)} are listed")
     return Swarm(
-        node=swarm["NodeID"],
+        node=_id(swarm["NodeID"]),
         at=_moment(info["SystemTime"]),
         pool=tuple(IPv4Network(p) for p in swarm["Cluster"]["DefaultAddrPool"] or () if ":" not in p),
         nodes=nodes,
@@ -265,11 +274,11 @@ def _swarm(sections: Sections) -> Swarm:
 
 def parse_view(output: Output, overlay: str) -> View:
     """`{"message": "network proxy not found"}` is an answer, beside an `info` that shows an active node."""
-    sections = split(output.text)
+    sections = split(output.text, "info", "network")
     _, swarm = _info(sections)
     found = _document(sections, "network")
     if found == {"message": f"network {overlay} not found"}:
-        return View(swarm["NodeID"], "", (), None)
+        return View(_id(swarm["NodeID"]), "", (), None)
     if not isinstance(found, dict) or found.get("Name") != overlay or "Containers" not in found:
         raise _no_answer("network", found)
     # Before an endpoint is set up it has no address yet; a canary of ours is none of the site's.
@@ -279,8 +288,8 @@ def parse_view(output: Output, overlay: str) -> View:
     if counts is not None:
         counts = {IPv4Network(s): _count(c["DynamicIPsAvailable"]) for s, c in counts.items() if ":" not in s}
     return View(
-        node=_text(swarm["NodeID"]),
-        network=_text(found["Id"]),
+        node=_id(swarm["NodeID"]),
+        network=_id(found["Id"]),
         endpoints=tuple(sorted(endpoints, key=lambda e: e.name)),
         available=counts,
     )
@@ -288,7 +297,7 @@ def parse_view(output: Output, overlay: str) -> View:
 
 def parse_networks(output: Output) -> tuple[Network, ...]:
     """Every dockerd has a network `none`; a list without it is not its own."""
-    sections = split(output.text)
+    sections = split(output.text, "info", "networks")
     _info(sections)
     networks = tuple(_network(n) for n in _array(sections, "networks"))
     if "none" not in {n.name for n in networks}:
@@ -307,7 +316,7 @@ def _info(sections: Sections) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _node(found: Any) -> SwarmNode:
     return SwarmNode(
-        id=_text(found["ID"]),
+        id=_id(found["ID"]),
         hostname=_text(found["Description"]["Hostname"]),
         state=_one_of(NODE_STATES, found["Status"]["State"]),
         availability=_one_of(AVAILABILITIES, found["Spec"]["Availability"]),
@@ -319,10 +328,10 @@ def _service(found: Any) -> Service:
     endpoint = _object(found["Endpoint"], "Spec", "Ports", "VirtualIPs")
     addresses = [_object(a, "NetworkID", "Addr") for a in _list(endpoint, "VirtualIPs")]
     return Service(
-        id=_text(found["ID"]),
+        id=_id(found["ID"]),
         name=_text(found["Spec"]["Name"]),
         stack=(found["Spec"].get("Labels") or {}).get(STACK, ""),
-        addresses=tuple((_text(a["NetworkID"]), _address(a["Addr"])) for a in addresses if "Addr" in a),
+        addresses=tuple((_id(a["NetworkID"]), _address(a["Addr"])) for a in addresses if "Addr" in a),
         running=_count(status["RunningTasks"]),
         wanted=_count(status["DesiredTasks"]),
         update=(found.get("UpdateStatus") or {}).get("State", ""),
@@ -335,13 +344,13 @@ def _is_own(task: Any) -> bool:
 
 def _task(found: Any) -> Task:
     attachments = [_object(a, "Network", "Addresses") for a in _list(found, "NetworksAttachments")]
-    attached = [(_text(a["Network"]["ID"]), _list(a, "Addresses")) for a in attachments]
-    state, node = _one_of(STATES, found["Status"]["State"]), _text(found.get("NodeID", ""), empty=True)
+    attached = [(_id(a["Network"]["ID"]), _list(a, "Addresses")) for a in attachments]
+    state, node = _one_of(STATES, found["Status"]["State"]), _id(found.get("NodeID", ""), empty=True)
     if state == "running" and (not node or (found["Spec"].get("Networks") and not attached)):
         raise Unparseable(f"the task {found['ID']} runs, and the list does not say where or on which networks")
     return Task(
-        id=_text(found["ID"]),
-        service=_text(found.get("ServiceID", ""), empty=True),
+        id=_id(found["ID"]),
+        service=_id(found.get("ServiceID", ""), empty=True),
         node=node,
         state=state,
         desired=_one_of(STATES, found["DesiredState"]),
@@ -355,14 +364,16 @@ def _network(found: Any) -> Network:
     subnets = [_text(c["Subnet"]) for c in found["IPAM"]["Config"] or ()]
     if found["Driver"] in ("overlay", "bridge") and not subnets:
         raise Unparseable(f"the network {found['Name']} has a driver that gives addresses, and no subnet")
+    of_swarm = _one_of(SCOPES, found["Scope"]) == "swarm"
     return Network(
-        id=_text(found["Id"]),
+        # Other hosts are asked about it by its id.
+        id=(SWARM_ID if of_swarm else NETWORK_ID)(_text(found["Id"])).text,
         name=_text(found["Name"]),
         driver=_text(found["Driver"], empty=found["Scope"] == "swarm"),
         subnets=tuple(IPv4Network(subnet) for subnet in subnets if ":" not in subnet),
         stack=(found.get("Labels") or {}).get(STACK, ""),
         created=_moment(found["Created"]),
-        of_swarm=_one_of(SCOPES, found["Scope"]) == "swarm",
+        of_swarm=of_swarm,
     )
 
 
@@ -370,6 +381,11 @@ def _text(value: Any, *, empty: bool = False) -> str:
     if not isinstance(value, str) or (not value and not empty):
         raise Unparseable(f"dockerd's API gives {value!r} for a name")
     return value
+
+
+def _id(value: Any, *, empty: bool = False) -> str:
+    """An id as swarmkit makes them, or Unparseable."""
+    return "" if empty and value == "" else SWARM_ID(_text(value)).text
 
 
 def _list(found: Any, key: str) -> list[Any]:

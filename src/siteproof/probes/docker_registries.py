@@ -50,7 +50,7 @@ def docker_registries(host: str) -> Ask[Dockerd]:
 
 def parse(output: Output) -> Dockerd:
     """Raises Unparseable for anything but the daemon's own report."""
-    sections = split(output.text)
+    sections = split(output.text, "info", "certificates")
     try:
         return _dockerd(from_json(sections["info"], "docker"), _certificates(sections["certificates"].splitlines()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import SMALL, Ask, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.sections import END, Sections, section, split
 
@@ -23,6 +23,7 @@ systemctl show {UNIT} -p LoadState -p ActiveState -p InvocationID -p NRestarts -
 {section("uptime")}
 cat /proc/uptime || exit
 """
+_DAEMON = f"{_SHOW}{END}"
 
 # The lines are counted on the host: a daemon that retries for weeks logs more than anybody wants to carry. Each start
 # begins the count anew.
@@ -77,9 +78,10 @@ def daemon(node: str) -> Ask[Daemon]:
     """The running dockerd of `node`."""
     return command(
         node,
-        f"{_SHOW}{END}",
+        _DAEMON,
         probe=f"systemctl show {UNIT}",
-        parse=lambda output: parse_daemon(split(output.text)),
+        parse=lambda output: parse_daemon(split(output.text, "unit", "uptime")),
+        at_most=SMALL,
         tools=("systemctl", "cat"),
     )
 
@@ -94,6 +96,7 @@ def allocator_log(node: str) -> Ask[AllocatorLog]:
         _JOURNAL,
         probe=f"journalctl of {UNIT} since its start",
         parse=parse_log,
+        at_most=SMALL,
         tools=("systemctl", "cat", "journalctl", "awk"),
         root=True,
         deadline_s=30,
@@ -118,7 +121,7 @@ def parse_daemon(sections: Sections) -> Daemon:
 
 def parse_log(output: Output) -> AllocatorLog:
     """The counts hold only if the journal begins where the daemon does, and the lines are those counted."""
-    sections = split(output.text)
+    sections = split(output.text, "unit", "uptime", "log")
     alive = parse_daemon(sections)
     told = [line.partition(" ")[::2] for line in sections["log"].splitlines()]
     if [name for name, _ in told[:4]] != ["first", "lines", "exhausted", "raced"]:

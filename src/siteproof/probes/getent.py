@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
-from siteproof.asks import Ask, Output, command, controlled
+from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.sections import END, section, split, whole_number
 
@@ -16,6 +15,18 @@ Service = Literal["dns", "files"]
 FOUND, NOT_FOUND = 0, 2
 # getaddrinfo gives each address once for each of these; getent prints what it gives.
 SOCKET_TYPES = frozenset({"STREAM", "DGRAM", "RAW"})
+
+
+# `-s hosts:dns` would mean the service `dns` for the database `hosts`, which ahosts is not.
+_TOOLS = {
+    (only, ipv6): f"getent {f'-s {only} ' if only else ''}{'ahostsv6' if ipv6 else 'ahostsv4'}"
+    for only in (None, "dns", "files")
+    for ipv6 in (False, True)
+}
+_SCRIPTS = {
+    asked: f'{section("found")}\n{tool} "$name"\nstatus=$?\n{section("status")}\necho $status\n{END}'
+    for asked, tool in _TOOLS.items()
+}
 
 
 def getent_addresses(
@@ -37,13 +48,13 @@ def getent_addresses(
 
 
 def _ahosts(host: str, name: str, only: Service | None, ipv6: bool) -> Ask[frozenset[Address]]:
-    # `-s hosts:dns` would mean the service `dns` for the database `hosts`, which ahosts is not.
-    tool = f"getent {f'-s {only} ' if only else ''}{'ahostsv6' if ipv6 else 'ahostsv4'} {shlex.quote(name)}"
     return command(
         host,
-        f"{section('found')}\n{tool}\nstatus=$?\n{section('status')}\necho $status\n{END}",
-        probe=tool,
+        _SCRIPTS[only, ipv6],
+        probe=f"{_TOOLS[only, ipv6]} {name}",
         parse=parse,
+        at_most=SMALL,
+        given={"name": HOST_NAME(name)},
         tools=("getent",),
         # resolved gives up on a dead server after 5 s and goes on to the next.
         deadline_s=12,
@@ -52,7 +63,7 @@ def _ahosts(host: str, name: str, only: Service | None, ipv6: bool) -> Ask[froze
 
 def parse(output: Output) -> frozenset[Address]:
     """`10.0.20.203     STREAM forgejo.home.example`, one line per address and socket type."""
-    sections = split(output.text)
+    sections = split(output.text, "found", "status")
     status, lines = whole_number(sections, "status"), sections["found"].splitlines()
     if status not in (FOUND, NOT_FOUND):
         raise ToolFailed(f"getent ended with status {status}, which is not an answer")

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
-from siteproof.asks import Ask, Output, Single, Stream
+from siteproof.asks import ADDRESS, LARGE, PATH, URL, Ask, Output, Single, Stream, bounded
 from siteproof.errors import Unparseable
 
 PORTS = {"http": 80, "https": 443}
@@ -63,20 +63,18 @@ def http_get(
     checks; without it, those that requests brings. Raises Unanswered where a server refuses the connection or says
     nothing; one whose TLS or HTTP fails is an answer.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(f"not an http or https URL: {url}")
+    parts = urlsplit(URL(url).text)
     question = Stream(
         host=host,
         probe=f"GET {url}" + (f" at {address}" if address else ""),
         deadline_s=deadline_s,
         probe_class="sends",
-        address=str(address or parts.hostname),
+        address=ADDRESS(address).text if address else str(parts.hostname),
         port=parts.port or PORTS[parts.scheme],
         protocol="https" if parts.scheme == "https" else "http",
-        parameters=(("url", url), *((("ca", ca),) if ca else ())),
+        parameters=(("url", url), *((("ca", PATH(ca).text),) if ca else ())),
     )
-    return Single(question, parse)
+    return Single(question, bounded(parse, LARGE))
 
 
 def parse(output: Output) -> HttpAnswer:
@@ -93,7 +91,7 @@ def parse(output: Output) -> HttpAnswer:
             tls=found["tls"],
             chain=tuple(_certificate(each) for each in found["chain"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unparseable(f"not the record of an HTTP request: {type(error).__name__}: {error}") from error
 
 

@@ -33,6 +33,21 @@ _ROUTE_KEYS = words("""
 """)
 
 
+_ROUTES = f"""\
+{section("local")}
+ip -j -4 route show table local || exit
+{section("routes")}
+ip -j -4 route show || exit
+{END}"""
+_DEFAULT_LINK = f"""\
+{section("routes")}
+ip -j -4 route show default || exit
+{section("links")}
+ip -j link show || exit
+{END}"""
+_ADDRESSES = "ip -j -4 addr show scope global"
+
+
 def routes(host: str) -> Ask[tuple[Route, ...]]:
     """The IPv4 routes of `host` to networks, without the default route.
 
@@ -40,8 +55,7 @@ def routes(host: str) -> Ask[tuple[Route, ...]]:
     """
     return command(
         host,
-        f"{section('local')}\nip -j -4 route show table local || exit\n"
-        f"{section('routes')}\nip -j -4 route show || exit\n{END}",
+        _ROUTES,
         probe="ip -j route",
         parse=parse_routes,
         tools=("ip",),
@@ -50,7 +64,7 @@ def routes(host: str) -> Ask[tuple[Route, ...]]:
 
 def parse_routes(output: Output) -> tuple[Route, ...]:
     """Raises Unparseable also where the local table lacks the loopback, since then ip lists no routes at all."""
-    sections = split(output.text)
+    sections = split(output.text, "local", "routes")
     if "127.0.0.0/8" not in {route.get("dst") for route in _array(sections, "local")}:
         raise Unparseable("ip does not list the route to the loopback, which every host has")
     found = [route for route in _array(sections, "routes") if route["dst"] != "default"]
@@ -69,7 +83,7 @@ def default_link(host: str) -> Ask[NetworkLink]:
     """The interface that the IPv4 default route of `host` (main table) goes out of."""
     return command(
         host,
-        f"{section('routes')}\nip -j -4 route show default || exit\n{section('links')}\nip -j link show || exit\n{END}",
+        _DEFAULT_LINK,
         probe="ip -j link of the default route",
         parse=parse_default_link,
         tools=("ip",),
@@ -78,7 +92,7 @@ def default_link(host: str) -> Ask[NetworkLink]:
 
 def parse_default_link(output: Output) -> NetworkLink:
     """Raises Unparseable also where there is no default route, since then there is no such link to speak of."""
-    sections = split(output.text)
+    sections = split(output.text, "routes", "links")
     device = _device(_array(sections, "routes"))
     mtus = [link["mtu"] for link in _array(sections, "links") if link.get("ifname") == device]
     if len(mtus) != 1 or type(mtus[0]) is not int:
@@ -115,7 +129,7 @@ def host_addresses(host: str) -> Ask[frozenset[IPv4Address]]:
     """The IPv4 addresses that `host` has and that others may reach: not loopback's, not those on their way out."""
     return command(
         host,
-        "ip -j -4 addr show scope global",
+        _ADDRESSES,
         probe="ip -j -4 addr",
         parse=parse_addresses,
         tools=("ip",),

@@ -55,8 +55,22 @@ done
 """
 
 
+_HOSTS_FILES = f"{_each_file(_HOSTS)}{END}"
+_ORDER = f"""\
+{section("nsswitch.conf")}
+cat /etc/nsswitch.conf || exit
+{END}"""
+_RESOLV_CONF = f"""\
+{section("path")}
+readlink -f /etc/resolv.conf || exit
+{section("text")}
+cat /etc/resolv.conf || exit
+{END}"""
+_SETTINGS = f"{_each_file(f'/etc/resolv.conf {_RESOLVER_FILES}')}{_NETPLAN}{END}"
+
+
 def _files(output: Output) -> dict[str, str]:
-    return {k.removeprefix("file "): v for k, v in split(output.text).items() if k.startswith("file ")}
+    return {k.removeprefix("file "): v for k, v in split(output.text, "file ").items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ def hosts_entries(host: str) -> Ask[tuple[HostsEntry, ...]]:
     """
     return command(
         host,
-        f"{_each_file(_HOSTS)}{END}",
+        _HOSTS_FILES,
         probe="/etc/hosts and its templates",
         parse=parse_hosts,
         tools=("cat",),
@@ -108,7 +122,7 @@ def lookup_order(host: str) -> Ask[str]:
     """The `hosts:` line of nsswitch.conf, its words parted by one space: `files resolve [!UNAVAIL=return] dns`."""
     return command(
         host,
-        f"{section('nsswitch.conf')}\ncat /etc/nsswitch.conf || exit\n{END}",
+        _ORDER,
         probe="hosts: of /etc/nsswitch.conf",
         parse=parse_order,
         tools=("cat",),
@@ -117,7 +131,9 @@ def lookup_order(host: str) -> Ask[str]:
 
 def parse_order(output: Output) -> str:
     """Raises Unparseable where there is no such line, or more than one."""
-    lines = [line.partition("#")[0].split() for line in split(output.text)["nsswitch.conf"].splitlines()]
+    lines = [
+        line.partition("#")[0].split() for line in split(output.text, "nsswitch.conf")["nsswitch.conf"].splitlines()
+    ]
     found = [words[1:] for words in lines if words and words[0] == "hosts:"]
     if len(found) != 1 or not found[0]:
         raise Unparseable(f"nsswitch.conf has {len(found)} lines `hosts:`")
@@ -137,8 +153,7 @@ def resolv_conf(host: str) -> Ask[ResolvConf]:
     """The file that /etc/resolv.conf leads to on `host`, and the servers it lists."""
     return command(
         host,
-        f"{section('path')}\nreadlink -f /etc/resolv.conf || exit\n"
-        f"{section('text')}\ncat /etc/resolv.conf || exit\n{END}",
+        _RESOLV_CONF,
         probe="readlink /etc/resolv.conf",
         parse=parse_resolv_conf,
         tools=("readlink", "cat"),
@@ -147,7 +162,7 @@ def resolv_conf(host: str) -> Ask[ResolvConf]:
 
 def parse_resolv_conf(output: Output) -> ResolvConf:
     """Raises Unparseable where no server is listed: glibc would then ask the host itself."""
-    sections = split(output.text)
+    sections = split(output.text, "path", "text")
     path, servers = sections["path"].strip(), nameservers(sections["text"])
     if not path.startswith("/") or "\n" in path:
         raise Unparseable(f"readlink printed no path: {path[:200]!r}")
@@ -160,7 +175,7 @@ def resolver_settings(host: str) -> Ask[Mapping[str, tuple[str, ...]]]:
     """File -> its lines that set DNS servers or domains, for every file that does and is in force."""
     return command(
         host,
-        f"{_each_file(f'/etc/resolv.conf {_RESOLVER_FILES}')}{_NETPLAN}{END}",
+        _SETTINGS,
         probe="files that set a resolver",
         parse=parse_settings,
         tools=("cat",),

@@ -45,11 +45,16 @@ _OTHERS = words("""
 """) | {"ct helper", "ct count", "ct timeout", "ct expectation"}
 
 
+MOST_MET = 500_000
+"""Rules that are followed: chains that jump to each other have ways without number."""
+_SCRIPT = "$ROOT nft -j list ruleset"
+
+
 def nft_forwards(router: str) -> Ask[NatRules]:
     """Every destination NAT in nftables' rules of `router`, with the ports that a packet must have to get there."""
     return command(
         router,
-        "$ROOT nft -j list ruleset",
+        _SCRIPT,
         probe="nft -j list ruleset",
         parse=parse_forwards,
         tools=("nft",),
@@ -115,8 +120,10 @@ class Chain:
 @dataclass
 class _Rules:
     of: dict[Chain, list[dict[str, Any]]] = field(default_factory=dict)
-    sets: Sets = field(default_factory=dict)
+    sets: Sets = field(default_factory=Sets)
     opaque: bool = False
+    met: int = 0
+    """Rules, on all ways together."""
 
     def chain(self, key: Chain) -> list[dict[str, Any]]:
         if key not in self.of:
@@ -129,6 +136,11 @@ class _Rules:
             return
         table = (chain.family, chain.table)
         for rule in self.chain(chain):
+            self.met += 1
+            if self.met > MOST_MET:
+                raise Unparseable(
+                    f"over {MOST_MET} rules are met on the ways through the ruleset: nobody follows these"
+                )
             here = reach
             for statement in rule["expr"]:
                 ((verb, value),) = statement.items()

@@ -11,8 +11,24 @@ from siteproof.probes.nat import ALL, HIGHEST_PORT, NONE, Ports, Reach
 from siteproof.probes.sections import words
 
 Table = tuple[str, str]
-Sets = dict[tuple[str, str, str], list[Any]]
-"""Family, table and name -> the elements of a set or map."""
+MOST_LOOKED_AT = 2_000_000
+"""Elements, by all rules together: a set of ports has 65536 at most."""
+
+
+class Sets(dict[tuple[str, str, str], list[Any]]):
+    """Family, table and name -> the elements of a set or map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked_at = 0
+
+    def counted(self, elements: list[Any]) -> list[Any]:
+        """`elements`, to be looked at. Raises Unparseable where all that were come to more than anybody looks at."""
+        self._looked_at += len(elements)
+        if self._looked_at > MOST_LOOKED_AT:
+            raise Unparseable(f"nft's rules speak of more than {MOST_LOOKED_AT} elements of sets")
+        return elements
+
 
 WHOLE, UNTOLD = 0, -1
 """Places of the port in a key, beside None (it is not about ports) and 1, 2, … (that part of a concatenation)."""
@@ -111,8 +127,8 @@ def _elements(found: Any, sets: Sets, table: Table) -> list[Any]:
     if isinstance(found, str) and found.startswith("@"):
         if (*table, found[1:]) not in sets:
             raise Unparseable(f"nft speaks of the set {found}, which it does not list")
-        return sets[(*table, found[1:])]
-    return list(found["set"])
+        return sets.counted(sets[(*table, found[1:])])
+    return sets.counted(list(found["set"]))
 
 
 def _ports(value: Any, place: int, sets: Sets, table: Table) -> Ports:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import xml.etree.ElementTree as ET
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from siteproof.asks import Ask, Output, command
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from siteproof.asks import ADDRESS, PORTS, Ask, Output, command
 from siteproof.errors import NoControl, TimedOut, Unparseable
+from siteproof.probes.nat import HIGHEST_PORT
 from siteproof.probes.sections import readable
 
 # What TTL a packet may have started with, by operating system.
@@ -32,6 +35,13 @@ REASONS = {
     "source-quench": "source-quenches",
 }
 _SINGULAR = {plural: singular for singular, plural in REASONS.items()} | dict(zip(REASONS, REASONS, strict=True))
+
+
+# nmap puts ports of one state together, without their distances, from 26 on; at -vvv from 101 on.
+_SCRIPT = (
+    'exec $ROOT nmap -vvv -n -Pn -sS -p "$ports" --reason --traceroute --max-retries 2 '
+    '--initial-rtt-timeout 300ms --max-rtt-timeout 1s --host-timeout 25s -oX - "$address"'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +105,8 @@ def tcp_scan(source: str, address: IPv4Address, ports: Collection[int], *, contr
     listed = ",".join(map(str, wanted))
     return command(
         source,
-        # nmap puts ports of one state together, without their distances, from 26 on; at -vvv from 101 on.
-        f"exec $ROOT nmap -vvv -n -Pn -sS -p {shlex.quote(listed)} --reason --traceroute --max-retries 2 "
-        f"--initial-rtt-timeout 300ms --max-rtt-timeout 1s --host-timeout 25s -oX - {address}",
+        _SCRIPT,
+        given={"ports": PORTS(listed), "address": ADDRESS(address)},
         probe=f"nmap -sS {address}",
         parse=lambda output: parse(output, address, wanted, control),
         tools=("nmap",),
@@ -111,8 +120,8 @@ def tcp_scan(source: str, address: IPv4Address, ports: Collection[int], *, contr
 def parse(output: Output, address: IPv4Address, wanted: Collection[int], control: int) -> Scan:
     """Raises Unparseable unless the scan ended well and shows every port, NoControl unless `control` is open."""
     try:
-        run = ET.fromstring(readable(output.text))
-    except ET.ParseError as error:
+        run: ET.Element = fromstring(readable(output.text))
+    except (ET.ParseError, DefusedXmlException) as error:
         raise Unparseable(f"nmap printed no XML ({error}): {output.text[:200]!r}") from None
     finished, host = run.find("runstats/finished"), run.find("host")
     if run.tag != "nmaprun" or finished is None or finished.get("exit") != "success" or host is None:
@@ -123,9 +132,11 @@ def parse(output: Output, address: IPv4Address, wanted: Collection[int], control
         raise Unparseable(f"nmap speaks of another address than {address}")
     ports = {int(p.attrib["portid"]): _port(p) for p in host.iterfind("ports/port") if p.get("protocol") == "tcp"}
     # Ports that were put together; before 7.90 nmap did not say which.
-    for group in host.iterfind("ports/extraports/extrareasons"):
-        for number in _numbers(group.get("ports", "")):
-            ports.setdefault(number, Port(_reason(group), None))
+    groups = list(host.iterfind("ports/extraports/extrareasons"))
+    for group, numbers in zip(groups, _numbers(group.get("ports", "") for group in groups), strict=True):
+        reason = _reason(group)
+        for number in numbers:
+            ports.setdefault(number, Port(reason, None))
     if missing := set(wanted) - set(ports):
         raise Unparseable(f"nmap does not show the ports {sorted(missing)}")
     if not ports[control].open:
@@ -156,9 +167,16 @@ def _reason(told: ET.Element) -> str:
     return _SINGULAR[told.attrib["reason"]]
 
 
-def _numbers(ports: str) -> list[int]:
-    numbers: list[int] = []
-    for part in filter(None, ports.split(",")):
-        first, _, last = part.partition("-")
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
+def _numbers(groups: Iterable[str]) -> list[list[int]]:
+    """The numbers in `20-25,80` of each group. No port is in two of them, so that there are only so many."""
+    found, count = [], 0
+    for ports in groups:
+        numbers: list[int] = []
+        for part in filter(None, ports.split(",")):
+            first, _, last = part.partition("-")
+            span = range(int(first), int(last or first) + 1)
+            if (count := count + max(1, span.stop - span.start)) > HIGHEST_PORT + 1:
+                raise Unparseable(f"nmap puts more ports together than there are: {ports[:200]!r}")
+            numbers += span
+        found.append(numbers)
+    return found

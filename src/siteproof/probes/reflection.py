@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from siteproof.asks import Ask, Output, command, controlled
+from siteproof.asks import ADDRESS, SMALL, Ask, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.registry import url_answers
 from siteproof.probes.sections import END, split
@@ -15,7 +15,7 @@ TRIES = 3
 _SCRIPT = f"""\
 for number in 1 2 3; do
     printf '\\n== siteproof try %s\\n' "$number"
-    curl -q -4sk -o /dev/null --connect-timeout 2 --max-time 3 -w '%{{{{time_connect}}}}' https://{{address}}/
+    curl -q -4sk -o /dev/null --connect-timeout 2 --max-time 3 -w '%{{time_connect}}' "https://$address/"
     printf ' %s\\n' "$?"
 done
 {END}
@@ -43,9 +43,11 @@ def reflection(host: str, address: IPv4Address | IPv6Address, *, control: str) -
     return controlled(
         command(
             host,
-            _SCRIPT.format(address=address),
+            _SCRIPT,
             probe=f"curl https://{address}/, {TRIES} times",
             parse=parse,
+            at_most=SMALL,
+            given={"address": ADDRESS(address)},
             tools=("curl",),
             deadline_s=TRIES * 3 + 1,
             probe_class="sends",
@@ -60,7 +62,7 @@ def reflection(host: str, address: IPv4Address | IPv6Address, *, control: str) -
 
 def parse(output: Output) -> Reflection:
     """Three times `0.002217 0`: the seconds until the connection was there (0 if it never was), and curl's status."""
-    tries = list(split(output.text).values())
+    tries = list(split(output.text, "try ").values())
     matches = [re.fullmatch(r"(\d+\.\d+) (\d+)\n*", text) for text in tries]
     if len(tries) != TRIES or not all(matches):
         raise Unparseable(f"not what curl was to write: {tries!r}")

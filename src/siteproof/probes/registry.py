@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from siteproof.asks import Ask, Output, command, controlled
+from siteproof.asks import NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.models.pull_route import MANIFEST_TYPES, NO_PROXIES, Endpoint, Image, Proxies
 from siteproof.probes.sections import END, MARK, section, split, whole_number
@@ -24,15 +24,28 @@ FAILURES = {
     60: "x509",
 }
 _WRITTEN = f"\n{MARK}written\n%{{response_code}} %{{remote_ip}}\n"
-_SCRIPT = f"""\
-{section("headers")}
-{{curl}}
+LIMIT_S = 6
+_CURL = f"curl -q -4sS -o /dev/null -D - --max-time {LIMIT_S} -w {shlex.quote(_WRITTEN)}"
+_ACCEPT = f"Accept: {', '.join((*MANIFEST_TYPES, '*/*'))}"
+_ENDED = f"""\
 ended=$?
 {section("status")}
 printf '%s\\n' "$ended"
 {END}
 """
-_CHALLENGE = re.compile(r'(Bearer|Basic)\s.*?realm="(?P<realm>[^"]*)"', re.IGNORECASE)
+_ANYTHING = f"""\
+{section("headers")}
+{_CURL} "$url"
+{_ENDED}"""
+_MANIFEST = f"""\
+if [ -n "$proxy" ]; then set -- --proxy "$proxy"; else set -- --noproxy '*'; fi
+[ -z "$unverified" ] || set -- "$@" -k
+[ -z "$ca" ] || set -- "$@" --cacert "$ca"
+{section("headers")}
+{_CURL} -I -H {shlex.quote(_ACCEPT)} "$@" "$url"
+{_ENDED}"""
+_SCHEME = re.compile(r"(Bearer|Basic)\s", re.IGNORECASE)
+_REALM = re.compile(r'realm="([^"]*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +83,26 @@ def registry_answer(
     `control`, a URL that does not take the way in question, answers from the same host; otherwise NoControl.
     """
     url = endpoint.manifest_url(image.registry, image.repository, image.reference)
-    accept = ", ".join((*MANIFEST_TYPES, "*/*"))
-    options = ["-I", "-H", f"Accept: {accept}", *_proxy(proxies, url)]
-    if endpoint.skip_verify:
-        options.append("-k")
-    for file in endpoint.ca[:1]:
-        options += ["--cacert", file]
+    proxy = proxies.proxy(url)
+    given = {
+        "url": URL(url),
+        "proxy": PROXY(proxy) if proxy else NOTHING,
+        "unverified": NUMBER(1) if endpoint.skip_verify else NOTHING,
+        "ca": PATH(endpoint.ca[0]) if endpoint.ca else NOTHING,
+    }
+    asked = command(
+        host,
+        _MANIFEST,
+        probe=f"curl {url}",
+        parse=parse,
+        at_most=SMALL,
+        given=given,
+        tools=("curl",),
+        deadline_s=LIMIT_S + 2,
+        probe_class="sends",
+    )
     return controlled(
-        _curl(host, url, options),
+        asked,
         url_answers(host, control),
         silent=lambda answer: answer.failure == FAILURES[28],
         seen=lambda answer: not answer.failure,
@@ -87,44 +112,22 @@ def registry_answer(
 
 def url_answers(host: str, url: str) -> Ask[RegistryAnswer]:
     """Whether anything answers at `url` from `host`: the control of a silence."""
-    return _curl(host, url, [])
-
-
-def _proxy(proxies: Proxies, url: str) -> list[str]:
-    proxy = proxies.proxy(url)
-    return ["--proxy", proxy] if proxy else ["--noproxy", "*"]
-
-
-def _curl(host: str, url: str, options: list[str], limit_s: int = 6) -> Ask[RegistryAnswer]:
-    words = [
-        "curl",
-        "-q",
-        "-4sS",
-        "-o",
-        "/dev/null",
-        "-D",
-        "-",
-        "--max-time",
-        str(limit_s),
-        "-w",
-        _WRITTEN,
-        *options,
-        url,
-    ]
     return command(
         host,
-        _SCRIPT.format(curl=" ".join(map(shlex.quote, words))),
+        _ANYTHING,
         probe=f"curl {url}",
         parse=parse,
+        at_most=SMALL,
+        given={"url": URL(url)},
         tools=("curl",),
-        deadline_s=limit_s + 2,
+        deadline_s=LIMIT_S + 2,
         probe_class="sends",
     )
 
 
 def parse(output: Output) -> RegistryAnswer:
     """Raises ToolFailed for a status of curl that is about curl, Unparseable where its own words are missing."""
-    sections = split(output.text)
+    sections = split(output.text, "headers", "written", "status")
     ended = whole_number(sections, "status")
     if ended and ended not in FAILURES:
         said = output.errors.strip().splitlines()[-1:] or ["nothing"]
@@ -136,16 +139,23 @@ def parse(output: Output) -> RegistryAnswer:
     if ended:
         return RegistryAnswer(0, FAILURES[ended], "", False, remote)
     status, headers = int(match[1]), _headers(sections["headers"], match[1])
-    challenge = _CHALLENGE.search(headers.get("www-authenticate", ""))
+    realm = _realm(headers.get("www-authenticate", ""))
     if not headers or status == 0:
         raise Unparseable("curl ended well, and no HTTP answer came")
     return RegistryAnswer(
         status=status,
         failure="",
-        realm=challenge["realm"] if challenge and status == 401 else "",
-        api="docker-distribution-api-version" in headers or challenge is not None,
+        realm=realm or "" if status == 401 else "",
+        api="docker-distribution-api-version" in headers or realm is not None,
         remote=remote,
     )
+
+
+def _realm(challenge: str) -> str | None:
+    """The realm behind the first scheme; None without one. One pattern for both takes the square of a long text."""
+    scheme = _SCHEME.search(challenge)
+    realm = _REALM.search(challenge, scheme.end()) if scheme else None
+    return realm[1] if realm else None
 
 
 def _headers(text: str, status: str) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.resolver import STUBS, Address, nameservers, resolved_address
 from siteproof.probes.sections import END, from_json, section, split
@@ -25,35 +24,50 @@ stub=$?
 """
 
 
+_GET = "busctl --json=short get-property"
+_CURRENT = f"""\
+{_RESOLV_CONF}
+if [ $stub = 0 ]; then
+    if busctl --json=short call {_MANAGER} ResolveHostname isit 0 "$control" 2 0 >/dev/null; then
+        echo found
+    else
+        echo 'not found'
+    fi
+    {section("manager")}
+    {_GET} {_MANAGER} CurrentDNSServer DNS || exit
+    for link in $({_GET} {_MANAGER} DNS | grep -o '\\[[0-9]*,[0-9]*,\\[' | sort -u); do
+        link=${{link#[}}
+        link=${{link%%,*}}
+        case $link in 0) continue ;; *[!0-9]* | '') exit 1 ;; esac
+        {section("link ")}$link
+        {_GET} org.freedesktop.resolve1 "/org/freedesktop/resolve1/link/_3$link" \\
+            org.freedesktop.resolve1.Link CurrentDNSServer || exit
+    done
+fi
+{END}
+"""
+_SETTINGS = f"""\
+{_RESOLV_CONF}
+if [ $stub = 0 ]; then
+    {_GET} {_MANAGER} {" ".join(SETTINGS)} || exit
+fi
+{END}
+"""
+
+
 def current_servers(host: str, *, control: str) -> Ask[frozenset[Address]]:
     """The server that programs on `host` are answered by now: resolved's current one, of every scope that has one.
 
     glibc by itself begins with the first server of resolv.conf every time. `control` is looked up before, so that
     there is a current one; if it is not found, NoControl.
     """
-    find = f"busctl --json=short call {_MANAGER} ResolveHostname isit 0"
-    script = f"""\
-{_RESOLV_CONF}
-if [ $stub = 0 ]; then
-    if {find} {shlex.quote(control)} 2 0 >/dev/null; then echo found; else echo 'not found'; fi
-    {section("manager")}
-    busctl --json=short get-property {_MANAGER} CurrentDNSServer DNS || exit
-    for link in $(busctl --json=short get-property {_MANAGER} DNS | grep -o '\\[[0-9]*,[0-9]*,\\[' | sort -u); do
-        link=${{link#[}}
-        link=${{link%%,*}}
-        [ "$link" = 0 ] && continue
-        {section("link ")}$link
-        busctl --json=short get-property org.freedesktop.resolve1 /org/freedesktop/resolve1/link/_3$link \\
-            org.freedesktop.resolve1.Link CurrentDNSServer || exit
-    done
-fi
-{END}
-"""
     return command(
         host,
-        script,
+        _CURRENT,
         probe="resolved's current server",
         parse=lambda output: parse_current(output, control),
+        at_most=SMALL,
+        given={"control": HOST_NAME(control)},
         tools=("cat", "grep"),
         may_use=("busctl", "sort"),
         deadline_s=12,
@@ -63,7 +77,7 @@ fi
 
 def parse_current(output: Output, control: str) -> frozenset[Address]:
     """`{"type":"(iiay)","data":[0,2,[10,0,20,1]]}` of the manager and of each link that has servers."""
-    sections = split(output.text)
+    sections = split(output.text, "resolv.conf", "resolved", "manager", "link ")
     listed = nameservers(sections["resolv.conf"])
     if not listed:
         raise Unparseable("no DNS server is configured")
@@ -91,18 +105,12 @@ def _current(text: str) -> Address | None:
 
 def resolved_settings(host: str) -> Ask[Mapping[str, str]]:
     """How resolved asks on `host`: domains, LLMNR, DNSSEC, …; empty where resolv.conf does not lead to it."""
-    script = f"""\
-{_RESOLV_CONF}
-if [ $stub = 0 ]; then
-    busctl --json=short get-property {_MANAGER} {" ".join(SETTINGS)} || exit
-fi
-{END}
-"""
     return command(
         host,
-        script,
+        _SETTINGS,
         probe="resolved's settings",
         parse=parse_settings,
+        at_most=SMALL,
         tools=("cat", "grep"),
         may_use=("busctl",),
     )
@@ -110,7 +118,7 @@ fi
 
 def parse_settings(output: Output) -> Mapping[str, str]:
     """One line of JSON for each property, in order."""
-    sections = split(output.text)
+    sections = split(output.text, "resolv.conf", "resolved")
     listed = nameservers(sections["resolv.conf"])
     if not listed:
         raise Unparseable("no DNS server is configured")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from siteproof.asks import MISSING, Ask, Output, command
+from siteproof.asks import MISSING, SMALL, Ask, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.sections import END, Sections, from_json, section, split
 
@@ -47,6 +47,7 @@ def resolver_servers(host: str) -> Ask[tuple[Address, ...]]:
         _SCRIPT,
         probe="/etc/resolv.conf and resolved's servers",
         parse=parse,
+        at_most=SMALL,
         tools=(),
         may_use=("busctl",),
     )
@@ -54,7 +55,7 @@ def resolver_servers(host: str) -> Ask[tuple[Address, ...]]:
 
 def parse(output: Output) -> tuple[Address, ...]:
     """Raises Unparseable where no server is configured: glibc would then ask the host itself."""
-    sections = split(output.text)
+    sections = split(output.text, "resolv.conf", "resolved DNS", "resolved FallbackDNS")
     listed = nameservers(sections["resolv.conf"])
     asks_resolved = any(server in STUBS for server in listed)
     if asks_resolved != ("resolved DNS" in sections):

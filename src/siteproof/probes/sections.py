@@ -33,14 +33,19 @@ class Sections(dict[str, str]):
         raise Unparseable(f"the script printed no section {name!r}")
 
 
-def split(text: str) -> Sections:
+def split(text: str, *titles: str | tuple[str, ...]) -> Sections:
     """The sections of a script's output.
 
-    Raises Unparseable where something stands before the first or after the end, the end is missing, a name comes
-    twice, or the text is not one: NUL bytes, not UTF-8.
+    `titles` are the sections that the script prints, in its order; one that ends in a blank stands for any that begin
+    like it, and several in a tuple may take turns. What a tool prints may look like a mark of ours: so no section is
+    taken that does not stand where the script prints it, and none twice.
+
+    Raises Unparseable for these, where something stands before the first or after the end, the end is missing, or the
+    text is not one: NUL bytes, not UTF-8.
     """
     readable(text)
     sections = Sections()
+    ahead = [(title,) if isinstance(title, str) else title for title in titles]
     before, *rest = f"\n{text}".split(f"\n{MARK}")
     if before.strip() or not rest:
         raise Unparseable(f"the script's own marks are missing: {text[:200]!r}")
@@ -50,10 +55,21 @@ def split(text: str) -> Sections:
             raise Unparseable(f"the section {name!r} came twice")
         if _END in sections:
             raise Unparseable(f"the section {name!r} came after the end")
+        if titles and name != _END:
+            ahead = _from(name, ahead)
         sections[name] = body.removesuffix("\n")
     if sections.pop(_END, "missing").strip():
         raise Unparseable(f"the output does not end where the script did: {text[-200:]!r}")
     return sections
+
+
+def _from(name: str, ahead: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """What may come after the section `name`. Raises Unparseable where it may not come itself."""
+    for place, titles in enumerate(ahead):
+        for title in titles:
+            if name == title or (title.endswith(" ") and name.startswith(title)):
+                return ahead[place:] if title.endswith(" ") or len(titles) > 1 else ahead[place + 1 :]
+    raise Unparseable(f"the script prints no section {name[:200]!r}, or not there")
 
 
 def readable(text: str) -> str:
@@ -74,7 +90,7 @@ def from_json(text: str, tool: str) -> Any:
     """The value that `text` spells. Raises Unparseable for anything else, and for a key with two values."""
     try:
         return json.loads(readable(text), object_pairs_hook=_unambiguous)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unparseable(f"{tool} printed no JSON: {text[:200]!r}") from None
 
 

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.docker_api import OWN_LABEL
 from siteproof.probes.root_words import HEX, MOMENT, SWARM_ID, numbers
 from siteproof.probes.sections import split, whole_number, words
 
 _SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
-_TASK = re.compile(r'(?P<id>[0-9a-z]{25}) (?P<state>[A-Z][a-z]+) .*ago ?"?(?P<error>[^"]*)"?')
+# Tasks that no node may take are given their addresses all the same, and never start.
+_KEPT = {
+    "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
+    "deploy": "--restart-condition none",
+}
+_SCRIPTS = {
+    kind: f"""\
+kind={kind}
+create() {{
+    $ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until \\
+        --container-label {OWN_LABEL}=$until --network "$network" --replicas "$replicas" --stop-grace-period 1s \\
+        --name "$name" {kept} -- "$image" "$@"
+}}
+{_SCRIPT}"""
+    for kind, kept in _KEPT.items()
+}
+_TASK = re.compile(r"[0-9a-z]{25} (?P<state>[A-Z][a-z]+) (?P<since>[^\"]*)")
 _STATES = words("""
     New Pending Assigned Accepted Preparing Ready Starting Running Complete Shutdown Failed Rejected Remove Orphaned
 """)
@@ -62,28 +77,23 @@ def _canary(
     arguments: Sequence[str],
     deadline_s: int,
 ) -> Ask[Canary]:
-    # Tasks that no node may take are given their addresses all the same, and never start.
-    kept = {
-        "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
-        "deploy": "--restart-condition none",
-    }[kind]
-    create = (
-        f"$ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until "
-        f"--container-label {OWN_LABEL}=$until "
-        f"--network {shlex.quote(network)} --replicas $replicas --stop-grace-period 1s --name $name {kept} "
-        f"-- {shlex.join((image, *arguments))}"
-    )
     names = {kind: f"siteproof_{HEX * 12}_{kind}_{MOMENT}" for kind in ("allocate", "deploy")}
     patterns = {
         "until": (MOMENT,),
         "name": (names[kind],),
         "old": tuple(names.values()),
         "task": (SWARM_ID,),
-        "replicas": numbers(len(str(at_most))),
+        "replicas": numbers(len(NUMBER(at_most).text)),
     }
     return command(
         manager,
-        f"kind={kind} replicas={replicas}\ncreate() {{\n    {create}\n}}\n{_SCRIPT}",
+        _SCRIPTS[kind],
+        given={
+            "network": NETWORK_NAME(network),
+            "replicas": NUMBER(replicas),
+            "image": IMAGE(image),
+            "@": [ARGUMENT(argument) for argument in arguments],
+        },
         probe=f"docker service create: {kind} {replicas} on {network}",
         parse=lambda output: parse(output, replicas),
         tools=("docker", "date", "setsid", "sleep", "grep"),
@@ -97,16 +107,25 @@ def _canary(
 
 def parse(output: Output, replicas: int) -> Canary:
     """One line a task. There are as many as were asked for, or docker did not do what it said."""
-    sections = split(output.text)
+    sections = split(output.text, "created", "tasks", "seconds")
     if not re.fullmatch(r"[0-9a-z]{25}", sections["created"].strip()):
         raise Unparseable(f"docker service create gave no id: {sections.get('created', '')[:200]!r}")
     lines = [line for line in sections["tasks"].splitlines() if line.strip()]
-    tasks = [_TASK.fullmatch(line.strip()) for line in lines]
-    if len(tasks) != replicas or not all(task and task["state"] in _STATES for task in tasks):
-        raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {lines[:2]}")
+    tasks = [_task(line.strip()) for line in lines]
     found = [task for task in tasks if task is not None]
+    if len(found) != replicas or len(tasks) != replicas:
+        raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {str(lines[:2])[:400]}")
     return Canary(
-        states=tuple(sorted(Counter(task["state"] for task in found).items())),
-        errors=tuple(sorted({task["error"] for task in found if task["error"]})),
+        states=tuple(sorted(Counter(state for state, _ in found).items())),
+        errors=tuple(sorted({error for _, error in found if error})),
         seconds=whole_number(sections, "seconds"),
     )
+
+
+def _task(line: str) -> tuple[str, str] | None:
+    """State and error of `<id> Pending 2 seconds ago "no suitable node"`; None for another line."""
+    said, _, quoted = line.partition('"')
+    task = _TASK.fullmatch(said)
+    if task is None or task["state"] not in _STATES or "ago" not in task["since"] or '"' in quoted[:-1]:
+        return None
+    return task["state"], quoted.removesuffix('"') or task["since"].rpartition("ago")[2].strip()

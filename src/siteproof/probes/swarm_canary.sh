@@ -1,20 +1,31 @@
-# Create a service on an overlay, see how far its tasks come, remove it. Given: $kind (`allocate` or `deploy`), $network,
-# $replicas, $ROOT, $NONCE, $DEADLINE, and `create`, which creates it with the options that it is given.
+# Create a service on an overlay, see how far its tasks come, remove it. Given: $kind (`allocate` or `deploy`),
+# $replicas, $ROOT, $NONCE, $DEADLINE, and `create`, which creates it with the words of the positional parameters.
 #
 # The service goes when the script ends, however it ends. Should it be killed, the watchdog, in a session of its own,
 # takes it away after the deadline; should that be killed too, the next run finds in the service's name the moment when
 # it should have gone.
-now=$(date +%s)
+clock() {
+    moment=$(date +%s)
+    case $moment in '' | *[!0-9]*) echo "date gave no moment: $moment" >&2; exit 1 ;; esac
+}
+clock
+now=$moment
 until=$((now + DEADLINE + 10))
 name=siteproof_${NONCE}_${kind}_$until
 
+# Only a name that is ours to the letter is taken for one.
+hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]' digits='[0-9][0-9][0-9][0-9][0-9]'
 $ROOT docker service ls --filter name=siteproof_ --format '{{.Name}}' | while read -r old; do
-    case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && $ROOT docker service rm $old ;; esac
+    case $old in
+    siteproof_$hex$hex${hex}_allocate_$digits$digits | siteproof_$hex$hex${hex}_deploy_$digits$digits)
+        [ "${old##*_}" -lt "$now" ] && $ROOT docker service rm "$old"
+        ;;
+    esac
 done >/dev/null 2>&1
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    $ROOT docker service rm $name
+    $ROOT docker service rm "$name"
     [ -n "$watchdog" ] && kill -- "-$watchdog"
 } >/dev/null 2>&1
 trap give_back EXIT
@@ -22,19 +33,19 @@ trap 'exit 143' HUP INT TERM PIPE
 export name
 setsid sh -c '
     sleep "$1"
-    $ROOT docker service rm $name
+    $ROOT docker service rm "$name"
 ' watchdog "$((DEADLINE + 5))" </dev/null >/dev/null 2>&1 &
 watchdog=$!
 
 printf '\n== siteproof created\n'
-create || exit
+create "$@" || exit
 
-tasks() { $ROOT docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' $name; }
+tasks() { $ROOT docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' "$name"; }
 count() { printf '%s\n' "$seen" | grep -c "^[^ ]* $1"; }
 wanted=Pending
 [ "$kind" = deploy ] && wanted=Running
 settled=0 before=
-while [ "$(date +%s)" -lt $((now + DEADLINE)) ]; do
+while clock && [ "$moment" -lt $((now + DEADLINE)) ]; do
     seen=$(tasks)
     reached=$(count "$wanted")
     [ "$reached" = "$replicas" ] && break
@@ -47,12 +58,13 @@ while [ "$(date +%s)" -lt $((now + DEADLINE)) ]; do
     fi
     sleep 0.4
 done
-printf '\n== siteproof tasks\n%s\n== siteproof seconds\n%s\n' "$seen" "$(($(date +%s) - now))"
+printf '\n== siteproof tasks\n%s\n== siteproof seconds\n%s\n' "$seen" "$((moment - now))"
 # Its addresses are free again only once its tasks are gone, which takes the agents a moment.
 give_back
 tries=0
 task=${seen%% *}
-while [ $tries -lt 25 ] && $ROOT docker inspect --type task $task >/dev/null 2>&1; do
+case $task in *[!0-9a-z]* | '') tries=25 ;; esac
+while [ $tries -lt 25 ] && $ROOT docker inspect --type task "$task" >/dev/null 2>&1; do
     tries=$((tries + 1))
     sleep 0.2
 done

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from siteproof.asks import Ask, Output, command
-from siteproof.asks.words import PATH
+from siteproof.asks import PATH, Ask, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.owned import OWNED
 from siteproof.probes.sections import section

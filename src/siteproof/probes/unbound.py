@@ -44,7 +44,7 @@ def unbound_forwards(router: str) -> Ask[Mapping[str, frozenset[Address]]]:
 
 def parse(output: Output) -> Mapping[str, frozenset[Address]]:
     """`home.example. IN forward 10.0.20.201 10.0.20.202`; `+i` and the like may stand before the servers."""
-    sections = split(output.text)
+    sections = split(output.text, "status", "forwards")
     if "is running" not in sections["status"]:
         raise NoControl(f"unbound does not say that it is running: {sections['status'][:200]!r}")
     found: dict[str, frozenset[Address]] = {}

@@ -32,10 +32,14 @@ def cut(text: str, width: int) -> str:
 
 def wrapped(text: str, width: int, at_most: int) -> list[str]:
     """Lines of at most `width` characters; what goes beyond `at_most` lines ends in an ellipsis."""
+    # What goes beyond is cut before, since a word of any length takes the square of it to break.
     lines = [
         piece
         for line in printable(text).expandtabs(4).splitlines()
-        for piece in textwrap.wrap(line, width, break_on_hyphens=False, subsequent_indent=_indent(line, width)) or [""]
+        for piece in textwrap.wrap(
+            line[: width * (at_most + 1)], width, break_on_hyphens=False, subsequent_indent=_indent(line, width)
+        )
+        or [""]
     ]
     while lines and not lines[-1]:
         lines.pop()

@@ -1,0 +1,403 @@
+"""Nothing that a host or the inventory says runs anything: every probe is asked with every value of `hostile`.
+
+A probe refuses a value, or its script, run by real shells, starts nothing but the tools that it names, and none of
+these with an option that it was not given. Whatever probe is written next is tried as well: it is found by what it
+returns.
+
+`SITEPROOF_DAMAGE=all` tries everything instead of a sample.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import shlex
+import typing
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, is_dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, Literal
+
+import hostile
+import pytest
+import recorded
+from recorded import Recording
+from sandbox import SHELLS, Sandbox
+from test_corruption_verdicts import CHECKS, HEALTHY, ROOT
+
+from siteproof import facts, invariants, inventory, probes, rounds
+from siteproof.asks import Ask, Check, Command, Output, Question, Stream
+from siteproof.models.pull_route import Endpoint, Image, Proxies
+from siteproof.probes.dns import dns_reply
+
+EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
+DIGEST = f"sha256:{'0' * 64}"
+CONTROL = dns_reply("host1", "www.example", at=IPv4Address("192.0.2.1"))
+
+# What a probe is asked with where all is well, by its type, or else by the parameter's name.
+GOOD: dict[str, Any] = {
+    **dict.fromkeys(("host", "node", "router", "manager", "source"), "host1"),
+    "name": "a.example",
+    "url": "https://a.example/b",
+    "image": "registry.example/a/b:1",
+    "overlay": "proxy",
+    "network": "proxy",
+    "path": "/srv/a/b",
+    "ca": "/etc/ca.pem",
+    "digest": f"registry.example/a/b@{DIGEST}",
+    "arguments": ("/bin/sleep", "600"),
+    "targets": (IPv4Address("192.0.2.2"), IPv4Address("192.0.2.3")),
+    "servers": (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")),
+    "ports": (22, 80),
+}
+BY_TYPE: dict[Any, Any] = {
+    bool: True,
+    int: 7,
+    float: 7.0,
+    IPv4Address: IPv4Address("192.0.2.1"),
+    IPv4Address | IPv6Address: IPv4Address("192.0.2.1"),
+    IPv4Address | IPv6Address | None: IPv4Address("192.0.2.1"),
+    Endpoint: Endpoint("https://a.example/v2", "mirror", skip_verify=True, ca=("/etc/ca.pem",)),
+    Image: Image("registry.example", "a/b", "1"),
+    Proxies: Proxies("http://proxy.example:3128", "http://proxy.example:3128", "b.example"),
+}
+# Where a parameter of the same name means something else.
+OF_PROBE: dict[tuple[str, str], Any] = {
+    ("overlay_pings", "network"): "a" * 25,
+    **{
+        (name, "control"): "www.example"
+        for name in ("getent_addresses", "dns_addresses", "addresses", "current_servers")
+    },
+    **{(name, "control"): "http://www.example/" for name in ("transfer", "registry_answer", "reflection")},
+    ("overlay_networks", "control"): "ingress",
+    ("tcp_scan", "control"): 443,
+    ("replies", "control"): CONTROL,
+}
+
+Probe = Callable[..., Any]
+
+
+def every_probe() -> dict[str, Probe]:
+    """Every function of the probes that makes questions, by its name."""
+    found: dict[str, Probe] = {}
+    for info in pkgutil.iter_modules(probes.__path__):
+        module = importlib.import_module(f"{probes.__name__}.{info.name}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            returned = str(function.__annotations__.get("return"))
+            own = function.__module__ == module.__name__ and not name.startswith("_")
+            if own and "Ask[" in returned and not inspect.iscoroutinefunction(function):
+                found[name] = function
+    return found
+
+
+PROBES = every_probe()
+
+
+def good_arguments(name: str) -> dict[str, Any]:
+    """Fails, saying what to add, where nothing is known that an argument may be."""
+    arguments: dict[str, Any] = {}
+    hints = typing.get_type_hints(PROBES[name])
+    for parameter in inspect.signature(PROBES[name]).parameters:
+        hint = hints[parameter]
+        if (name, parameter) in OF_PROBE:
+            arguments[parameter] = OF_PROBE[name, parameter]
+        elif hint in BY_TYPE:
+            arguments[parameter] = BY_TYPE[hint]
+        elif (chosen := _chosen(hint)) is not None:
+            arguments[parameter] = chosen
+        elif parameter in GOOD:
+            arguments[parameter] = GOOD[parameter]
+        else:
+            pytest.fail(
+                f"nobody knows what to give {name} as `{parameter}` ({hint}), so that it could not be attacked: add a "
+                "value that it is asked with where all is well to GOOD, BY_TYPE or OF_PROBE in this file"
+            )
+    return arguments
+
+
+def _chosen(hint: Any) -> Any:
+    """One of a Literal, also of an optional one."""
+    for kind in (hint, *typing.get_args(hint)):
+        if typing.get_origin(kind) is Literal:
+            return typing.get_args(kind)[-1]
+    return None
+
+
+def asked(name: str, arguments: Mapping[str, Any]) -> list[Question]:
+    """The questions that it makes."""
+    made = PROBES[name](**arguments)
+    asks: Iterable[Ask[Any]] = made.values() if isinstance(made, Mapping) else [made]
+    return [question for ask in asks for question in ask.questions]
+
+
+def with_each_part(good: Any, bad: str) -> Iterator[Any]:
+    """`good` with `bad` in each place where it holds something."""
+    if isinstance(good, tuple | list):
+        for place in range(len(good)):
+            for part in with_each_part(good[place], bad):
+                yield type(good)([*good[:place], part, *good[place + 1 :]])
+    elif is_dataclass(good) and not isinstance(good, Ask | type):
+        for field in fields(good):
+            for part in with_each_part(getattr(good, field.name), bad):
+                yield replace(good, **{field.name: part})
+    elif not isinstance(good, bool | Ask | frozenset):
+        yield bad
+        if isinstance(good, str) and len(bad) < 4096:
+            yield good + bad
+            yield bad + good
+
+
+@dataclass
+class Attack:
+    """What a probe asks although it was given something hostile."""
+
+    commands: dict[str, Command]
+    """By their scripts, each once."""
+    streams: list[Stream]
+    tried: int = 0
+    refused: int = 0
+
+    def take(self, questions: Iterable[Question], known: frozenset[str]) -> None:
+        for question in questions:
+            if isinstance(question, Command) and question.script not in known:
+                self.commands.setdefault(question.script, question)
+            elif isinstance(question, Stream):
+                self.streams.append(question)
+
+
+def attack(name: str, values: Mapping[str, str]) -> Attack:
+    good = good_arguments(name)
+    known = frozenset(q.script for q in asked(name, good) if isinstance(q, Command))
+    found = Attack({}, [])
+    for parameter, value in good.items():
+        for bad in values.values():
+            for given in with_each_part(value, bad):
+                found.tried += 1
+                try:
+                    questions = asked(name, {**good, parameter: given})
+                except Exception:  # noqa: BLE001 - whatever it is, nothing is asked
+                    found.refused += 1
+                    continue
+                found.take(questions, known)
+    return found
+
+
+def sample(commands: Iterable[Command], most: int) -> list[Command]:
+    """All of them, or a sample, the same in every run."""
+    ordered = sorted(commands, key=lambda c: zlib.crc32(c.script.encode("utf-8", "surrogatepass")))
+    return ordered if EVERYTHING else ordered[:most]
+
+
+TOOLS = {
+    tool
+    for name in PROBES
+    for question in asked(name, good_arguments(name))
+    if isinstance(question, Command)
+    for tool in question.tools
+}
+FROM_ANSWERS = re.compile(r"--net=/proc/[1-9][0-9]{0,6}/ns/net")
+"""Options that scripts make of answers, after they have looked at them."""
+
+
+@pytest.fixture(params=SHELLS)
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path, request.param, TOOLS)
+
+
+def options(sandbox: Sandbox, name: str) -> frozenset[str]:
+    """What the tools of a probe are given where all is well."""
+    commands = [q for q in asked(name, good_arguments(name)) if isinstance(q, Command)]
+    return frozenset(option for call in sandbox.run(commands) for option in call.options)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_no_value_runs_anything_or_becomes_an_option(name: str, sandbox: Sandbox) -> None:
+    found = attack(name, hostile.values(str(sandbox.canary)))
+    allowed = options(sandbox, name)
+    broken = sandbox.broken_by(sample(found.commands.values(), 60), allowed)
+    assert [c.script[:300] for c in broken] == []
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_no_value_leads_a_stream_elsewhere(name: str) -> None:
+    for stream in attack(name, hostile.short()).streams:
+        assert re.fullmatch(r"[A-Za-z0-9_.:-]+", stream.address), stream
+        assert 0 < stream.port < 65536
+        for key, value in stream.parameters:
+            assert re.fullmatch(r"[!-~]*" if key != "ca" else r"/[^\0-\x1f\x7f]*", value), (key, value)
+
+
+def test_the_table_of_good_values_is_used() -> None:
+    """Each of them is refused nowhere; what no probe takes any more goes."""
+    parameters = {(name, parameter) for name in PROBES for parameter in good_arguments(name)}
+    assert {parameter for _, parameter in parameters} >= GOOD.keys()
+    assert parameters >= OF_PROBE.keys()
+
+
+class TestTheHarness:
+    """It does see what it looks for."""
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "curl https://%s/",
+            "curl $value",
+            "id=%s\ncurl $id",
+            "sed -n 's/%s//p'",
+            'eval curl "$value"',
+            'sh -c "curl $value"',
+            "echo $((value))",
+            "$ROOT curl %s",
+        ],
+    )
+    def test_a_script_that_trusts_a_value_is_found(self, script: str, sandbox: Sandbox) -> None:
+        canary = str(sandbox.canary)
+        commands = _careless(f"value=QUOTED\n{script}", hostile.commands(canary) | hostile.options(canary))
+        if "((" in script and sandbox.name != "bash":
+            pytest.skip("only bash evaluates what a variable holds")
+        assert sandbox.is_broken(commands, frozenset())
+
+    def test_a_script_that_quotes_is_not(self, sandbox: Sandbox) -> None:
+        commands = _careless('value=QUOTED\ncurl -- "$value"', hostile.short(str(sandbox.canary)))
+        assert not sandbox.is_broken(commands, frozenset())
+
+
+def _careless(script: str, values: Mapping[str, str]) -> list[Command]:
+    spelt = [v for v in values.values() if not re.search("[\0\ud800-\udfff]", v)]
+    texts = [script.replace("QUOTED", shlex.quote(value)).replace("%s", value) for value in spelt]
+    return [Command("host1", "careless", 5, "reads", text) for text in texts]
+
+
+# What tools say within one script, before anybody has read it.
+
+
+def test_no_answer_of_a_tool_runs_anything_in_its_own_script(sandbox: Sandbox) -> None:
+    commands = {q.script: q for name in PROBES for q in asked(name, good_arguments(name)) if isinstance(q, Command)}
+    allowed = frozenset().union(*(options(sandbox, name) for name in PROBES))
+    values = {**hostile.short(str(sandbox.canary))}
+    broken: dict[str, list[str]] = {}
+    for number, (what, said) in enumerate(values.items()):
+        if EVERYTHING or what in hostile.commands("") and number % 3 == 0 or number % 20 == 0:
+            for line in _answers(said):
+                found = sandbox.broken_by(list(commands.values()), allowed, said=hostile.encoded(line) + b"\n")
+                broken |= {what: [c.probe for c in found]} if found else {}
+    assert broken == {}
+
+
+def _answers(said: str) -> Iterator[str]:
+    """By itself; and behind something that looks like an answer."""
+    yield said
+    if EVERYTHING:
+        yield f"{'a' * 64}{said}"
+        yield f"12{said}"
+
+
+# What one host answered becomes a question to another, or to the same one in a later round.
+
+TOKEN = re.compile(
+    r'"(?P<json>(?:[^"\\\n]|\\.)+)"(?!\s*:)'  # a text in JSON, not a key
+    r"|(?<![\w\"'])(?P<word>[^\s\"'{}\[\],=|]{2,})"
+)
+TRIED = 24
+"""Values put into an answer, unless all are."""
+
+
+def hostile_answers(recording: Recording, canary: str) -> Iterator[Output]:
+    """The recording with one of its words replaced, by every value or by a sample of these."""
+    text = recording.output.stdout.decode("utf-8", "surrogateescape")
+    tokens = [m for m in TOKEN.finditer(text) if not m[0].startswith(("== ", "siteproof"))]
+    # A word stands in many places; once in each text is enough.
+    places = {m[0]: m for m in tokens}
+    values = list(hostile.short(canary).items())
+    pairs = [(place, value) for place in places.values() for value in values]
+    step = 1 if EVERYTHING else max(1, len(pairs) // TRIED)
+    start = zlib.crc32(recording.name.encode()) % step
+    for place, (_, value) in pairs[start::step]:
+        group = "json" if place["json"] is not None else "word"
+        spelt = _in_json(value) if group == "json" else value
+        changed = text[: place.start(group)] + spelt + text[place.end(group) :]
+        yield replace(recording.output, stdout=hostile.encoded(changed))
+
+
+def _in_json(value: str) -> str:
+    table = {ord('"'): '\\"', ord("\\"): "\\\\"} | {c: f"\\u{c:04x}" for c in range(32)}
+    return value.translate(table)
+
+
+def _way(question: Question) -> str:
+    """What is asked, of whichever host."""
+    if isinstance(question, Command):
+        return question.script
+    return f"{question.address} {question.parameters}" if isinstance(question, Stream) else question.key
+
+
+BY_WAY: dict[str, Output] = {}
+for _recording in recorded.every():
+    if _recording.error is None:
+        BY_WAY.setdefault(_way(_recording.single.question), _recording.output)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Recorded answers, also those that another host gave, and one in place of its own."""
+
+    key: str = ""
+    output: Output | None = None
+
+    def get(self, question: Question) -> Output | None:
+        if question.key == self.key:
+            return self.output
+        return HEALTHY.get(question.key) or BY_WAY.get(_way(question))
+
+
+Make = Callable[[], Check]
+
+
+def every_check() -> list[Make]:
+    """Each check on each of its subjects in the lab."""
+    read = inventory.load(ROOT / "inventories/lab", limit=None, rootpath=ROOT)
+    site, found = facts.read_site(read), []
+    for file in sorted(CHECKS.glob("test_*.py")):
+        module = importlib.import_module(f"tests_infra.{file.stem}")
+        for _, check in inspect.getmembers(module, inspect.iscoroutinefunction):
+            if (declared := invariants.of(check)) is None or check.__module__ != module.__name__:
+                continue
+            kinds = {name: kind for name, kind in typing.get_type_hints(check).items() if name != "return"}
+            for case in site.cases(declared.family, kinds):
+                if not case.absent:
+                    found.append(lambda check=check, given=case.arguments: check(**given))
+    return found
+
+
+def comes_to(make: Make, evidence: Answers) -> dict[str, Question]:
+    """Everything that a check asks on this evidence, also what nobody has answered yet."""
+    trace = rounds.Trace()
+    with suppress(Exception):  # it got to its end, whatever the verdict
+        rounds.drive(make(), evidence, trace, to_the_end=False)
+    return trace.asked
+
+
+def test_no_answer_of_a_host_runs_anything_on_another(sandbox: Sandbox) -> None:
+    checks = [(make, comes_to(make, Answers())) for make in every_check()]
+    known = frozenset(q.script for _, asked in checks for q in asked.values() if isinstance(q, Command))
+    found = Attack({}, [])
+    for recording in recorded.every():
+        if recording.error is not None:
+            continue
+        key = recording.single.question.key
+        asking = [make for make, asked in checks if key in asked]
+        for output in hostile_answers(recording, str(sandbox.canary)) if asking else ():
+            for make in asking if EVERYTHING else asking[:4]:
+                found.tried += 1
+                found.take(comes_to(make, Answers(key, output)).values(), known)
+    assert found.tried > 500
+    allowed = frozenset().union(*(options(sandbox, name) for name in PROBES))
+    assert [c.script[:300] for c in sandbox.broken_by(sample(found.commands.values(), 300), allowed)] == []
+    for stream in found.streams:
+        assert all(re.fullmatch(r"[!-~]*", value) for _, value in stream.parameters), stream
