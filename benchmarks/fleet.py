@@ -96,7 +96,8 @@ def stand_in(directory: Path, count: int) -> Fleet:
     directory.mkdir()
     key = _new_key(directory / "host")
     _common(directory, dict.fromkeys(addresses.values(), key))
-    return Fleet(directory, addresses, [_start(directory, "0.0.0.0", key)])
+    # All addresses, of a network namespace that is the fleet's own.
+    return Fleet(directory, addresses, [_start(directory, "0.0.0.0", key)])  # noqa: S104  # nosec B104
 
 
 def _common(directory: Path, host_keys: Mapping[str, Path]) -> None:
@@ -129,7 +130,7 @@ def _start(directory: Path, address: str, key: Path) -> subprocess.Popen[bytes]:
     log = directory / f"sshd_log_{address}"
     with log.open("wb") as file:
         sshd = subprocess.Popen([_sshd(), "-D", "-e", "-f", str(configuration)], stdin=subprocess.DEVNULL, stderr=file)
-    _wait_until_it_listens("127.0.0.1" if address == "0.0.0.0" else address, sshd, log)
+    _wait_until_it_listens("127.0.0.1" if address == "0.0.0.0" else address, sshd, log)  # noqa: S104  # nosec B104
     return sshd
 
 

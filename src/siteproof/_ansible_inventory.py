@@ -41,7 +41,7 @@ from siteproof.spelling import Part, did_you_mean, dotted
 
 PREFIX = "siteproof_"
 ASKS_FOR_ANYTHING = {"lookup", "query", "q", "vars"}
-PARSER = Environment(autoescape=False)  # it only parses; nothing is rendered with it
+PARSER = Environment(autoescape=True)  # it only parses; nothing is rendered with it
 SECRET_ENDINGS = ("_pass", "_password", "_passphrase")
 
 

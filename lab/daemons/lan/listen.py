@@ -22,7 +22,8 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
-servers = [Server(("0.0.0.0", int(port)), Page) for port in sys.argv[1:]]
+# All addresses, of the lab host's own network namespace.
+servers = [Server(("0.0.0.0", int(port)), Page) for port in sys.argv[1:]]  # noqa: S104  # nosec B104
 for server in servers[1:]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
 servers[0].serve_forever()
