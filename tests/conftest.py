@@ -1,13 +1,18 @@
-"""The count of corruptions, at the end of a run that tried some."""
+"""What all tests share: the helpers of the unit tests, and the count of corruptions at the end of a run with some."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "unit"))
+
+from shared_fixtures import key, project, sshd  # noqa: E402, F401
 
 KINDS = ("tried", "unknown", "unchanged", "misread")
 

@@ -17,7 +17,7 @@ from siteproof.asks import Check, Command, Output, Question
 from siteproof.bundle import Replay
 from siteproof.coverage import overlooked
 from siteproof.declared import CITED, Citation, declared_at
-from siteproof.errors import WrongHost
+from siteproof.errors import BadInput, WrongHost
 from siteproof.evidence import Redactor, Store
 from siteproof.facts import Site, Waiver
 from siteproof.gather.base import Gatherer
@@ -309,12 +309,20 @@ class Suite:
 
 
 def new_directory(reports: Path, started: datetime) -> Path:
-    """`<reports>/<UTC to ms>-<pid>`, readable by its owner alone."""
-    reports.mkdir(parents=True, exist_ok=True)
+    """`<reports>/<UTC to ms>-<pid>`. All that is made here is its owner's alone, whatever the umask. Raises BadInput."""
     stamp = started.strftime("%Y%m%dT%H%M%S.") + f"{started.microsecond // 1000:03d}Z"
     directory = reports / f"{stamp}-{os.getpid()}"
-    directory.mkdir(mode=0o700)
+    try:
+        for missing in [path for path in (reports, *reports.parents) if not path.exists()][::-1]:
+            missing.mkdir(mode=0o700)
+        directory.mkdir(mode=0o700)
+    except (OSError, RuntimeError) as error:  # Python 3.11 has a RuntimeError for a loop of links
+        raise BadInput(f"--reports {reports}: no run can be kept there: {_reason(error)}") from None
     return directory
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def new_nonce() -> str:

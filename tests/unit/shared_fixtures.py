@@ -1,4 +1,4 @@
-"""What several test modules stand on."""
+"""Fixtures that several test modules stand on; `tests/conftest.py` hands them to all of them."""
 
 from __future__ import annotations
 
