@@ -144,7 +144,9 @@ class IsolatedHost(Sshd):
 
     def add_user(self, name: str, password: str | None = None, *, shell: str = "/bin/sh") -> None:
         self.run(f"useradd --create-home --user-group --shell {shlex.quote(shell)} {name} && chmod 755 /home/{name}")
-        self.run("chpasswd --crypt-method SHA512 --sha-rounds 1000", given=f"{name}:{password or secrets.token_hex()}\n")
+        self.run(
+            "chpasswd --crypt-method SHA512 --sha-rounds 1000", given=f"{name}:{password or secrets.token_hex()}\n"
+        )
 
     def sudoers(self, text: str, name: str = "siteproof") -> None:
         self.write(f"/etc/sudoers.d/{name}", text.rstrip("\n") + "\n", mode=0o440)
