@@ -121,7 +121,7 @@ class IsolatedHost(Sshd):
         self, script: str, *, user: str = "root", given: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """A script of sh there. `given` is its stdin."""
-        line = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--uts", "--ipc", "--wd=/"]
+        line = ["nsenter", f"--target={self._pid}", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
         if user != "root":
             line += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         done = subprocess.run(
