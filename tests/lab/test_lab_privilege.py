@@ -61,6 +61,8 @@ def sudo(name: str, host: str, command: str) -> bool:
     return subprocess.run(line, cwd=PROJECT, capture_output=True, check=False).returncode == 0
 
 
+TABLE = "siteproof_0123456789ab_0123ab_1234567890"
+
 NOTHING_ELSE = [
     ("worker1", "id"),
     ("worker1", "sh -c true"),
@@ -78,11 +80,18 @@ NOTHING_ELSE = [
     ("swarm1", "nsenter --net=/proc/1/ns/net sh"),
     ("swarm1", "nsenter --net=/proc/1/ns/net --mount=/proc/1/ns/mnt xargs -n 1 ping -n -c 2 -i 0.3 -W 1 --"),
     ("edge", "nft -f -"),
+    ("worker1", "nft -f -"),
+    ("worker1", "nft flush ruleset"),
+    ("worker1", "nft delete table inet filter"),
+    ("worker1", f"nft delete table inet {TABLE} '; flush ruleset'"),
+    ("worker1", f"nft add rule inet {TABLE} out accept"),
+    ("worker1", "cat /proc/1/environ"),
     ("edge", "unbound-control reload"),
     ("outside", "nmap --interactive"),
 ]
 ALLOWED = [
     ("worker1", "nft list tables inet"),
+    ("worker1", f"nft delete table inet {TABLE}"),
     ("worker1", "containerd --config /etc/containerd/config.toml config dump"),
     ("swarm1", "docker service rm siteproof_0123456789ab_deploy_1234567890"),
     ("swarm1", "nsenter --net=/proc/4711/ns/net xargs -n 1 ping -n -c 2 -i 0.3 -W 1 --"),

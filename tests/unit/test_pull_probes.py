@@ -59,6 +59,16 @@ def test_directories_without_a_file_or_with_an_empty_one() -> None:
     assert containerd_registries.parse(output(sections(**CONTAINERD, **absent))).directories == {}
 
 
+@pytest.mark.parametrize("what", ["x.example", "x.example/hosts.toml"])
+def test_what_others_may_change_is_believed_by_nobody_who_needs_it(what: str) -> None:
+    foreign = {f"foreign {CERTS}/{what}": ""}
+    seen = containerd_registries.parse(output(sections(**CONTAINERD, **HOSTS, **foreign)))
+    assert seen.route("r.example").endpoints[0].host == "m.example"
+    for ask in (lambda: seen.route("x.example"), seen.problems):
+        with pytest.raises(Unparseable, match=f"{CERTS}/x.example: others than root"):
+            ask()
+
+
 def test_a_configuration_that_was_written_after_the_start() -> None:
     times = TIMES + "\n999600 /etc/rancher/k3s/registries.yaml"
     seen = containerd_registries.parse(output(sections(**{**CONTAINERD, **HOSTS, "times": times})))

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from siteproof.errors import Unparseable
 from siteproof.models.pull_route import ALL, Capability, Endpoint, Proxies, Route, is_local, upstream_url
 
 HOSTS_FILE = "hosts.toml"
@@ -70,25 +71,35 @@ class Containerd:
     proxies: Proxies = Proxies()
     newer_than_process: tuple[str, ...] = ()
     """Configuration that is read only at the start, and was written after it."""
+    foreign: frozenset[str] = frozenset()
+    """Directories of registries that others than root may change, so that nobody looked into them."""
 
     @property
     def roots(self) -> tuple[str, ...]:
         return tuple(root.rstrip("/") for root in self.config_path.split(":") if root)
 
     def route(self, registry: str) -> Route:
-        """The way of pulls from `registry`."""
+        """The way of pulls from `registry`. Raises Unparseable where others than root may say which it is."""
         if not self.roots:
             return self._legacy_route(registry)
         for path in self._candidates(registry):
+            self._refuse(self.foreign & {path})
             if path in self.directories:
                 return self._route_of(registry, path, self.directories[path])
         return Route(registry, (_default(registry),))
 
     def problems(self) -> dict[str, str]:
-        """Each hosts.toml that is not taken as written, and why."""
+        """Each hosts.toml that is not taken as written, and why. Raises Unparseable where one was not read at all."""
         files = {path: text for path, text in self.directories.items() if text}
         routes = {f"{path}/{HOSTS_FILE}": self._route_of("", path, text) for path, text in files.items()}
-        return {path: route.problem for path, route in routes.items() if route.problem}
+        problems = {path: route.problem for path, route in routes.items() if route.problem}
+        if not problems:
+            self._refuse(self.foreign)
+        return problems
+
+    def _refuse(self, foreign: frozenset[str]) -> None:
+        if foreign:
+            raise Unparseable(f"{', '.join(sorted(foreign))}: others than root may change it, so it is not believed")
 
     def _candidates(self, registry: str) -> Iterable[str]:
         name, colon, port = registry.rpartition(":")

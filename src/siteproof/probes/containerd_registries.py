@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from importlib import resources
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.models.containerd import Containerd, Version, registry_settings
+from siteproof.models.containerd import HOSTS_FILE, Containerd, Version, registry_settings
 from siteproof.models.pull_route import Proxies
+from siteproof.probes.crictl import CONTAINERDS, CRICTL_SETTINGS, TOOLS
 from siteproof.probes.sections import Sections, split
 
-_SCRIPT = resources.files(__package__).joinpath("containerd_registries.sh").read_text()
+_SCRIPT = CRICTL_SETTINGS + CONTAINERDS + resources.files(__package__).joinpath("containerd_registries.sh").read_text()
 _TICKS = 100
 """Per second, in /proc/PID/stat, on every architecture of Linux."""
 _GRACE_S = 2
@@ -25,7 +27,7 @@ def containerd_registries(node: str) -> Ask[Containerd]:
         _SCRIPT,
         probe="containerd config dump and hosts.toml",
         parse=parse,
-        tools=("crictl", "find", "grep", "readlink", "cat", "sed", "tr", "date"),
+        tools=("crictl", "date", "head", *TOOLS),
         root=True,
         deadline_s=10,
     )
@@ -49,6 +51,7 @@ def parse(output: Output) -> Containerd:
         directories=_directories(sections, config_path),
         proxies=Proxies.of(environment),
         newer_than_process=_newer(sections["times"]),
+        foreign=frozenset(_foreign(sections)),
     )
 
 
@@ -68,6 +71,13 @@ def _directories(sections: Sections, config_path: str) -> dict[str, str | None]:
         if directory in directories:
             directories[directory] = _barred(body) if size else ""
     return directories
+
+
+def _foreign(sections: Sections) -> Iterator[str]:
+    """The directories of registries that others than root may change, or whose hosts.toml they may."""
+    for name in sections:
+        if name.startswith("foreign "):
+            yield name.removeprefix("foreign ").removesuffix(f"/{HOSTS_FILE}")
 
 
 def _barred(text: str) -> str:

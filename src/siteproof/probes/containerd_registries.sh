@@ -1,8 +1,8 @@
-# Print what decides where containerd pulls from. Given: $ROOT.
+# Print what decides where containerd pulls from. Given: $ROOT, `owned`, `containerds`.
 #
 # The running process says which binary and which configuration file it is of. What root is to read or run lies where
 # packages, k3s, RKE2 and dockerd put it, so that the words are fixed; whatever lies elsewhere is read with the login
-# user's own rights. No configuration of another's making is given to a binary that runs as root.
+# user's own rights. All of it must be root's alone to change: a file that others can put there may be a link to any other.
 #
 # Lines come with a bar before them: what has none was not printed by the tool that was to read the file. Secrets stay on
 # the host: credentials, authorization headers, and the user of a proxy's URL.
@@ -13,31 +13,16 @@ shown() {
 
 echo '== siteproof runtime'
 $ROOT crictl version || exit
-
-# Process, binary and environment of each containerd. find goes on to END only where the others did what they should,
-# and fails where a process has gone before it was looked at: whichever that was, the next try tells.
-for try in 1 2 3 4 5; do
-    processes=$(
-        {
-            $ROOT find /proc -ignore_readdir_race -mindepth 1 -maxdepth 1 -name '[1-9]*' \
-                -exec grep -qsx containerd '{}/comm' ';' -printf '\nSITEPROOF_PROCESS=%f=' \
-                -exec readlink '{}/exe' ';' -exec cat '{}/environ' ';' -printf '\nSITEPROOF_END=%f\n' &&
-                echo SITEPROOF_ALL=
-        } | tr '\0' '\n'
-    )
-    case $processes in *SITEPROOF_ALL=) break ;; esac
-done
-case $processes in *SITEPROOF_ALL=) ;; *) exit 1 ;; esac
+containerds || exit
 
 config_of() {
     config=/etc/containerd/config.toml previous=
-    arguments=$(tr '\0' '\n' <"/proc/$1/cmdline") && [ -n "$arguments" ] || exit
     while IFS= read -r word; do
         case $word in --config=* | -config=*) config=${word#*=} ;; esac
         case $previous in -c | --config | -config) config=$word ;; esac
         previous=$word
     done <<ARGUMENTS
-$arguments
+$(lines_of "$1" | sed '1,/^SITEPROOF_ARGUMENTS=$/d;/^SITEPROOF_ENVIRONMENT=$/,$d')
 ARGUMENTS
 }
 
@@ -50,51 +35,67 @@ dump() {
         done
     done
     case "$1 $2" in
-    "/var/lib/rancher/k3s/"*" /var/lib/rancher/k3s/agent/etc/containerd/config.toml")
-        same "$1" "$($ROOT readlink -f /var/lib/rancher/k3s/data/current/bin/containerd)" &&
-            $ROOT /var/lib/rancher/k3s/data/current/bin/containerd \
-                --config /var/lib/rancher/k3s/agent/etc/containerd/config.toml config dump
+    "/var/lib/rancher/k3s/data/current/bin/containerd /var/lib/rancher/k3s/agent/etc/containerd/config.toml")
+        $ROOT /var/lib/rancher/k3s/data/current/bin/containerd \
+            --config /var/lib/rancher/k3s/agent/etc/containerd/config.toml config dump
         ;;
-    "/var/lib/rancher/rke2/"*" /var/lib/rancher/rke2/agent/etc/containerd/config.toml")
-        same "$1" "$($ROOT readlink -f /var/lib/rancher/rke2/bin/containerd)" &&
-            $ROOT /var/lib/rancher/rke2/bin/containerd \
-                --config /var/lib/rancher/rke2/agent/etc/containerd/config.toml config dump
+    "/var/lib/rancher/rke2/bin/containerd /var/lib/rancher/rke2/agent/etc/containerd/config.toml")
+        $ROOT /var/lib/rancher/rke2/bin/containerd \
+            --config /var/lib/rancher/rke2/agent/etc/containerd/config.toml config dump
         ;;
     *) "$1" --config "$2" config dump ;;
     esac
 }
-same() {
-    [ "$1" = "$2" ] || { echo "containerd runs from $1, and $2 is what is installed" >&2; return 1; }
+
+# What it says of a file that it cannot read is not passed on: it may quote it.
+dumped_by() {
+    dumped=$(dump "$1" "$2" 2>/dev/null) && return
+    echo "containerd config dump ended with status $?" >&2
+    dump "$1" "$2" 2>&1 >/dev/null | sed -n '/^sudo: /p' >&2
+    return 1
 }
 
+imports_are_roots() {
+    imports=$(printf '%s\n' "$1" | grep '^imports = \[.*\]$') ||
+        { echo "containerd does not say which files it imports" >&2; return 1; }
+    imports=${imports#*[}
+    printf '%s\n' "${imports%]}" | tr ',' '\n' | sed -n "s/^ *[\"']\\(.*\\)[\"']\$/\\1/p" | while IFS= read -r imported; do
+        owned "$imported" || exit 1
+    done
+}
+
+newline='
+'
 # Docker may run a containerd of its own, without the CRI plugin.
-process=
-for found in $(printf '%s\n' "$processes" | sed -n 's/^SITEPROOF_PROCESS=//p'); do
-    number=${found%%=*}
-    config_of "$number"
-    dumped=$(dump "${found#*=}" "$config") || exit
-    case $(printf '%s\n' "$dumped" | sed -n '/^disabled_plugins/,/\]/p') in
+chosen=
+for process in $found; do
+    config_of "$process"
+    owned "$config" || exit 1
+    dumped_by "${process#*=}" "$config" || exit 1
+    imports_are_roots "$dumped" || exit 1
+    case $(printf '%s\n' "$dumped" | sed -n '/^disabled_plugins.*]/p;/^disabled_plugins[^]]*$/,/]/p') in
     *'"cri"'* | *"'cri'"* | *.cri[\"\']* | *.cri.*) continue ;;
     esac
-    [ -z "$process" ] || { echo "several processes called containerd offer the CRI" >&2; exit 1; }
-    process=$number chosen=$dumped settings=$config
+    [ -z "$chosen" ] || { echo "several processes called containerd offer the CRI" >&2; exit 1; }
+    chosen=$process configuration=$dumped settings=$config
 done
-[ -n "$process" ] || { echo "no process called containerd offers the CRI" >&2; exit 1; }
+if [ -z "$chosen" ]; then
+    passed=$(printf '%s\n' "$listed" | sed -n 's/^SITEPROOF_PASSED=//p' | head -n 3 | tr '\n' ';')
+    echo "no process called containerd offers the CRI${passed:+, not counting process $passed}" >&2
+    exit 1
+fi
 
 printf '\n== siteproof config\n'
-printf '%s\n' "$chosen" | sed 's/^/| /' | shown || exit
+printf '%s\n' "$configuration" | sed 's/^/| /' | shown || exit
 printf '\n== siteproof environment\n'
 # The line of ours, which comes after the last variable, shows that none was lost on the way.
-printf '%s\n' "$processes" | sed -n -e "/^SITEPROOF_PROCESS=$process=/,/^SITEPROOF_END=$process\$/{" \
-    -e 's,//[^/@]*@,//,' -e '/^\(https\{0,1\}\|no\|HTTPS\{0,1\}\|NO\)_\(proxy\|PROXY\)=/s/^/| /p' \
-    -e 's/^SITEPROOF_END=.*/| SITEPROOF_END=/p' -e '}' || exit
+lines_of "$chosen" | sed -n -e '1,/^SITEPROOF_ENVIRONMENT=$/d' -e 's,//[^/@]*@,//,' \
+    -e '/^\(https\{0,1\}\|no\|HTTPS\{0,1\}\|NO\)_\(proxy\|PROXY\)=/s/^/| /p' \
+    -e 's/^SITEPROOF_END=.*/| SITEPROOF_END=/p' || exit
 
 printf '\n== siteproof times\n'
 read -r uptime _ </proc/uptime
-read -r stat <"/proc/$process/stat"
-set -- ${stat##*) }
-shift 19
-printf '%s %s %s\n' "$(date +%s)" "${uptime%.*}" "$1"
+printf '%s %s %s\n' "$(date +%s)" "${uptime%.*}" "$(started "$(told "$chosen" BEGUN)")"
 known=
 for written in /etc/containerd/config.toml /var/run/docker/containerd/containerd.toml \
     /var/lib/rancher/k3s/agent/etc/containerd/config.toml /var/lib/rancher/rke2/agent/etc/containerd/config.toml; do
@@ -107,35 +108,54 @@ case $settings in /var/lib/rancher/*)
     $ROOT find -L /etc/rancher -mindepth 2 -maxdepth 2 -name registries.yaml -printf '%T@ %p\n' || exit ;;
 esac
 
-# The directory itself comes last and shows that find came to its end, each file's `whole` that all of it was read.
-printf '%s\n' "$chosen" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\)[\"']\$/\1/p" | tr ':' '\n' | {
+# What others than root may change below the directory is named, and not looked into. The directory comes last once more,
+# as `DIRECTORY/.`, and shows that find came to its end; each file's `whole`, that all of it was read.
+printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\)[\"']\$/\1/p" | tr ':' '\n' | {
     before=
     while IFS= read -r wanted; do
         wanted=${wanted%/}
         case "$before|" in "$wanted|" | *"|$wanted|"*) continue ;; esac
         before="$before|$wanted" status=
+        why=$(owned "$wanted" 2>&1) || [ $? = 2 ] || { printf '%s\n' "$why" >&2; exit 1; }
         for root in /etc/containerd/certs.d /etc/docker/certs.d \
             /var/lib/rancher/k3s/agent/etc/containerd/certs.d /var/lib/rancher/rke2/agent/etc/containerd/certs.d; do
             [ "$root" = "$wanted" ] || continue
-            listed=$($ROOT find -L $root -depth -maxdepth 2 -name hosts.toml -type f \
-                -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/| /' '{}' ';' -printf '\n== siteproof whole %h\n' \
-                , -type d -printf '\n== siteproof directory %p\n' 2>&1)
+            listed=$($ROOT find -L $root $root/. -maxdepth 2 \
+                '(' -xtype l -printf '\n== siteproof link %p\n' -o -true ')' \
+                '(' -path $root/. -printf '\n== siteproof directory %h\n' -prune \
+                -o '(' -type d -o -name hosts.toml -type f ')' '(' ! -user 0 -o -perm /022 ')' \
+                -printf '\n== siteproof foreign %p\n' -prune \
+                -o -type d ! -path $root -printf '\n== siteproof directory %p\n' \
+                -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/| /' '{}' ';' \
+                -printf '\n== siteproof whole %h\n' ')' 2>&1)
             status=$?
         done
         if [ -z "$status" ]; then
-            listed=$(find -L "$wanted" -depth -maxdepth 2 -name hosts.toml -type f \
-                -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/| /' '{}' ';' -printf '\n== siteproof whole %h\n' \
-                , -type d -printf '\n== siteproof directory %p\n' 2>&1)
+            listed=$(find -L "$wanted" "$wanted/." -maxdepth 2 \
+                '(' -xtype l -printf '\n== siteproof link %p\n' -o -true ')' \
+                '(' -path "$wanted/." -printf '\n== siteproof directory %h\n' -prune \
+                -o '(' -type d -o -name hosts.toml -type f ')' '(' ! -user 0 -o -perm /022 ')' \
+                -printf '\n== siteproof foreign %p\n' -prune \
+                -o -type d ! -path "$wanted" -printf '\n== siteproof directory %p\n' \
+                -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/| /' '{}' ';' \
+                -printf '\n== siteproof whole %h\n' ')' 2>&1)
             status=$?
         fi
-        if [ "$listed" = "find: '$wanted': No such file or directory" ]; then
+        missing="No such file or directory"
+        if [ "$listed" = "find: '$wanted': $missing${newline}find: '$wanted/.': $missing" ]; then
             printf '\n== siteproof absent %s\n' "$wanted"
+            continue
         elif [ "$status" != 0 ]; then
             printf '%s\n' "$listed" >&2
             exit 1
-        else
-            printf '%s\n' "$listed" | shown || exit
         fi
+        links=$(printf '%s\n' "$listed" | sed -n 's/^== siteproof link //p')
+        while IFS= read -r link; do
+            [ -z "$link" ] || why=$(owned "$link" 2>&1) || [ $? = 2 ] || { printf '%s\n' "$why" >&2; exit 1; }
+        done <<LINKS
+$links
+LINKS
+        printf '%s\n' "$listed" | shown || exit
     done
 } || exit
 printf '\n== siteproof end\n'

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from dataclasses import dataclass
 from importlib import resources
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.nft import ruleset
+from siteproof.probes.owned import OWNED
+from siteproof.probes.root_words import HEX, MOMENT
 from siteproof.probes.sections import split, whole_number
 
-_SCRIPT = resources.files(__package__).joinpath("observed_pull.sh").read_text()
+_HERE = resources.files(__package__)
+CRICTL_SETTINGS = OWNED + _HERE.joinpath("crictl_settings.sh").read_text()
+"""Stands before a script that runs crictl."""
+CONTAINERDS = _HERE.joinpath("containerd_processes.sh").read_text()
+"""The sh function `containerds`. Wants OWNED."""
+TOOLS = ("find", "readlink", "ls", "grep", "cat", "sed", "tr", "tail")
+"""What they run."""
+_SCRIPT = CRICTL_SETTINGS + CONTAINERDS + _HERE.joinpath("observed_pull.sh").read_text()
+_TABLE = f"siteproof_{HEX * 12}_{HEX * 6}_{MOMENT}"
+
+_HASH = Form("a short hash", "[0-9a-f]{6}")
 
 # containerd's words begin a pull's own failure. Other errors of the same call say that there was no pull: the socket
 # is closed to us, the image service is not there, crictl itself gave up.
@@ -48,15 +59,17 @@ def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False)
     A pull speaks to somebody in any case: if the observer saw no connection at all, it is no observer, and that is
     NoControl. The image is removed again unless it was there before; `cold` removes it first, so that all is fetched.
     """
-    hashed = hashlib.sha256(image.encode()).hexdigest()[:6]
-    named = f"cold={'yes' if cold else ''} image={shlex.quote(image)} image_hash={hashed}"
+    word = IMAGE(image)
+    hashed = hashlib.sha256(word.text.encode()).hexdigest()[:6]
     return command(
         node,
-        f"{named}\n{_SCRIPT}",
+        _SCRIPT,
         probe=f"crictl pull {image}{', cold' if cold else ''}, observed by nft",
         parse=parse,
-        tools=("crictl", "nft", "date", "setsid", "sleep"),
+        given={"image": word, "image_hash": _HASH(hashed), "cold": LINE("yes") if cold else NOTHING},
+        tools=("crictl", "nft", "date", "setsid", "sleep", "sort", *TOOLS),
         root=True,
+        root_patterns={"table": (_TABLE,), "old": (_TABLE,)},
         deadline_s=deadline_s,
         probe_class="changes" if cold else "borrows",
         slow=True,

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import IMAGE, NUMBER, Ask, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.models.pull_failure import RATE_LIMIT, cause
 from siteproof.models.pull_route import Image
-from siteproof.probes.crictl import failure_of
+from siteproof.probes.crictl import CRICTL_SETTINGS, failure_of
 from siteproof.probes.root_words import HEX
 from siteproof.probes.sections import END, from_json, split, whole_number
 
 ENOUGH_S = 10
+_AGAIN = f"""\
+{CRICTL_SETTINGS}
+$ROOT crictl inspecti -q "$image" >/dev/null || exit
+number=0
+read -r first _ </proc/uptime
+while [ $((number += 1)) -le "$times" ]; do
+    printf '\\n== siteproof pull %s\\n' "$number"
+    read -r begun _ </proc/uptime
+    $ROOT crictl pull "$image" 2>&1
+    printf '\\n== siteproof status %s\\n%s\\n' "$number" "$?"
+    read -r ended _ </proc/uptime
+    printf '== siteproof seconds %s\\n%s %s\\n' "$number" "$begun" "$ended"
+    [ $((${{ended%.*}} - ${{first%.*}})) -lt {ENOUGH_S} ] || break
+done
+{END}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +68,10 @@ def images(node: str) -> Ask[Images]:
     """All images that `node` has."""
     return command(
         node,
-        "$ROOT crictl images -o json",
+        f"{CRICTL_SETTINGS}\n$ROOT crictl images -o json",
         probe="crictl images",
         parse=lambda output: parse_images(output, node),
-        tools=("crictl",),
+        tools=("crictl", "find", "readlink", "ls"),
         root=True,
     )
 
@@ -81,25 +96,11 @@ def pull_again(node: str, image: str, digest: str, *, times: int, deadline_s: in
     """
     return command(
         node,
-        f"""\
-image={shlex.quote(digest)}
-$ROOT crictl inspecti -q $image >/dev/null || exit
-number=0
-read -r first _ </proc/uptime
-while [ $((number += 1)) -le {times} ]; do
-    printf '\\n== siteproof pull %s\\n' "$number"
-    read -r begun _ </proc/uptime
-    $ROOT crictl pull $image 2>&1
-    printf '\\n== siteproof status %s\\n%s\\n' "$number" "$?"
-    read -r ended _ </proc/uptime
-    printf '== siteproof seconds %s\\n%s %s\\n' "$number" "$begun" "$ended"
-    [ $((${{ended%.*}} - ${{first%.*}})) -lt {ENOUGH_S} ] || break
-done
-{END}
-""",
+        _AGAIN,
         probe=f"crictl pull {digest}, {times} times",
         parse=lambda output: parse_again(output, times),
-        tools=("crictl",),
+        given={"image": IMAGE(digest), "times": NUMBER(times)},
+        tools=("crictl", "find", "readlink", "ls"),
         root=True,
         root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,

@@ -1,17 +1,24 @@
-# Pull $image and note where new TCP connections go. Given: $image, $image_hash, $cold, $ROOT, $NONCE, $DEADLINE.
+# Pull $image and note where new TCP connections go. Given: $image, $image_hash, $cold, $ROOT, $NONCE, $DEADLINE, `owned`,
+# `containerds`.
 #
 # Borrowed: an nftables table without verdicts, and the image if it was not there. Both go when the script ends, however
 # it ends. Should it be killed, the watchdog, in a session of its own, takes them away after the deadline; should that be
 # killed too, the next run finds in the table's name the moment when it should have gone.
+#
+# nft takes its arguments for one text of statements. So each is fixed, but for names that can only be ours: of a table
+# that has exactly our form, of a cgroup that is one of a few. What a host says is compared with them and never passed on.
+hex6='[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]' moment='[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'
+is_ours() {
+    # shellcheck disable=SC2254 # they are patterns
+    case $1 in siteproof_$hex6${hex6}_${hex6}_$moment) ;; *) return 1 ;; esac
+}
 now=$(date +%s)
 until=$((now + DEADLINE + 10))
 table=siteproof_${NONCE}_${image_hash}_$until
-
-# nft gets names that change through its stdin, so that what runs as root is always the same words.
-without() { printf 'delete table inet %s\n' "$1" | $ROOT nft -f -; }
+is_ours "$table" || { echo "not a table's name: $table" >&2; exit 1; }
 
 $ROOT nft list tables inet | while read -r _ _ old; do
-    case $old in siteproof_*_*_*) [ "${old##*_}" -lt "$now" ] && without "$old" ;; esac
+    is_ours "$old" && [ "${old##*_}" -lt "$now" ] && $ROOT nft delete table inet "$old"
 done
 
 [ -n "$cold" ] && $ROOT crictl rmi "$image" >/dev/null 2>&1
@@ -24,51 +31,60 @@ esac
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    without "$table"
+    $ROOT nft delete table inet "$table"
     [ "$present" = no ] && $ROOT crictl rmi "$image"
     [ -n "$watchdog" ] && kill -- "-$watchdog"
 } >/dev/null 2>&1
 trap give_back EXIT
 trap 'exit 143' HUP INT TERM PIPE
 export image table present
+# shellcheck disable=SC2016 # its own shell puts them in
 setsid sh -c '
     sleep "$1"
-    echo "delete table inet $table" | $ROOT nft -f -
+    $ROOT nft delete table inet "$table"
     [ "$present" = no ] && $ROOT crictl rmi "$image"
 ' watchdog "$((DEADLINE + 5))" </dev/null >/dev/null 2>&1 &
 watchdog=$!
 
 # The hook comes before DNAT, so that the address is the one that was dialled.
-observe() {
-    printf 'table inet %s {\n' "$table"
-    printf 'set seen { type ipv4_addr . inet_service; flags dynamic; size 4096; }\n'
-    printf 'set seen6 { type ipv6_addr . inet_service; flags dynamic; size 4096; }\n'
-    printf 'chain out { type filter hook output priority -300;\n'
-    for cgroup in $1; do
-        match=
-        if [ "$cgroup" != any ]; then
-            level=$(IFS=/; set -- $cgroup; echo $#)
-            match="socket cgroupv2 level $level \"$cgroup\""
-        fi
-        printf '%s tcp flags & (syn | ack) == syn update @seen { ip daddr . tcp dport }\n' "$match"
-        printf '%s tcp flags & (syn | ack) == syn update @seen6 { ip6 daddr . tcp dport }\n' "$match"
-    done
-    printf '}\n}\n'
-}
+$ROOT nft add table inet "$table" || exit
+$ROOT nft add set inet "$table" seen '{ type ipv4_addr . inet_service; flags dynamic; size 4096; }' || exit
+$ROOT nft add set inet "$table" seen6 '{ type ipv6_addr . inet_service; flags dynamic; size 4096; }' || exit
+$ROOT nft add chain inet "$table" out '{ type filter hook output priority -300; }' || exit
 
-cgroups=
-for process in /proc/[0-9]*; do
-    read -r name <"$process/comm" && [ "$name" = containerd ] || continue
-    while IFS=: read -r id _ path; do
-        path=${path#/}
-        [ "$id" = 0 ] && [ -n "$path" ] || continue
-        case " $cgroups " in *" $path "*) ;; *) cgroups="$cgroups $path" ;; esac
-    done <"$process/cgroup"
-done 2>/dev/null
-scope=containerd
-if [ -z "$cgroups" ] || ! observe "$cgroups" | $ROOT nft -f - 2>/dev/null; then
-    scope=host
-    observe any | $ROOT nft -f - || exit
+# The cgroup of each containerd of the node; nothing where one is none of those that units of packages, k3s and RKE2 have.
+cgroups_of_containerds() {
+    containerds || return
+    for process in $found; do
+        cgroup=$(told "$process" CGROUP | tr '\1' '\n' | sed -n 's,^0::/,,p')
+        case $cgroup in
+        system.slice/containerd.service | system.slice/docker.service) ;;
+        system.slice/k3s.service | system.slice/k3s-agent.service) ;;
+        system.slice/rke2-server.service | system.slice/rke2-agent.service) ;;
+        *) return 1 ;;
+        esac
+        printf '%s\n' "$cgroup"
+    done
+}
+seen_of() {
+    for known in system.slice/containerd.service system.slice/docker.service \
+        system.slice/k3s.service system.slice/k3s-agent.service \
+        system.slice/rke2-server.service system.slice/rke2-agent.service; do
+        [ "$known" = "$1" ] || continue
+        $ROOT nft add rule inet "$table" out "socket cgroupv2 level 2 \"$known\"" \
+            'tcp flags & (syn | ack) == syn update @seen { ip daddr . tcp dport }' &&
+            $ROOT nft add rule inet "$table" out "socket cgroupv2 level 2 \"$known\"" \
+                'tcp flags & (syn | ack) == syn update @seen6 { ip6 daddr . tcp dport }'
+    done
+} 2>/dev/null
+scope=host
+if cgroups=$(cgroups_of_containerds 2>/dev/null) && [ -n "$cgroups" ]; then
+    scope=containerd
+    for cgroup in $(printf '%s\n' "$cgroups" | sort -u); do seen_of "$cgroup" || scope=host; done
+fi
+if [ $scope = host ]; then
+    $ROOT nft add rule inet "$table" out 'tcp flags & (syn | ack) == syn update @seen { ip daddr . tcp dport }' || exit
+    $ROOT nft add rule inet "$table" out 'tcp flags & (syn | ack) == syn update @seen6 { ip6 daddr . tcp dport }' || exit
 fi
 
 echo '== siteproof pull'
@@ -76,5 +92,5 @@ $ROOT crictl pull "$image" 2>&1
 pulled=$?
 printf '\n== siteproof status\n%s\n== siteproof scope\n%s\n== siteproof present\n%s\n' "$pulled" "$scope" "$present"
 printf '== siteproof seen\n'
-printf '{"nftables": [{"list": {"table": {"family": "inet", "name": "%s"}}}]}' "$table" | $ROOT nft -j -f - || exit
+$ROOT nft -j list table inet "$table" || exit
 printf '\n== siteproof end\n'
