@@ -5,13 +5,14 @@ The real script, by a real shell, with real git, on repositories that do what th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -109,15 +110,18 @@ def place() -> Iterator[Place]:
         shutil.rmtree(top)
 
 
-def ask(path: Path, *, user: int = 0, variables: dict[str, str] | None = None) -> Repository:
+def ask(
+    path: Path, *, user: int = 0, variables: dict[str, str] | None = None, deadline_s: float | None = None
+) -> Repository:
     """What the probe makes of it, asked by the login user `user`, in the frame of a real batch."""
     asked = repository("host", str(path))
     assert isinstance(asked, Single) and isinstance(asked.question, Command)
+    question = replace(asked.question, deadline_s=deadline_s or asked.question.deadline_s)
     become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"] if ROOT and user else []
     nonce = new_nonce()
     ended = subprocess.run(
         [*become, "sh", "-s"],
-        input=script([asked.question], nonce=nonce, run=RunContext(new_nonce()), sudo="sudo -n"),
+        input=script([question], nonce=nonce, run=RunContext(new_nonce()), sudo="sudo -n"),
         env={"PATH": os.environ["PATH"], **(variables or {})},
         capture_output=True,
         check=False,
@@ -633,11 +637,53 @@ def test_what_git_could_not_read_is_unknown(place: Place, damage: str) -> None:
         ask(place.repository, user=0 if ROOT else OWNER)
 
 
-def test_names_are_no_words_of_a_script_and_nothing_stays_behind(place: Place) -> None:
-    before = set(Path("/tmp").glob("siteproof_git.*"))
+def left_by(user: int) -> list[Path]:
+    """Others may be asking at this moment; nobody else does as this user."""
+    found = []
+    for path in Path("/tmp").glob("siteproof_git.*"):
+        with contextlib.suppress(FileNotFoundError):
+            found += [path] if path.lstat().st_uid == user else []
+    return found
+
+
+@needs_root
+def test_at_the_deadline_nothing_stays_behind(place: Place) -> None:
+    """A hundred million names by nine trees."""
+    owner = 100_000 + os.getpid()
+    tree = git(place.repository, "rev-parse", "HEAD^{tree}")
+    for _ in range(8):
+        listed = "".join(f"040000 tree {tree}\t{number}\n" for number in range(10))
+        tree = git(place.repository, "mktree", stdin=listed)
+    git(place.repository, "update-ref", "refs/heads/main", git(place.repository, "commit-tree", tree, "-m", "m"))
+    place.belongs_to(owner)
+    with pytest.raises(ToolFailed, match="ended with status (124|137|143)"):
+        ask(place.repository, deadline_s=1)
+    assert left_by(owner) == []
+
+
+def test_more_names_than_anybody_could_take_are_unknown(place: Place) -> None:
+    """A tree that names another ten times, which does the same."""
+    tree = git(place.repository, "rev-parse", "HEAD^{tree}")
+    for _ in range(4):
+        listed = "".join(f"040000 tree {tree}\t{'n' * 150}{number}\n" for number in range(10))
+        tree = git(place.repository, "mktree", stdin=listed)
+    git(place.repository, "update-ref", "refs/heads/main", git(place.repository, "commit-tree", tree, "-m", "m"))
+    place.belongs_to(OWNER)
+    with pytest.raises(ToolFailed, match="names of files with secrets are more than 2 MB"):
+        ask(place.repository, user=0 if ROOT else OWNER)
+
+
+def test_names_are_no_words_of_a_script(place: Place) -> None:
     hostile = place.top / "in'fra $(touch marks) ;*"
     shutil.move(place.repository, hostile)
     place.belongs_to(OWNER, hostile)
     assert ask(hostile, user=0 if ROOT else OWNER).secrets == ("token.yml",)
     assert not list(place.marker.parent.iterdir())
-    assert set(Path("/tmp").glob("siteproof_git.*")) == before
+
+
+@needs_root
+def test_nothing_stays_behind(place: Place) -> None:
+    owner = 100_000 + os.getpid()
+    place.belongs_to(owner)
+    assert ask(place.repository).secrets == ("token.yml",)
+    assert left_by(owner) == []

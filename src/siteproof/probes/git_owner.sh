@@ -5,6 +5,9 @@
 # be the owner; root can become anybody, with no group, no capability and no way back to one; and what belongs to root
 # may be looked at by anybody who can read it. Anything else is refused. There is no terminal that a process of the owner's
 # could type into: neither sshd nor the operator's own machine gives these shells one.
+#
+# It waits for the owner's shell to take away what it made, also at the deadline.
+trap 'exit 143' HUP INT TERM PIPE
 cd -P -- "$path" || exit
 told=$(ls -dln .) || exit
 set -f
