@@ -687,3 +687,21 @@ def test_nothing_stays_behind(place: Place) -> None:
     place.belongs_to(owner)
     assert ask(place.repository).secrets == ("token.yml",)
     assert left_by(owner) == []
+
+
+def test_what_a_killed_run_left_is_swept(place: Place) -> None:
+    owner = 100_000 + os.getpid()
+    place.belongs_to(owner)
+    left, another = (Path(tempfile.mkdtemp(prefix="siteproof_git.", suffix=end, dir="/tmp")) for end in ("", "not"))
+    left = left.rename(left.with_name("siteproof_git.Ab0_x9"))
+    try:
+        for made in (left, another):
+            (made / "config").touch()
+            os.utime(made, (0, 0))
+            if ROOT:
+                os.chown(made, owner, -1)
+        ask(place.repository)
+        assert (left.exists(), another.exists()) == (False, True)
+    finally:
+        shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(another)

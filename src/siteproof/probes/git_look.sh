@@ -95,6 +95,8 @@ esac
 [ -n "$head" ] || [ ! -e "$common/reftable" ] || refuse "it keeps its branches in a reftable, which is not read"
 [ -n "$head" ] || refuse "HEAD has no commit"
 
+# A run that was killed may have left its own; no other that runs now is as old.
+find /tmp -maxdepth 1 -name 'siteproof_git.??????' -type d -user "$(id -u)" -mmin +60 -exec rm -rf -- '{}' ';' 2>/dev/null
 trap 'rm -rf -- "$made"' EXIT
 trap 'exit 143' HUP INT TERM PIPE
 made=$(mktemp -d /tmp/siteproof_git.XXXXXX) && mkdir "$made/refs" && echo 'ref: refs/heads/none' >"$made/HEAD" || exit
