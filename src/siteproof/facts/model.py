@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from siteproof.asks.words import URL, Form
 from siteproof.declared import Declared
 
 
@@ -90,14 +91,23 @@ Network = Annotated[IPv4Network, BeforeValidator(_address_or_network)]
 """An IPv4 network; a plain address is its /32."""
 
 
-def _https(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch(r"[!-~]+", value):
-        raise ValueError("not an http or https URL")
+def formed(form: Form) -> AfterValidator:
+    """Refuses, with file, line and key, what a probe would refuse to ask about."""
+
+    def checked(value: str) -> str:
+        if not form.fits(value):
+            raise ValueError(f"not {form.what}")
+        return value
+
+    return AfterValidator(checked)
+
+
+def _port_of_url(value: str) -> str:
+    _ = urlsplit(value).port  # raises ValueError where it is none
     return value
 
 
-Url = Annotated[str, AfterValidator(_https)]
+Url = Annotated[str, formed(URL), AfterValidator(_port_of_url)]
 
 
 def _ports(value: str) -> str:

@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from siteproof.asks.words import IMAGE
 from siteproof.declared import Declared
-from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url
+from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url, formed
 from siteproof.models.pull_route import Image
 
 
@@ -37,7 +38,7 @@ def _full_name(value: str) -> str:
     return value
 
 
-ImageName = Annotated[str, AfterValidator(_full_name)]
+ImageName = Annotated[str, formed(IMAGE), AfterValidator(_full_name)]
 """With its registry and its tag or digest."""
 
 

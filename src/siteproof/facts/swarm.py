@@ -10,8 +10,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from siteproof.asks.words import ARGUMENT, IMAGE, NETWORK_NAME, PATH
 from siteproof.declared import Declared
-from siteproof.facts.model import Absent, Family, HostsOf, Node, Subjects, Unseen
+from siteproof.facts.model import Absent, Family, HostsOf, Node, Subjects, Unseen, formed
+
+Path = Annotated[str, formed(PATH)]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Manager(Node):
 class Overlay(Declared):
     """An overlay network of the swarm."""
 
-    name: str
+    name: Annotated[str, formed(NETWORK_NAME)]
     subnet: IPv4Network
     attachable: bool
     min_free_ratio: Annotated[float, Field(gt=0, lt=1)]
@@ -41,7 +44,7 @@ class Pin(Declared):
     overlay: str
     host: str
     """Where the file is."""
-    file: str
+    file: Path
 
     def __str__(self) -> str:
         return self.overlay
@@ -53,7 +56,7 @@ class Guard(Declared):
     name: str
     host: str
     """Where the script is."""
-    file: str
+    file: Path
     steps: Annotated[tuple[str, ...], Field(min_length=1)]
     """Parts of lines, in their order."""
     before: str
@@ -68,7 +71,7 @@ class Checkout(Declared):
 
     host: str
     """Where it is."""
-    directory: str
+    directory: Path
     authors: Annotated[tuple[str, ...], Field(min_length=1)]
     """`Name <address>` of those who commit to it; `*` stands for anything."""
 
@@ -95,9 +98,9 @@ class DeployCanary(Declared):
     """A service of one task. Declaring it allows --changes to deploy it on an overlay, and to remove it again."""
 
     overlay: str
-    image: str
+    image: Annotated[str, formed(IMAGE)]
     """On every node already, or quickly pulled."""
-    command: tuple[str, ...]
+    command: tuple[Annotated[str, formed(ARGUMENT)], ...]
     """Runs until it is stopped."""
     within_s: Annotated[int, Field(ge=5, le=300)]
 

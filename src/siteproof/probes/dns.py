@@ -14,11 +14,13 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from siteproof.asks import ADDRESS, HOST_NAME, RECORD_TYPE, SMALL, Ask, Output, Single, Stream, bounded, controlled
+from siteproof.asks import ADDRESS, HOST_NAME, RECORD_TYPE, Ask, Output, Single, Stream, bounded, controlled
 from siteproof.errors import Unparseable
 
 Address = IPv4Address | IPv6Address
 Kind = Literal["A", "AAAA", "SOA"]
+LONGEST_REPLY = 16 << 10
+"""Bytes: a thousand addresses. Names of a message may lead to each other, so that reading it may take its square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def dns_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Rep
         retries=2,
         parameters=(("name", HOST_NAME(name).text), ("type", RECORD_TYPE(kind).text)),
     )
-    return Single(question, bounded(lambda output: parse(output, name, kind), SMALL))
+    return Single(question, bounded(lambda output: parse(output, name, kind), LONGEST_REPLY))
 
 
 def dns_addresses(

@@ -50,8 +50,8 @@ _OTHER_TARGETS = words("ACCEPT DROP RETURN SNAT MASQUERADE LOG NFLOG ULOG MARK C
 _TARGETS = _OTHER_TARGETS | _FORWARDING.keys()
 LONGEST_RULE = 8192
 """Characters. A comment has 256 at most, and nothing else is longer."""
-MOST_MET = 500_000
-"""Rules that are followed, on all ways together: more than this is a knot, whoever tied it."""
+MOST_MET, MOST_WAYS = 200_000, 20_000
+"""Rules that are followed, and ways to a chain, which differ by the ports that are left: more is a knot."""
 _PORT_OPTIONS = frozenset({"--dport", "--dports", "--destination-port", "--destination-ports"})
 # Options of matches and targets that cannot speak of the destination port, by how many words follow them.
 _NO_PORTS = {
@@ -171,8 +171,8 @@ def _met(chains: Mapping[str, list[_Rule]]) -> Iterator[tuple[_Rule, Reach]]:
         if (here := ahead.popleft()) in seen:
             continue
         seen.add(here)
-        if (met := met + len(chains[here[0]])) > MOST_MET:
-            raise Unparseable(f"over {MOST_MET} rules are met on the ways through the nat table: nobody follows these")
+        if (met := met + len(chains[here[0]])) > MOST_MET or len(seen) > MOST_WAYS:
+            raise Unparseable(f"the nat table has too many ways: {met} rules are met on {len(seen)} of them")
         for rule in chains[here[0]]:
             if (target := rule.value("-j", "-g")) is None:
                 continue

@@ -58,6 +58,7 @@ while clock && [ "$moment" -lt $((now + DEADLINE)) ]; do
     fi
     sleep 0.4
 done
+clock
 printf '\n== siteproof tasks\n%s\n== siteproof seconds\n%s\n' "$seen" "$((moment - now))"
 # Its addresses are free again only once its tasks are gone, which takes the agents a moment.
 give_back
