@@ -150,6 +150,9 @@ class Ending:
         self.suite.failures.append(said)
         if session is not None:
             session.exitstatus = ExitCode.FAILED_INSIDE
+        if self.config.stash.get(RUN, None) is not None:  # the reports do not know of it
+            run = self.config.stash[RUN] = _run(self.suite, ExitCode.FAILED_INSIDE, datetime.now(UTC))
+            write_files(run, self.suite.directory)
         with suppress(OSError):
             print(f"siteproof: {said}", file=sys.stderr, flush=True)
 
@@ -163,7 +166,7 @@ def _mend_stdout(config: pytest.Config) -> None:
     if (capturing := config.pluginmanager.get_plugin("capturemanager")) is not None:
         capturing.stop_global_capturing()  # it has the real one put away
     try:
-        sys.stdout.flush()
+        print(flush=True)  # what failed to be written before is forgotten: only a new line tells
     except (OSError, ValueError):
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

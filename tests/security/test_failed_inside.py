@@ -124,6 +124,7 @@ def test_a_bug_of_ours_or_of_a_plugin_is_3(project: Project, bug: str) -> None:
     if "ask" not in bug:
         assert project.verdicts()["mtu[one]"] == "violated"
         assert project.verdicts()["mtu-borrowed[one]"] == "held"
+    assert project.report["exit_code"] == 3
     assert (project.pytester.path / "reports/latest").exists()
 
 
@@ -148,7 +149,9 @@ def test_a_bug_over_one_result_is_that_result_s(project: Project, workers: str) 
 def test_a_failure_that_no_verdict_explains_is_not_violated(project: Project, workers: str) -> None:
     conftest(
         project,
-        "def pytest_runtest_logreport(report):\n    if report.when == 'teardown': report.outcome = 'failed'\n",
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.when == 'teardown': report.outcome = 'failed'\n",
     )
     assert project.run(workers).ret == 3
 
