@@ -19,6 +19,7 @@ import pytest
 
 from siteproof import opening
 from siteproof.bundle import write_record
+from siteproof.crossing import encodable
 from siteproof.options import only_looks
 from siteproof.report import announce, terminal, write_files
 from siteproof.results import ExitCode, Run
@@ -115,8 +116,11 @@ class Ending:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            where = report.nodeid or "the checks"
-            self.suite.shortfalls.append(f"{where} could not be read, so that nothing of it was planned")
+            lines = [line.removeprefix("E ").strip() for line in report.longreprtext.splitlines() if line.strip()]
+            why = encodable(lines[-1]) if lines else "no reason was given"
+            said = f"{report.nodeid or 'the checks'} could not be read, so that nothing of it was planned: {why}"
+            if said not in self.suite.shortfalls:  # each worker says it
+                self.suite.shortfalls.append(said)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
