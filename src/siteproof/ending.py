@@ -20,6 +20,7 @@ import pytest
 from siteproof import opening
 from siteproof.bundle import write_record
 from siteproof.characters import printable
+from siteproof.crossing import encodable
 from siteproof.guard import escape_of
 from siteproof.options import only_looks
 from siteproof.report import announce, terminal, without_secrets, write_files
@@ -124,8 +125,11 @@ class Ending:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            where = report.nodeid or "the checks"
-            self.suite.shortfalls.append(f"{where} could not be read, so that nothing of it was planned")
+            lines = [line.removeprefix("E ").strip() for line in report.longreprtext.splitlines() if line.strip()]
+            why = encodable(lines[-1]) if lines else "no reason was given"
+            said = f"{report.nodeid or 'the checks'} could not be read, so that nothing of it was planned: {why}"
+            if said not in self.suite.shortfalls:  # each worker says it
+                self.suite.shortfalls.append(said)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
@@ -159,6 +163,9 @@ class Ending:
         self.suite.failures.append(said)
         if session is not None:
             session.exitstatus = ExitCode.FAILED_INSIDE
+        if self.config.stash.get(RUN, None) is not None:  # the reports do not know of it
+            run = self.config.stash[RUN] = _run(self.suite, ExitCode.FAILED_INSIDE, datetime.now(UTC))
+            write_files(run, self.suite.directory, self.suite.redactor)
         with suppress(OSError):
             print(f"siteproof: {printable(self.suite.redactor.text(said))}", file=sys.stderr, flush=True)
 
@@ -172,7 +179,7 @@ def _mend_stdout(config: pytest.Config) -> None:
     if (capturing := config.pluginmanager.get_plugin("capturemanager")) is not None:
         capturing.stop_global_capturing()  # it has the real one put away
     try:
-        sys.stdout.flush()
+        print(flush=True)  # what failed to be written before is forgotten: only a new line tells
     except (OSError, ValueError):
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

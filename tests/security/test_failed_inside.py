@@ -124,6 +124,7 @@ def test_a_bug_of_ours_or_of_a_plugin_is_3(project: Project, bug: str) -> None:
     if "ask" not in bug:
         assert project.verdicts()["mtu[one]"] == "violated"
         assert project.verdicts()["mtu-borrowed[one]"] == "held"
+    assert project.report["exit_code"] == 3
     assert (project.pytester.path / "reports/latest").exists()
 
 
@@ -148,7 +149,11 @@ def test_a_bug_over_one_result_is_that_result_s(project: Project, workers: str) 
 def test_a_failure_that_no_verdict_explains_is_not_violated(project: Project, workers: str) -> None:
     conftest(
         project,
-        "def pytest_runtest_logreport(report):\n    if report.when == 'teardown': report.outcome = 'failed'\n",
+        "@pytest.hookimpl(wrapper=True)\n"
+        "def pytest_runtest_makereport(call):\n"
+        "    found = yield\n"
+        "    if call.when == 'teardown': found.outcome = 'failed'\n"
+        "    return found\n",
     )
     assert project.run(workers).ret == 3
 
@@ -169,12 +174,15 @@ def test_checks_that_cannot_be_read_are_named_and_nothing_is_violated(project: P
 @WORKERS
 def test_whoever_reads_the_output_may_go(project: Project, workers: str) -> None:
     project.mtu(1500)
-    with start(project, workers) as process, ExitStack() as stack:
+    with start(project, workers, before="export PYTHONUNBUFFERED=1") as process, ExitStack() as stack:
         assert process.stdout is not None
         stack.callback(process.kill)
+        process.stdout.readline()
         process.stdout.close()
         assert process.wait(120) == 3
-    assert project.verdicts()["mtu[one]"] == "violated"
+    if (project.runs[-1] / "report.json").exists():  # unless it had not even begun
+        assert project.report["exit_code"] == 3
+        assert project.report["summary"]["planned"] in (0, 4)
 
 
 @WORKERS
@@ -183,18 +191,6 @@ def test_nowhere_to_print_is_3(project: Project, workers: str) -> None:
     process = start(project, workers, before="exec >/dev/full")
     process.communicate(timeout=120)
     assert process.returncode == 3
-    assert project.verdicts()["mtu[one]"] == "violated"
-
-
-SLOW = (
-    CHECKS
-    + """
-@invariant("slow", family="link", severity="low", incident="", remedy="")
-async def test_node_is_slow(node: Node, link: Link) -> None:
-    await mtu(node.host)
-    {what}
-"""
-)
 
 
 def children(pid: int) -> list[int]:
