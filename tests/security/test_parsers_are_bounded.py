@@ -28,11 +28,12 @@ import recorded
 from recorded import Recording
 
 from siteproof.asks import LARGE, Controlled, Derived, Heard, Output, Single
+from siteproof.characters import printable
 from siteproof.errors import ProbeError, TooLarge
 from siteproof.models.pull_failure import cause
 from siteproof.probes.dns import LONGEST_REPLY
 from siteproof.probes.sections import MARK
-from siteproof.report.text import printable, wrapped
+from siteproof.report.text import wrapped
 
 EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
 CASES = 26

@@ -22,7 +22,10 @@ printf '%s\\n' "$ids"
 case $ids in
     *[!0-9a-z[:space:]]*) echo 'these are no ids' ;;
     '') echo '[]' ;;
-    *) $ROOT docker network inspect $ids || exit ;;
+    *)
+        # shellcheck disable=SC2086 # each id is a word
+        $ROOT docker network inspect $ids || exit
+        ;;
 esac
 {END}
 """

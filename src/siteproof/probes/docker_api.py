@@ -158,6 +158,7 @@ def _ask(paths: Mapping[str, str], when: str = "") -> str:
 
 _PATHS = {name: f"/{name}" for name in ("info", "nodes", "tasks", "networks")} | {"services": "/services?status=true"}
 _STATE = f"{_ask(_PATHS)}{END}"
+_LATER_STATE = f': "look $look"\n{_STATE}'
 _MOMENTS = f'{_ask(_PATHS, "first-")}sleep "$apart_s" || exit\n{_ask(_PATHS, "second-")}{END}'
 _NETWORKS = f"{_ask({'info': '/info', 'networks': '/networks'})}{END}"
 _VIEW = f"""\
@@ -188,7 +189,7 @@ def swarm_state(manager: str, *, look: int = 1) -> Ask[Swarm]:
     """
     return command(
         manager,
-        _STATE,
+        _LATER_STATE if look > 1 else _STATE,
         given={"look": NUMBER(look)} if look > 1 else {},
         probe="docker API: nodes, services, tasks, networks",
         parse=parse_swarm,

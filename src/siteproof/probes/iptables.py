@@ -18,7 +18,7 @@ from siteproof.probes.sections import END, section, split, words
 # show, so the kernel's own list decides whether there is anything to ask it about.
 _SCRIPT = f"""\
 there() {{ command -v "$1" >/dev/null; }}
-nft= legacy=
+nft='' legacy=''
 there iptables-nft-save && nft=iptables-nft-save
 there iptables-legacy-save && legacy=iptables-legacy-save
 if there iptables-save; then
@@ -29,14 +29,14 @@ if there iptables-save; then
 fi
 if [ -n "$nft" ]; then
     {section("nft")}
-    $ROOT $nft -t nat || exit
+    $ROOT "$nft" -t nat || exit
 fi
 tables=
 if [ -e /proc/net/ip_tables_names ]; then tables=$($ROOT cat /proc/net/ip_tables_names) || exit; fi
 case $tables in *nat*)
     [ -n "$legacy" ] || {{ echo '{MISSING}iptables-legacy-save, and there are tables for it' >&2; exit 127; }}
     {section("legacy")}
-    $ROOT $legacy -t nat || exit
+    $ROOT "$legacy" -t nat || exit
 esac
 {END}
 """

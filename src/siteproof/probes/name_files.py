@@ -38,7 +38,7 @@ def _each_file(patterns: str) -> str:
     return f"""\
 for file in {patterns}; do
     [ -e "$file" ] || continue
-    {section("file ")}$file
+    {section("file ")}"$file"
     [ ! -f "$file" ] || cat "$file" || exit
 done
 """

@@ -39,7 +39,7 @@ if [ $stub = 0 ]; then
         link=${{link#[}}
         link=${{link%%,*}}
         case $link in 0) continue ;; *[!0-9]* | '') exit 1 ;; esac
-        {section("link ")}$link
+        {section("link ")}"$link"
         {_GET} org.freedesktop.resolve1 "/org/freedesktop/resolve1/link/_3$link" \\
             org.freedesktop.resolve1.Link CurrentDNSServer || exit
     done

@@ -59,6 +59,7 @@ mark start "${timeout:-%(no_timeout)s}"
 """
 # sudo may allow no more than the commands themselves; then the limit is sudo's own (see `privilege`).
 _NARROW = """limit=$timeout
+# shellcheck disable=SC2086 # several words, or none
 [ -z "$sudo" ] || [ -z "$limit" ] || $sudo -l $limit 1 true </dev/null >/dev/null 2>&1 || limit="""
 
 Sudo = Literal["sudo -n", "no_sudo", ""]
