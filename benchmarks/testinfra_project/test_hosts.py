@@ -35,7 +35,7 @@ def test_the_configuration_directory_is_roots(host: Host) -> None:
 
 
 def test_the_temporary_directory_is_roots(host: Host) -> None:
-    assert owner_and_mode(host, "/tmp") == {"owner": "root", "mode": "1777"}  # noqa: S108  # nosec B108 - its mode is looked at
+    assert owner_and_mode(host, "/tmp") == {"owner": "root", "mode": "1777"}  # its mode is looked at  # noqa: S108  # nosec B108
 
 
 def test_the_programs_directory_is_roots(host: Host) -> None:

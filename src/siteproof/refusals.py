@@ -18,7 +18,7 @@ _TEXTS = {
     "limit": "--limit",
     "reports": "--reports",
     "shard": "--shard",
-    "vault_password_file": "--vault-password-file",  # nosec B105 - an option
+    "vault_password_file": "--vault-password-file",  # an option  # nosec B105
     "sudoers": "--sudoers",
     "register": "--register",
     "proof": "--proof",

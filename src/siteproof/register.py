@@ -112,7 +112,7 @@ def unproven(register: Iterable[Entry], proof: Mapping[str, Any] | None = None) 
 
 def _markdown(register: Sequence[Entry]) -> str:
     loader = jinja2.PackageLoader("siteproof.report")
-    environment = jinja2.Environment(  # noqa: S701  # nosec B701 - Markdown for readers of this repository, not HTML
+    environment = jinja2.Environment(  # Markdown for readers of this repository, not HTML  # noqa: S701  # nosec B701
         loader=loader,
         trim_blocks=True,
         lstrip_blocks=True,

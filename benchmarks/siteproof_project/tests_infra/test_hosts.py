@@ -56,7 +56,7 @@ async def test_the_configuration_directory_is_roots(node: Node, link: Link) -> N
 
 @check("the-temporary-directory-is-roots")
 async def test_the_temporary_directory_is_roots(node: Node, link: Link) -> None:
-    assert await owner_and_mode(node, "/tmp") == {"owner": "root", "mode": "1777"}  # noqa: S108  # nosec B108 - its mode is looked at
+    assert await owner_and_mode(node, "/tmp") == {"owner": "root", "mode": "1777"}  # its mode is looked at  # noqa: S108  # nosec B108
 
 
 @check("the-programs-directory-is-roots")

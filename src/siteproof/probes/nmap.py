@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # nosec B405 - what is read is read by defusedxml
+import xml.etree.ElementTree as ET  # what is read is read by defusedxml  # nosec B405
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
