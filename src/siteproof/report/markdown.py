@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from siteproof.characters import printable
 
+# What is Markup below is put together from parts that were escaped.
 _PLAIN_WORD = re.compile(r"""["(']{0,2}[A-Za-z]+(?:['’-][A-Za-z]+)*["')]{0,2}[,.;:!?]?["')]?|[0-9]{1,6}[,;]?|[—–·…]""")
 _AROUND = re.compile(r"""([("']{0,2})(.+?)([)"',.;:!?]{0,3})""", re.DOTALL)
 _MAY_BE_A_COMMIT = re.compile(r"(?i)[0-9a-f]{7,}")
@@ -22,26 +23,22 @@ _TICKS = re.compile("`+")
 
 def code(text: str) -> Markup:
     """The text as code, for the middle of a line, also of a table's; a line break of it stays one."""
-    return Markup(
-        "<br>".join(_line_of_code(line) for line in printable(text).expandtabs(4).splitlines())
-    )  # of escaped parts  # noqa: S704  # nosec B704
+    return Markup("<br>".join(_line_of_code(line) for line in printable(text).expandtabs(4).splitlines()))  # noqa: S704  # nosec B704
 
 
 def prose(text: str) -> Markup:
     """A sentence that stays one: its plain words as they are, everything else in it as code."""
-    return Markup(
-        "<br>".join(_sentence(line, _line_of_code) for line in printable(text).splitlines())
-    )  # of escaped parts  # noqa: S704  # nosec B704
+    return Markup("<br>".join(_sentence(line, _line_of_code) for line in printable(text).splitlines()))  # noqa: S704  # nosec B704
 
 
 def page_code(text: str) -> Markup:
     """As code inside a block of HTML, where Markdown is not read."""
-    return Markup(_page_code(" ".join(printable(text).split())))  # of escaped parts  # noqa: S704  # nosec B704
+    return Markup(_page_code(" ".join(printable(text).split())))  # noqa: S704  # nosec B704
 
 
 def page_prose(text: str) -> Markup:
     """A sentence inside a block of HTML."""
-    return Markup(_sentence(printable(text), _page_code))  # of escaped parts  # noqa: S704  # nosec B704
+    return Markup(_sentence(printable(text), _page_code))  # noqa: S704  # nosec B704
 
 
 def _sentence(line: str, as_code: Callable[[str], str]) -> str:
