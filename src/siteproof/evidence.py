@@ -22,12 +22,12 @@ from typing import Any
 from urllib.parse import quote
 
 from siteproof.asks import Output, Question
+from siteproof.characters import as_json
 from siteproof.crossing import encodable, plain
 from siteproof.errors import NotRecorded, ProbeError
 from siteproof.reading import open_regular
+from siteproof.redaction import Redactor
 
-REDACTED = "«redacted»"
-SHORTEST_SECRET = 4
 _HOSTS = "hosts"
 _KEY_START = len('{"key": "')
 _KEY_LENGTH = 24
@@ -80,49 +80,6 @@ class HostRecord:
     seconds: float
     login_user: str
     become: bool
-
-
-class Redactor:
-    """Replaces secrets, also where they are percent-, JSON- or base64-encoded."""
-
-    def __init__(self, secrets: Collection[str]) -> None:
-        spellings = {s for secret in secrets if len(secret) >= SHORTEST_SECRET for s in _spellings(secret)}
-        longest_first = sorted(spellings, key=lambda s: (-len(s), s))
-        self._pattern = re.compile(b"|".join(re.escape(s) for s in longest_first)) if longest_first else None
-
-    def __call__(self, data: bytes) -> bytes:
-        return self._pattern.sub(REDACTED.encode(), data) if self._pattern else data
-
-    def text(self, text: str) -> str:
-        return self(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
-
-    def everywhere(self, value: Any) -> Any:
-        """The same plain data with every string in it redacted."""
-        if self._pattern is None:
-            return value
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, Mapping):
-            return {key: self.everywhere(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.everywhere(item) for item in value]
-        return value
-
-
-def _spellings(secret: str) -> set[bytes]:
-    plain = secret.encode()
-    return {plain, quote(secret, safe="").encode(), json.dumps(secret)[1:-1].encode(), *_base64_spellings(plain)}
-
-
-def _base64_spellings(plain: bytes) -> set[bytes]:
-    """The characters that only the secret decides, wherever in a longer base64 text it starts."""
-    spellings = set()
-    for offset in range(3):
-        first = -(-offset * 8 // 6)
-        end = (offset + len(plain)) * 8 // 6
-        padded = b"\0" * offset + plain
-        spellings |= {encode(padded)[first:end] for encode in (base64.b64encode, base64.urlsafe_b64encode)}
-    return {s for s in spellings if len(s) >= SHORTEST_SECRET}
 
 
 @dataclass
@@ -252,7 +209,7 @@ class Store:
     def as_kept(self, answer: Output | ProbeError) -> Output | ProbeError:
         """The answer as it will be read from here."""
         if isinstance(answer, ProbeError):
-            return answer
+            return ProbeError.of_kind(answer.kind, self._redactor.text(answer.message), host=answer.host)
         return replace(answer, stdout=self._redactor(answer.stdout), stderr=self._redactor(answer.stderr))
 
     def file_of(self, host: str) -> Path:
@@ -268,8 +225,10 @@ class Store:
     def add_host(self, record: HostRecord) -> None:
         error = record.error and {"kind": record.error.kind, "message": record.error.message}
         line = {**{f.name: getattr(record, f.name) for f in fields(record)}, "error": error}
+        # A host's name is how its record is found again, and the inventory's own.
+        redacted = self._redactor.everywhere(plain(line)) | {"name": record.name}
         with self._lock:
-            _append(self.directory / f"{_HOSTS}.jsonl", self._redactor.everywhere(plain(line)))
+            _append(self.directory / f"{_HOSTS}.jsonl", redacted)
 
     def host_records(self) -> dict[str, HostRecord]:
         """The last record of each host, by name."""
@@ -346,7 +305,7 @@ def _path(directory: Path, host: str) -> Path:
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
     # One write per line, so that a reader in another process never sees two lines mixed.
-    body = json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")[:-1]
+    body = as_json(line).encode()[:-1]
     data = body + b', "sum": "' + _sum(body) + b'"}\n'
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

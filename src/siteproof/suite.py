@@ -18,10 +18,11 @@ from siteproof.bundle import Replay
 from siteproof.coverage import overlooked
 from siteproof.declared import CITED, Citation, declared_at
 from siteproof.errors import BadInput, WrongHost
-from siteproof.evidence import Redactor, Store
+from siteproof.evidence import Store
 from siteproof.facts import Site, Waiver
 from siteproof.gather.base import Gatherer
 from siteproof.invariants import Invariant, SeenCheck
+from siteproof.redaction import Redactor
 from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict
 from siteproof.selection import Here, Planned, Selection
 from siteproof.verdicts import COMPARED, Comparison, outcome, violates

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from siteproof.characters import as_json
 from siteproof.results import Run
 
 
@@ -14,7 +14,7 @@ def render(run: Run) -> Iterator[str]:
     """The whole file, in pieces."""
     yield "{\n"
     for name, value in run.to_json().items():
-        yield f"{_line(name)}: {_line(value)},\n"
+        yield f"{as_json(name)}: {as_json(value)},\n"
     yield from _list("results", (result.to_json() for result in run.results))
     yield ",\n"
     yield from _list("hosts", map(asdict, run.hosts))
@@ -22,11 +22,7 @@ def render(run: Run) -> Iterator[str]:
 
 
 def _list(name: str, items: Iterable[dict[str, Any]]) -> Iterator[str]:
-    yield f"{_line(name)}: ["
+    yield f"{as_json(name)}: ["
     for index, item in enumerate(items):
-        yield f"{',' if index else ''}\n{_line(item)}"
+        yield f"{',' if index else ''}\n{as_json(item)}"
     yield "\n]"
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

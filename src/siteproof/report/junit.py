@@ -8,8 +8,8 @@ from itertools import chain
 
 from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
+from siteproof.characters import printable
 from siteproof.report import findings as told
-from siteproof.report.text import printable
 from siteproof.results import Result, Run, Verdict
 
 _END = "</testsuite></testsuites>"

@@ -11,8 +11,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from siteproof.characters import printable
 from siteproof.report import findings as told
-from siteproof.report.text import cut, printable
+from siteproof.report.text import cut
 from siteproof.results import WORST_FIRST, Result, Run, Verdict
 
 OPEN_AT_FIRST = 6

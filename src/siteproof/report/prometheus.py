@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from siteproof.characters import printable
 from siteproof.report import findings as told
-from siteproof.report.text import printable
 from siteproof.results import Run
 
 Sample = tuple[dict[str, str], float]

@@ -6,23 +6,10 @@ import re
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
-_UNFIT = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, among them the escape that repaints a terminal
-    "\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators, and marks that reorder what is read
-    "\ud800-\udfff\ufffe\uffff]"  # not characters: no XML, no UTF-8
-)
+from siteproof.characters import printable
+
 _WORD = re.compile(r"\w[\w.]*\w")
 SHORTEST_WORD = 2
-
-
-def printable(text: str) -> str:
-    """The same text with nothing in it that acts instead of being read; such characters are spelled out."""
-    return _UNFIT.sub(_spelled, text.replace("\r\n", "\n"))
-
-
-def _spelled(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def cut(text: str, width: int) -> str:
