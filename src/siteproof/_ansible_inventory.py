@@ -15,7 +15,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -37,11 +38,14 @@ from jinja2 import Environment, TemplateError, meta
 
 from siteproof._ansible_rendering import Rendering, is_template
 from siteproof._ansible_trouble import Ears, Refused, origin_of, refusal
+from siteproof.redaction import SHORTEST_SECRET, is_too_short
 from siteproof.spelling import Part, did_you_mean, dotted
 
 PREFIX = "siteproof_"
 ASKS_FOR_ANYTHING = {"lookup", "query", "q", "vars"}
 PARSER = Environment(autoescape=False)  # it only parses; nothing is rendered with it
+SHORTEST_NUMBER = 6
+"""Digits of a number in a vaulted file that is a secret, and not a port."""
 SECRET_ENDINGS = ("_pass", "_password", "_passphrase")
 
 
@@ -50,11 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
     os.dup2(2, 1)  # whatever a plugin prints must not end up in the document
     sys.addaudithook(_no_network)
     sys.dont_write_bytecode = True  # plugins beside the inventory are compiled in memory only
+    readers: list[Reader] = []
     try:
-        _print(_read(_options(arguments)), output)
+        _print(_read(_options(arguments), readers), output)
     except Refused as refused:
         fields = {"message": refused.message, "file": refused.file, "line": refused.line, "key": refused.key}
-        _print({"error": fields}, output)
+        secrets = {secret for reader in readers for secret in reader.all_secrets()}  # a refusal may quote one
+        _print({"error": fields, "secrets": sorted(secrets)}, output)
         return 4
     return 0
 
@@ -79,7 +85,7 @@ def _no_network(event: str, args: tuple[Any, ...]) -> None:
         raise PermissionError("an inventory is read without the network")
 
 
-def _read(options: argparse.Namespace) -> dict[str, Any]:
+def _read(options: argparse.Namespace, readers: list[Reader]) -> dict[str, Any]:
     ears = Ears()
     ears.listen()
     _keep_the_newest_key()
@@ -91,18 +97,20 @@ def _read(options: argparse.Namespace) -> dict[str, Any]:
         ears.refuse()
         selected = _select(manager, options.limit, ears)
         reader = Reader(loader, manager, vault_given=vault_given)
+        readers.append(reader)
         hosts = [reader.host(host) for host in manager.hosts.values()]
     except AnsibleError as error:
         ears.refuse()  # what was said before an exception is often what led to it
         raise refusal(error, source=ears.source) from error
     ears.refuse()
+    reader.show_names({*manager.hosts, *manager.groups})
     return {
         "hosts": hosts,
         "groups": {group.name: [host.name for host in group.get_hosts()] for group in manager.groups.values()},
         "values": reader.values,
         "selected": selected,
         "secrets": sorted(reader.secrets),
-        "notes": ears.notes,
+        "notes": [*ears.notes, *reader.shown],
     }
 
 
@@ -199,8 +207,12 @@ class Reader:
 
     def __init__(self, loader: DataLoader, manager: InventoryManager, *, vault_given: bool) -> None:
         self.values: list[dict[str, Any]] = []
-        self.secrets: set[str] = set()
+        self.secrets: dict[str, str] = {}
+        """Each with the name of the variable that has it."""
+        self.shown: dict[str, None] = {}
+        """Sentences about secrets that cannot be hidden."""
         self._loader = loader
+        self._manager = manager
         self._vault_given = vault_given
         self._variables = VariableManager(loader=loader, inventory=manager)
         HostVars(manager, self._variables, loader)  # registers itself, so that `hostvars` can be used in templates
@@ -225,7 +237,7 @@ class Reader:
                 if said := rendering.origins.get(""):
                     places[name] = said[0]
                 if name.endswith(SECRET_ENDINGS) and connection[name]:
-                    self.secrets.add(str(connection[name]))
+                    self._keep_secret(str(name), str(connection[name]))
             else:
                 _refuse_near_miss(name)
         groups = [group.name for group in sort_groups(host.get_groups())]
@@ -272,10 +284,32 @@ class Reader:
         self._searched[id(raw)] = raw  # kept alive, so that its id stays its own
         for parts, leaf in _leaves(raw):
             if isinstance(leaf, EncryptedString):
-                self.secrets.add(self._decrypted(dotted(name, parts), leaf))
-            elif isinstance(leaf, str) and _from_vaulted_file(leaf):
-                self.secrets.add(str(leaf))
-        self.secrets.discard("")
+                self._keep_secret(dotted(name, parts), self._decrypted(dotted(name, parts), leaf))
+            elif (isinstance(leaf, str) or _is_long_number(leaf)) and _from_vaulted_file(leaf):
+                self._keep_secret(dotted(name, parts), str(leaf))
+
+    def _keep_secret(self, name: str, secret: str) -> None:
+        if not is_too_short(secret):
+            self.secrets.setdefault(secret, name)
+        elif secret.strip():
+            why = f"a secret shorter than {SHORTEST_SECRET} characters would take ordinary text with it"
+            self.shown[f"siteproof does not hide {name}: {why}"] = None
+
+    def show_names(self, names: Collection[str]) -> None:
+        """What a host or a group is called is said everywhere."""
+        for name in sorted(self.secrets.keys() & set(names)):
+            self.shown[f"siteproof does not hide {self.secrets.pop(name)}: a host or a group is called so"] = None
+
+    def all_secrets(self) -> set[str]:
+        """Also of the hosts that were not read, as far as they can be."""
+        for host in self._manager.hosts.values():
+            with suppress(Exception):
+                for name, raw in self._variables.get_vars(host=host, stage="all").items():
+                    with suppress(Exception):
+                        self._look_for_secrets(str(name), raw)
+                        if name.endswith(SECRET_ENDINGS) and isinstance(raw, str):
+                            self._keep_secret(str(name), str(raw))
+        return set(self.secrets)
 
     def _decrypted(self, key: str, value: EncryptedString) -> str:
         try:
@@ -313,6 +347,10 @@ def _leaves(raw: Any, parts: tuple[Part, ...] = ()) -> Iterator[tuple[tuple[Part
             yield from _leaves(value, (*parts, index))
     else:
         yield parts, raw
+
+
+def _is_long_number(value: Any) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and len(str(value)) >= SHORTEST_NUMBER
 
 
 def _from_vaulted_file(value: Any) -> bool:

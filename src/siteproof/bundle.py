@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from siteproof.asks import Output, Question
+from siteproof.characters import as_json
 from siteproof.errors import BadInput, ProbeError
 from siteproof.evidence import Attempt, Evidence, HostRecord, Store
 from siteproof.files import write
 from siteproof.reading import read_regular
+from siteproof.redaction import NOTHING_SECRET, Redactor
 
 FILE = "run.json"
 SCHEMA = 1
@@ -44,8 +46,10 @@ class RunRecord:
     """`id[subject]`."""
 
 
-def write_record(directory: Path, record: RunRecord) -> None:
-    write(directory / FILE, json.dumps({"schema": SCHEMA, **asdict(record)}, indent=2, ensure_ascii=False) + "\n")
+def write_record(directory: Path, record: RunRecord, redactor: Redactor = NOTHING_SECRET) -> None:
+    # What hosts are called is how a replay finds them.
+    said = redactor.everywhere(record, spare=("started", "finished", "nonce", "hosts", "selected"))
+    write(directory / FILE, as_json({"schema": SCHEMA, **asdict(said)}, indent=2) + "\n")
 
 
 def read_record(directory: Path) -> RunRecord:

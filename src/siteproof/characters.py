@@ -21,9 +21,9 @@ def printable(text: str) -> str:
     return _UNFIT.sub(_spelled, text.replace("\r\n", "\n"))
 
 
-def as_json(value: Any) -> str:
-    """One line that whoever prints it may read, and that says the same to a parser."""
-    return _UNFIT.sub(_escaped, json.dumps(value, ensure_ascii=False))
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Text that whoever prints it may read, and that says the same to a parser; without `indent`, one line."""
+    return _UNFIT.sub(_escaped, json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def _spelled(found: re.Match[str]) -> str:

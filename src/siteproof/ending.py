@@ -19,9 +19,11 @@ import pytest
 
 from siteproof import opening
 from siteproof.bundle import write_record
+from siteproof.characters import printable
 from siteproof.crossing import encodable
+from siteproof.guard import escape_of
 from siteproof.options import only_looks
-from siteproof.report import announce, terminal, write_files
+from siteproof.report import announce, terminal, without_secrets, write_files
 from siteproof.results import ExitCode, Run
 from siteproof.suite import Suite, iso
 
@@ -41,22 +43,23 @@ def finish(config: pytest.Config, suite: Suite, pytest_exit: int) -> Run:
     judged = datetime.now(UTC)
     if not suite.replayed:
         try:
-            write_record(suite.directory, opening.record_of(suite, judged))
+            write_record(suite.directory, opening.record_of(suite, judged), suite.redactor)
         except Exception as error:  # noqa: BLE001 - the reports can still be written
             suite.failures.append(failed("run.json could not be written", error))
     if pytest_exit == ExitCode.INTERRUPTED and suite.stopped:
         pytest_exit = ExitCode.VIOLATED  # not interrupted: ended early, as the operator wanted it
     run = config.stash[RUN] = _run(suite, pytest_exit, judged)
-    if unwritten := [*write_files(run, suite.directory), *announce(run, suite.directory)]:
+    redactor = suite.redactor
+    if unwritten := [*write_files(run, suite.directory, redactor), *announce(run, suite.directory, redactor)]:
         suite.failures += unwritten
         run = config.stash[RUN] = _run(suite, pytest_exit, judged)
-        write_files(run, suite.directory)  # once more, since all of them have the exit code
+        write_files(run, suite.directory, redactor)  # once more, since all of them have the exit code
     return run
 
 
 def _run(suite: Suite, pytest_exit: int, judged: datetime) -> Run:
     try:
-        return suite.run(pytest_exit=pytest_exit, judged=judged)
+        return without_secrets(suite.run(pytest_exit=pytest_exit, judged=judged), suite.redactor)
     except Exception as error:  # noqa: BLE001 - the results are there, whatever else is not
         suite.failures.append(failed("siteproof failed while the results were put together", error))
         return Run(
@@ -81,7 +84,13 @@ def say(config: pytest.Config, reporter: Any) -> None:
     writer = reporter._tw
     reporter.ensure_newline()
     try:
-        said = terminal.lines(run, width=writer.fullwidth, colour=writer.hasmarkup, verbose=config.option.verbose)
+        said = terminal.lines(
+            run,
+            width=writer.fullwidth,
+            colour=writer.hasmarkup,
+            verbose=config.option.verbose,
+            escape=escape_of(writer),
+        )
     except Exception:
         counts = ", ".join(f"{count} {what}" for what, count in run.summary.items())
         reporter.write_line(f"{counts}: {run.directory}")
@@ -156,9 +165,9 @@ class Ending:
             session.exitstatus = ExitCode.FAILED_INSIDE
         if self.config.stash.get(RUN, None) is not None:  # the reports do not know of it
             run = self.config.stash[RUN] = _run(self.suite, ExitCode.FAILED_INSIDE, datetime.now(UTC))
-            write_files(run, self.suite.directory)
+            write_files(run, self.suite.directory, self.suite.redactor)
         with suppress(OSError):
-            print(f"siteproof: {said}", file=sys.stderr, flush=True)
+            print(f"siteproof: {printable(self.suite.redactor.text(said))}", file=sys.stderr, flush=True)
 
 
 def _is_judged(config: pytest.Config) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 from siteproof import patterns
 from siteproof.errors import BadInput
+from siteproof.redaction import Redactor
 from siteproof.spelling import did_you_mean
 
 PATIENCE_S = 120  # a vault password script may ask a slow vault; a run must not wait for it for ever
@@ -157,7 +158,7 @@ def load(source: str | Path, *, limit: str | None, rootpath: Path, vault_passwor
     document = _ask_helper([*options, "--", *sources], rootpath)
     places = _Places(rootpath)
     if "error" in document:
-        raise BadInput(places.sentence(document["error"]))
+        raise BadInput(Redactor(document.get("secrets", ())).text(places.sentence(document["error"])))
     values = [places.value(each) for each in document["values"]]
     for host in document["hosts"]:
         host["places"] = {name: _without_column(places.short(place)) for name, place in host["places"].items()}

@@ -23,6 +23,7 @@ from siteproof.errors import BadInput
 from siteproof.evidence import Blank, Store
 from siteproof.facts import Case, Site
 from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
+from siteproof.guard import without
 from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
 from siteproof.options import only_looks
@@ -44,7 +45,12 @@ def open_suite(config: pytest.Config) -> Suite:
         raise BadInput(f"--hosts={source}: facts live in an inventory, and a backend has none")
     limit, vault = config.option.limit, config.option.vault_password_file
     read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault)
-    read = shard(read, config.option.shard)
+    with without(read.secrets):
+        return _open(config, shard(read, config.option.shard), fanout)
+
+
+def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
+    root = config.rootpath
     site = facts.read_site(read)
     connections = connections_of(read)
     started, nonce = datetime.now(UTC), new_nonce()
@@ -72,7 +78,7 @@ def open_suite(config: pytest.Config) -> Suite:
         suite = _suite(config, site, directory, nonce, store, gatherer, started)
         suite.whole = _is_whole(config) and suite.selection.every_host
         suite.lost = lost(reports / "latest", read) if suite.selection.every_host else []
-        write_record(directory, record_of(suite, None))
+        write_record(directory, record_of(suite, None), suite.redactor)
     except BaseException as error:
         shutil.rmtree(directory, ignore_errors=True)
         if isinstance(error, OSError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from siteproof import privilege, rounds, versions
 from siteproof.asks import Command, Output, Question, Stream
+from siteproof.characters import printable
 from siteproof.errors import BadInput, HostError, ProbeError
 from siteproof.opening import connections_of
 from siteproof.progress import Progress
@@ -32,7 +33,8 @@ def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
             yield f"  {question.probe}"
             yield f"      {_terms(question)}{_not_carried(question, connections.get(host))}"
             if isinstance(question, Command):
-                yield from (f"      | {line}" for line in question.script.splitlines())
+                # Before it is cut into lines, over which a secret may go.
+                yield from (f"      | {line}" for line in suite.redactor.text(question.script).splitlines())
     yield from _later(suite, checks)
 
 
@@ -84,7 +86,12 @@ def sudoers(suite: Suite, checks: Sequence[Start]) -> str:
             f"--sudoers: {', '.join(with_password)} has a password for sudo, so that everything goes through one root "
             "shell, for which no fragment can be exact; leave the password out where the fragment is installed"
         )
-    return privilege.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
+    fragment = privilege.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
+    if suite.redactor.text(fragment) != fragment:
+        raise BadInput(
+            "--sudoers: a command that runs as root has a secret of the inventory in it, which no file may show"
+        )
+    return fragment
 
 
 def _login_user(connection: Connection) -> str:
@@ -160,7 +167,8 @@ def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool
 
 def _table(rows: Sequence[Row]) -> list[str]:
     header = ("host", "access", "root", "missing tools")
-    cells: list[Sequence[str]] = [header, *(row[:4] for row in rows)]
+    # One line a host, whatever the host said.
+    cells = [[" ".join(printable(cell).split()) for cell in row] for row in (header, *(row[:4] for row in rows))]
     widths = [max(len(row[column]) for row in cells if len(row[column]) < 40) for column in range(4)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 

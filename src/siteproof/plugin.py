@@ -14,6 +14,7 @@ import pytest
 from siteproof import (
     crossing,
     ending,
+    guard,
     invariants,
     opening,
     options,
@@ -52,6 +53,7 @@ UNDECLARED = Case("undeclared", None, {})
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     options.add(parser)
+    pluginmanager.register(guard, "siteproof-guard")
     # Now: before anything imports a helper, be it a conftest.py beside the checks.
     if (config := pluginmanager.get_plugin("pytestconfig")) is not None:
         _have_asserts_told(config.rootpath / CHECKS)
@@ -71,11 +73,13 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if (given := opening.from_controller(config)) is not None:
             config.stash[SUITE] = opening.join(given)
+            config.stash[guard.REDACTOR] = config.stash[SUITE].redactor
         elif config.getoption("hosts", None) is not None:
             if options.only_looks(config) or config.option.check_access:
                 options.without_workers(config)
             ending.heed_signals(config)
             suite = config.stash[SUITE] = opening.open_suite(config)
+            config.stash[guard.REDACTOR] = suite.redactor
             config.pluginmanager.register(ending.Ending(config, suite), "siteproof-ending")
             if config.pluginmanager.has_plugin("terminal"):
                 config.option.tbstyle = "no" if config.option.tbstyle == "auto" else config.option.tbstyle
@@ -131,6 +135,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = [UNPLANNED] if suite is None else suite.site.cases(declared.family, hints) or [UNDECLARED]
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
+    cases = cases if suite is None else guard.nameable(cases, suite.redactor)
     metafunc.parametrize(
         list(hints),
         [

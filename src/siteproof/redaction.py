@@ -110,22 +110,26 @@ class Redactor:
     def text(self, text: str) -> str:
         return _redacted_text(text, self._sought) if self else text
 
-    def everywhere(self, value: T) -> T:
-        """The same data with every string in it redacted; the names of fields and keys are not data."""
+    def everywhere(self, value: T, *, spare: Collection[str] = ()) -> T:
+        """The same data with every string in it redacted. What fields and keys are called is not data.
+
+        `spare` names fields of dataclasses that stay as they are: times, and the words of an enumeration.
+        """
         if not self:
             return value
         # One look at all of it: nearly always there is nothing, and else only few of the secrets.
-        occurring = self._sought.occurring(_Views("\0".join(_strings(value)).encode("utf-8", "surrogatepass")))
+        occurring = self._sought.occurring(_Views("\0".join(_strings(value, spare)).encode("utf-8", "surrogatepass")))
         if not occurring:
             return value
         sought = _Sought(occurring)
-        changed: T = _mapped(value, lambda text: _redacted_text(text, sought))
+        changed: T = _mapped(value, lambda text: _redacted_text(text, sought), spare)
         return changed
 
     def sparing(self, text: str) -> Redactor:
-        """One that leaves `text` as it is: for files whose format has words of its own."""
+        """One that leaves `text` and all numbers as they are: for files whose format has words of its own."""
         views = _Views(text.encode())
         spared = {id(way) for way in self._sought.occurring(views) if any(way.find(views))}
+        spared |= {id(way) for way in self._sought.ways if way.is_numeric}
         found = Redactor(())
         found._sought = _Sought([way for way in self._sought.ways if id(way) not in spared])
         return found
@@ -146,7 +150,8 @@ class _Sought:
         data, unescaped, unwrapped, digits = views.data, views.unescaped, views.unwrapped, views.digits
         found: list[_Way] = [way for run, way in self._quoted if run in data]
         if unescaped is not None:
-            found += [way for run, way in self._quoted if run in unescaped and run not in data]
+            plain = set(map(id, found))
+            found += [way for run, way in self._quoted if run in unescaped and id(way) not in plain]
         found += [way for way in self._rare if way.may_be_in(views)]
         found += [way for hint, way in self._base64 if hint in unwrapped]
         found += [way for hint, way in self._hex if hint in digits]
@@ -219,8 +224,13 @@ def _letter(found: re.Match[bytes]) -> bytes:
     return letter if letter.isalnum() else found[0]
 
 
+NOTHING_SECRET = Redactor(())
+
+
 class _Way(Protocol):
     """A way to spell a secret."""
+
+    is_numeric: bool
 
     def find(self, views: _Views) -> Iterator[Span]: ...
 
@@ -234,6 +244,7 @@ class _Quoted:
         self.run = runs[-1].encode() if runs and (len(runs[-1]) > 2 or plain.isascii()) else b""
         """The longest run of letters and digits."""
         self._hints = () if self.run else _hints_of_a_character(plain)
+        self.is_numeric = re.fullmatch(r"[0-9a-fA-F.+-]+", plain) is not None
         self._reach = 64 + 48 * len(plain)
 
     def may_be_in(self, views: _Views) -> bool:
@@ -247,7 +258,7 @@ class _Quoted:
                 yield from _spans(self._pattern, views.data, begin, end)
         if not self.run:
             return
-        if views.unescaped is not None and self.run in views.unescaped:
+        if views.unescaped is not None and views.unescaped.count(self.run) > views.data.count(self.run):
             yield from _spans(self._pattern_of_escaped_letters, views.data)
 
     @cached_property
@@ -267,6 +278,7 @@ class _Base64:
 
     def __init__(self, core: bytes) -> None:
         self._core = core
+        self.is_numeric = False
         runs = sorted(re.findall(rb"[A-Za-z0-9]+", core), key=len)
         self.hint = runs[-1] if runs and len(runs[-1]) >= 8 else core
 
@@ -281,6 +293,7 @@ class _Base64:
 class _Hex:
     def __init__(self, plain: bytes) -> None:
         self.hint = plain.hex().encode()
+        self.is_numeric = len(plain) < 8  # it might be a part of a checksum
 
     def find(self, views: _Views) -> Iterator[Span]:
         yield from _spans(self._pattern, views.data)
@@ -353,31 +366,32 @@ def _around(run: bytes, data: bytes, reach: int) -> Iterator[Span]:
         yield begin, min(end, len(data))
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: Any, spare: Collection[str]) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            yield from _strings(getattr(value, field.name))
+            if field.name not in spare:
+                yield from _strings(getattr(value, field.name), spare)
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _strings(item)
+            yield from _strings(item, spare)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _strings(item)
+            yield from _strings(item, spare)
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+def _mapped(value: Any, change: Callable[[str], str], spare: Collection[str]) -> Any:
     if isinstance(value, str):
-        return change(value) if type(value) is str else value
+        return change(value) if type(value) is str else value  # else a word of an enumeration
     if is_dataclass(value) and not isinstance(value, type):
-        before = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
-        after = {name: _mapped(item, change) for name, item in before.items()}
+        before = {f.name: getattr(value, f.name) for f in fields(value) if f.init and f.name not in spare}
+        after = {name: _mapped(item, change, spare) for name, item in before.items()}
         return replace(value, **after) if after != before else value
     if isinstance(value, Mapping):
-        return {key: _mapped(item, change) for key, item in value.items()}
+        return {key: _mapped(item, change, spare) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        found = [_mapped(item, change) for item in value]
+        found = [_mapped(item, change, spare) for item in value]
         return found if isinstance(value, list) else tuple(found)
     return value
 

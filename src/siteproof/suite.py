@@ -206,7 +206,7 @@ class Suite:
             duration_s=round(sum(seconds for _, seconds in tries), 3),
             evidence=tuple(self._shown(q, trace) for q in trace.asked.values()),
         )
-        return self._redacted(self._waived(result.encodable()))
+        return self._waived(result.encodable())
 
     def _tries(self, question: Question, trace: rounds.Trace) -> tuple[int, float]:
         """How often a question was asked, and how many seconds that took in all."""
@@ -243,11 +243,10 @@ class Suite:
             text = "\n".join(part for part in (text.strip("\n"), answer.errors.strip("\n")) if part)
         else:
             text = str(answer or "never asked")
+        text = self.redactor.text(text)  # before it is cut: a bundle may be older than the vault
         if len(text) > SHOWN_CHARACTERS:
             text = f"{text[:SHOWN_CHARACTERS]}\n… {len(text) - SHOWN_CHARACTERS} more characters in the evidence file"
-        return EvidenceRef(
-            question.host, self._redactor.text(question.probe), self._file_of(question.host), question.key, text
-        )
+        return EvidenceRef(question.host, question.probe, self._file_of(question.host), question.key, text)
 
     def _file_of(self, host: str) -> str:
         if host not in self._files:
@@ -255,20 +254,8 @@ class Suite:
         return self._files[host]
 
     @cached_property
-    def _redactor(self) -> Redactor:
+    def redactor(self) -> Redactor:
         return Redactor(self.site.inventory.secrets)
-
-    def _redacted(self, result: Result) -> Result:
-        """A fact may hold what a vault hides; it must not come out through a message."""
-        redact = self._redactor.text
-        return replace(
-            result,
-            message=redact(result.message),
-            expected=result.expected and redact(result.expected),
-            seen=result.seen and redact(result.seen),
-            blocked_by=result.blocked_by and redact(result.blocked_by),
-            notes=tuple(map(redact, result.notes)),
-        )
 
     def run(self, *, pytest_exit: int, judged: datetime) -> Run:
         """The run as reports tell it. A replay ended when its bundles did, and is judged now."""

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cmarkgfm
 import pytest
 import report_samples as made
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
@@ -268,19 +269,21 @@ def test_the_page_of_an_empty_run_says_so() -> None:
 def test_markdown_has_the_verdict_the_findings_and_their_details() -> None:
     text = pages.markdown(made.varied())
     assert text.startswith("## siteproof: 3 violated for 2 reasons, 1 unknown, 1 waived, coverage falls short\n")
-    assert "| mtu-node | cp1 | high | eth0: 1400 | eth0: 1500 |" in text
-    assert "| ↳ pull-live-no-public | cp1 | critical" not in text  # its own severity is high
+    assert "| `mtu-node` | `cp1` | high | `eth0: 1400` | `eth0: 1500` |" in text
+    assert "| ↳ `pull-live-no-public` | `cp1` | critical" not in text  # its own severity is high
     assert "- **Coverage shortfall:** 8 results were planned, 7 were judged" in text
     assert "<pre>\n[{&#34;ifname&#34;: &#34;eth0&#34;, &#34;mtu&#34;: 1500}]\n</pre>" in text
-    assert made.DOWN in text
+    assert "`worker1`: no connection within 5 s (`10.0.20.103:22`)" in text
 
 
 def test_hostile_text_stays_text_in_markdown() -> None:
     text = pages.markdown(hostile())
-    assert "<script" not in text
+    page = cmarkgfm.github_flavored_markdown_to_html(text, cmarkgfm.cmark.Options.CMARK_OPT_UNSAFE)
+    assert "<script" not in page and "&lt;script" in page
+    assert "<!--" not in page
     assert text.count("<details>") == text.count("</details>")
     assert text.count("<pre>") == text.count("</pre>")
-    rows = [line for line in text.splitlines() if line.startswith("| mtu-node")]
+    rows = [line for line in text.splitlines() if line.startswith("| `mtu-node")]
     assert rows and all(line.count("|") == 6 for line in rows)
 
 

@@ -4,47 +4,105 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from siteproof import files
+from siteproof.redaction import NOTHING_SECRET, Redactor
 from siteproof.report import document, junit, pages, prometheus
-from siteproof.results import Run
+from siteproof.results import HostResult, Result, Run, Verdict
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 STEP_SUMMARY_BYTES = 900_000
 """Forges refuse a summary of more than a mebibyte."""
 
 
-def write_all(run: Run, directory: Path) -> list[str]:
+REPORTS: dict[str, Callable[[Run], str | Iterable[str]]] = {
+    "report.json": document.render,
+    "junit.xml": junit.pieces,
+    "report.md": pages.markdown,
+    "report.html": pages.html_pieces,
+    "metrics.prom": prometheus.render,
+}
+NOT_TEXT = ("started", "finished", "judged", "severity", "probe_class", "key")
+"""Fields that are read by machines and hold nobody's words."""
+PIECE = 1 << 18
+
+
+def without_secrets(run: Run, redactor: Redactor) -> Run:
+    """The run as it may be told: before it is laid out, since a line break would split a secret."""
+    return redactor.everywhere(run, spare=NOT_TEXT)
+
+
+def write_all(run: Run, directory: Path, redactor: Redactor = NOTHING_SECRET) -> list[str]:
     """Write every report into the run's directory, then let `latest` beside it point there.
 
     Gives a sentence for what could not be written.
     """
-    return [*write_files(run, directory), *announce(run, directory)]
+    return [*write_files(run, directory, redactor), *announce(run, directory, redactor)]
 
 
-def write_files(run: Run, directory: Path) -> list[str]:
+def write_files(run: Run, directory: Path, redactor: Redactor = NOTHING_SECRET) -> list[str]:
     """Write every report, each on its own, the one that machines read first."""
-    reports: dict[str, Callable[[Run], str | Iterable[str]]] = {
-        "report.json": document.render,
-        "junit.xml": junit.pieces,
-        "report.md": pages.markdown,
-        "report.html": pages.html_pieces,
-        "metrics.prom": prometheus.render,
-    }
+    run = without_secrets(run, redactor)
     unwritten = []
-    for name, render in reports.items():
+    for name, render in REPORTS.items():
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.write(directory / name, render(run))
+            files.write(directory / name, _once_more(run, render, redactor))
         except Exception as error:  # noqa: BLE001 - one report is not the others
             unwritten.append(f"{name} could not be written: {_reason(error)}")
     return unwritten
 
 
-def announce(run: Run, directory: Path) -> list[str]:
+def _once_more(run: Run, render: Callable[[Run], str | Iterable[str]], redactor: Redactor) -> str | Iterator[str]:
+    """The text of a report, redacted as it is written: what was put together on its way is found too."""
+    rendered = render(run)
+    pieces = [rendered] if isinstance(rendered, str) else rendered
+    if not redactor:
+        return iter(pieces)
+    sparing = redactor.sparing("".join(render(_nothing_but_words(run))))
+    return map(sparing.text, _in_large(pieces))
+
+
+def _nothing_but_words(run: Run) -> Run:
+    """A run that says nothing: what is in its report is the format's own, and keeps it readable."""
+    severities = ("critical", "high", "medium", "low")
+    results = [
+        Result("", "", "", None, verdict, severities[i % 4], ("reads", "sends", "borrows", "changes")[i % 4], "")
+        for i, verdict in enumerate(Verdict)
+    ]
+    host = HostResult("", False, "", {}, 0.0, ())
+    return replace(
+        run,
+        results=tuple(results),
+        hosts=(host,),
+        inventory="",
+        directory="",
+        replayed=(),
+        shortfalls=("",),
+        remarks=("",),
+    )
+
+
+def _in_large(pieces: Iterable[str]) -> Iterator[str]:
+    """The same text in pieces that end with a line, so that no line is looked at in parts."""
+    waiting: list[str] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= PIECE and "\n" in piece:
+            whole, _, rest = "".join(waiting).rpartition("\n")
+            yield f"{whole}\n"
+            waiting, size = [rest], len(rest)
+    yield "".join(waiting)
+
+
+def announce(run: Run, directory: Path, redactor: Redactor = NOTHING_SECRET) -> list[str]:
     """Say where the newest reports are. A replay is not the latest run, whenever it is judged."""
+    run = without_secrets(run, redactor)
     unsaid = []
     try:
         if not run.replayed:
@@ -53,8 +111,10 @@ def announce(run: Run, directory: Path) -> list[str]:
         unsaid.append(f"{directory.parent / 'latest'} does not point to this run: {_reason(error)}")
     if target := os.environ.get(STEP_SUMMARY):
         try:
-            summary = pages.markdown(run)
-            _append(Path(target), summary if len(summary.encode()) <= STEP_SUMMARY_BYTES else _short(run))
+            summary = "".join(_once_more(run, pages.markdown, redactor))
+            if len(summary.encode()) > STEP_SUMMARY_BYTES:
+                summary = "".join(_once_more(run, pages.brief_markdown, redactor))
+            _append(Path(target), summary)
         except Exception as error:  # noqa: BLE001
             unsaid.append(f"the job summary could not be made: {_reason(error)}")
     return unsaid
@@ -62,10 +122,6 @@ def announce(run: Run, directory: Path) -> list[str]:
 
 def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
-
-
-def _short(run: Run) -> str:
-    return pages.markdown(run, details=False)
 
 
 def _append(target: Path, summary: str) -> None:

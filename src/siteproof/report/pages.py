@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from markupsafe import Markup, escape
 
 from siteproof.characters import printable
 from siteproof.report import findings as told
+from siteproof.report import markdown as markdown_text
 from siteproof.report.text import cut
 from siteproof.results import WORST_FIRST, Result, Run, Verdict
 
@@ -21,8 +21,6 @@ OPEN_AT_FIRST = 6
 ALL_EVIDENCE_UP_TO = 2000
 """A page of more results than these shows what was answered only where the invariant did not hold."""
 MARKDOWN_EVIDENCE = 1500
-
-_MARKDOWN = re.compile(r"[\\`*_\[\]|~$]")
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,11 @@ def markdown(run: Run, *, details: bool = True) -> str:
     )
 
 
+def brief_markdown(run: Run) -> str:
+    """The same without what was found in detail."""
+    return markdown(run, details=False)
+
+
 def worst(run: Run) -> str:
     """The verdict that the whole run is shown as."""
     if run.exit_code == 0:
@@ -119,6 +122,8 @@ def _environment(finalize: Any) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"code": markdown_text.code, "page_code": markdown_text.page_code}
+    environment.filters["page_prose"] = markdown_text.page_prose
     environment.filters |= {"href": _href, "clock": _clock, "slug": _slug, "pre": _pre, "seconds": _seconds}
     return environment
 
@@ -128,11 +133,10 @@ def _as_html(value: object) -> object:
 
 
 def _as_markdown(value: object) -> object:
-    """Text for the middle of a line, also of a table's: no Markdown, no HTML and no line break gets through."""
+    """Text for the middle of a line, also of a table's, in which nothing does anything; values are `| code`."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    lines = (str(escape(line)) for line in printable(value).splitlines())
-    return Markup("<br>".join(_MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", line) for line in lines))
+    return markdown_text.prose(value)
 
 
 def _pre(text: str) -> Markup:

@@ -27,9 +27,11 @@ class Screen:
     """Characters beside the labels."""
     colour: bool
     verbose: int
+    escape: str = "\033"
+    """What begins a colour; text has none of it."""
 
     def paint(self, text: str, style: str) -> str:
-        return f"\033[{_COLOURS[style]}m{text}\033[0m" if self.colour and text else text
+        return f"{self.escape}[{_COLOURS[style]}m{text}{self.escape}[0m" if self.colour and text else text
 
     def row(self, label: str, lines: Sequence[str], style: str = "label") -> list[str]:
         """The lines beside a label; nothing if there are none."""
@@ -48,9 +50,9 @@ class Screen:
         return lines * 10 if self.verbose else lines
 
 
-def lines(run: Run, *, width: int, colour: bool, verbose: int) -> list[str]:
+def lines(run: Run, *, width: int, colour: bool, verbose: int, escape: str = "\033") -> list[str]:
     """The end of a run on a terminal."""
-    screen = Screen(max(NARROWEST, min(width, WIDEST)) - LABEL, colour, verbose)
+    screen = Screen(max(NARROWEST, min(width, WIDEST)) - LABEL, colour, verbose, escape)
     blocks = [
         *(_finding(screen, finding) for finding in told.findings(run)),
         *(_cause(screen, cause) for cause in told.causes(run.results)),
@@ -115,7 +117,7 @@ def _per_result(
     for text, results in having.items():
         one_line = "; ".join(printable(text or "").splitlines())
         more = f" and {len(results) - 1} more" if len(results) > 1 else ""
-        who = f"  ({results[0].subject}{more})"
+        who = f"  ({printable(results[0].subject)}{more})"
         said.append(cut(f"{cut(one_line, max(20, screen.width - len(who)))}{who}", screen.width))
     return screen.row(label, _some(said, screen.cap(at_most)))
 

@@ -1,0 +1,183 @@
+"""What pytest prints and keeps has no secret in it, and nothing that a host said acts on a terminal.
+
+A plugin of its own, between pytest and everything that it writes to: one writer for the terminal, one place for what a
+report of a test says, one for a refusal, one for what subjects are called.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TextIO
+
+import pytest
+from _pytest._code.code import TerminalRepr
+
+from siteproof.characters import printable
+from siteproof.errors import BadInput
+from siteproof.facts import Case
+from siteproof.redaction import NOTHING_SECRET, Redactor
+from siteproof.report import NOT_TEXT
+from siteproof.results import Result
+
+REDACTOR = pytest.StashKey[Redactor]()
+"""Set as soon as the secrets of the inventory are known."""
+
+
+def fit(text: str, redactor: Redactor) -> str:
+    """The text as it may be shown to anybody."""
+    return printable(redactor.text(text))
+
+
+@contextmanager
+def without(known: Iterable[str]) -> Iterator[None]:
+    """A refusal may quote the value that it refuses."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(fit(str(error), Redactor(frozenset(known)))) from None
+
+
+def nameable(cases: Sequence[Case], redactor: Redactor) -> list[Case]:
+    """The same subjects with names that may stand in node ids, hence in pytest's caches and its environment."""
+    taken = {case.id for case in cases}
+    return [_nameable(case, redactor, taken) for case in cases]
+
+
+def _nameable(case: Case, redactor: Redactor, taken: set[str]) -> Case:
+    name = said = redactor.text(case.id)
+    if said == case.id:
+        return case
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{said}-{number}"
+    taken.add(name)
+    return replace(case, id=name)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Around a whole session: pytest prints a refusal by itself, when nothing of ours is there any more."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        redactor = config.stash.get(REDACTOR, NOTHING_SECRET)
+        raise pytest.UsageError(*(fit(str(said), redactor) for said in error.args)) from None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Once the terminal is there."""
+    if (redactor := config.stash.get(REDACTOR, None)) is None:
+        return
+    config.pluginmanager.register(Guard(redactor), "siteproof-guard-of-reports")
+    if (reporter := config.pluginmanager.get_plugin("terminalreporter")) is not None:
+        _guard(reporter._tw, redactor)
+    if config.option.capture == "no":
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = (_Guarded(file, redactor, "") for file in before)
+        config.add_cleanup(lambda: _put_back(*before))
+
+
+def _put_back(stdout: TextIO, stderr: TextIO) -> None:
+    sys.stdout, sys.stderr = stdout, stderr
+
+
+def _guard(writer: Any, redactor: Redactor) -> None:
+    """Have a writer of pytest's paint as before, and nobody else."""
+    token = f"\x00{secrets.token_hex(8)}\x00"  # in place of the escape, until it is written
+    writer._file = _Guarded(writer._file, redactor, token)
+    writer.markup = _painting(writer.markup, redactor, token)
+    writer._highlight = _painting(writer._highlight, redactor, token)
+    if (raw := getattr(writer, "write_raw", None)) is not None:
+        writer.write_raw = lambda content, **given: raw(content.replace("\x1b", token), **given)
+    writer.escape = token
+
+
+def escape_of(writer: Any) -> str:
+    """What begins a colour of ours where it is written by this writer."""
+    return str(getattr(writer, "escape", "\x1b"))
+
+
+def _painting(paint: Callable[..., str], redactor: Redactor, token: str) -> Callable[..., str]:
+    def painted(text: str, *given: Any, **named: Any) -> str:
+        start = "\r" if text.startswith("\r") else ""
+        clean = _outside(token, text.removeprefix(start), lambda part: fit(part, redactor))
+        return paint(start + clean, *given, **named).replace("\x1b", token)
+
+    return painted
+
+
+def _outside(token: str, text: str, change: Callable[[str], str]) -> str:
+    """Change all but what was painted already."""
+    if token not in text:
+        return change(text)
+    parts = re.split(f"({re.escape(token)}\\[[0-9;]*m)", text)
+    return "".join(change(part) if index % 2 == 0 else part for index, part in enumerate(parts))
+
+
+class _Guarded:
+    """A file that redacts what is written to it, and spells out whatever would act there."""
+
+    def __init__(self, file: Any, redactor: Redactor, token: str) -> None:
+        self._file = file
+        self._redactor = redactor
+        self._token = token
+
+    def write(self, text: str) -> int:
+        start = "\r" if text.startswith("\r") else ""  # a line of pytest's progress begins anew
+        said = self._redactor.text(text.removeprefix(start))
+        if self._token:
+            parts = said.split(self._token)
+            said = "\x1b".join(map(printable, parts))
+        else:
+            said = printable(said)
+        self._file.write(start + said)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class Guard:
+    """Sees each report before anybody takes note of it: the terminal, a JUnit file, the process that started this."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._clean(report)
+        if isinstance(result := getattr(report, "siteproof", None), Result):
+            report.siteproof = self._redactor.everywhere(result, spare=NOT_TEXT)  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._clean(report)
+
+    def _clean(self, report: Any) -> None:
+        for name in ("longrepr", "sections", "user_properties", "wasxfail"):
+            if (said := getattr(report, name, None)) is not None:
+                setattr(report, name, self._fit(said))
+
+    def _fit(self, said: Any) -> Any:
+        if isinstance(said, str):
+            return fit(said, self._redactor)
+        if isinstance(said, list) and said and all(isinstance(line, str) for line in said):
+            return fit("\n".join(said), self._redactor).split("\n")  # a secret may go over several
+        if isinstance(said, list | tuple):
+            return type(said)(map(self._fit, said))
+        if isinstance(said, TerminalRepr):
+            for name, part in vars(said).items():
+                if name != "style":
+                    setattr(said, name, self._fit(part))
+        return said
