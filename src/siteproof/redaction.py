@@ -99,7 +99,8 @@ class Redactor:
 
     def __init__(self, secrets: Collection[str]) -> None:
         pieces = {piece for secret in secrets for piece in _pieces(secret)}
-        self._sought = _Sought([way for piece in sorted(pieces) for way in _ways(piece)])
+        ways = [way for piece in sorted(pieces) for way in _ways(piece)]
+        self._sought = _Sought([*ways, _CutOff(pieces)] if pieces else [])
 
     def __bool__(self) -> bool:
         return bool(self._sought.ways)
@@ -143,6 +144,7 @@ class _Sought:
         self._quoted = [(way.run, way) for way in ways if isinstance(way, _Quoted) and way.run]
         self._rare = [way for way in ways if isinstance(way, _Quoted) and not way.run]
         self._base64 = [(way.hint, way) for way in ways if isinstance(way, _Base64)]
+        self._cut = [way for way in ways if isinstance(way, _CutOff)]
         self._hex = [(way.hint, way) for way in ways if isinstance(way, _Hex)]
 
     def occurring(self, views: _Views) -> list[_Way]:
@@ -155,6 +157,7 @@ class _Sought:
         found += [way for way in self._rare if way.may_be_in(views)]
         found += [way for hint, way in self._base64 if hint in unwrapped]
         found += [way for hint, way in self._hex if hint in digits]
+        found += self._cut if b"..." in data or b"\xe2\x80\xa6" in data else []
         return found
 
 
@@ -191,6 +194,11 @@ class _Views:
         """With letters and digits that were escaped as themselves; None where none were, as nearly always."""
         some = any(sign in self.data and found.search(self.data) for sign, found in _SIGNS_OF_ESCAPED_LETTERS)
         return _ESCAPED_LETTER.sub(_letter, self.data) if some else None
+
+    @cached_property
+    def bare(self) -> bytes:
+        """Without letters and digits that were escaped."""
+        return _ESCAPED_LETTER.sub(b"\0", self.data)
 
     @cached_property
     def lower(self) -> bytes:
@@ -258,7 +266,7 @@ class _Quoted:
                 yield from _spans(self._pattern, views.data, begin, end)
         if not self.run:
             return
-        if views.unescaped is not None and views.unescaped.count(self.run) > views.data.count(self.run):
+        if views.unescaped is not None and views.unescaped.count(self.run) > views.bare.count(self.run):
             yield from _spans(self._pattern_of_escaped_letters, views.data)
 
     @cached_property
@@ -302,6 +310,47 @@ class _Hex:
     def _pattern(self) -> re.Pattern[bytes]:
         digits = self.hint.decode()
         return re.compile(_BETWEEN_BYTES.join(_any_case(digits[i : i + 2]) for i in range(0, len(digits), 2)))
+
+
+class _CutOff:
+    """The beginning of a secret before an ellipsis, or the end of one after it: pytest and others cut what is long."""
+
+    is_numeric = False
+    _ELLIPSIS = re.compile(rb"\.\.\.|\xe2\x80\xa6")
+    _LONGEST = 1024
+
+    def __init__(self, pieces: Collection[str]) -> None:
+        spellings = {spelling for plain in pieces for spelling in (plain, repr(plain)[1:-1], json.dumps(plain)[1:-1])}
+        self._spellings = sorted(spelling.encode("utf-8", "surrogatepass") for spelling in spellings)
+        size = SHORTEST_SECRET
+        self._known = {s[i : i + size] for s in self._spellings for i in range(len(s) - size + 1)}
+
+    def find(self, views: _Views) -> Iterator[Span]:
+        data, size = views.data, SHORTEST_SECRET
+        for found in self._ELLIPSIS.finditer(data):
+            begin, end = found.span()
+            if data[max(0, begin - size) : begin] in self._known:
+                before = data[max(0, begin - self._LONGEST) : begin]
+                yield from ((begin - length, begin) for length in map(self._length(before), self._spellings) if length)
+            if data[end : end + size] in self._known:
+                after = data[end : end + self._LONGEST][::-1]
+                lengths = map(self._length(after), (spelling[::-1] for spelling in self._spellings))
+                yield from ((end, end + length) for length in lengths if length)
+
+    @staticmethod
+    def _length(before: bytes) -> Callable[[bytes], int]:
+        """How much of the beginning of a spelling is at the end of what stands before."""
+        tail = before[-SHORTEST_SECRET:]
+
+        def length(spelling: bytes) -> int:
+            place = spelling.find(tail)
+            while place >= 0:
+                if before.endswith(spelling[: place + len(tail)]):
+                    return place + len(tail)
+                place = spelling.find(tail, place + 1)
+            return 0
+
+        return length
 
 
 def _ways(plain: str) -> Iterator[_Way]:

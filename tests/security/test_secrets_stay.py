@@ -1,0 +1,160 @@
+"""No secret of the inventory is in anything that a run leaves or prints, however it was spelled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from operators_project import Project
+from vaulted import NAMES, SHORT, WORD, encrypted, leaks, vaulted
+
+pytest_plugins = "pytester"
+
+CACHE = "--override-ini=addopts=-p no:hypothesispytest"
+
+
+@pytest.fixture
+def password(project: Project) -> Path:
+    return vaulted(project)
+
+
+def printed(ran: pytest.RunResult) -> bytes:
+    return f"{ran.stdout}\n{ran.stderr}".encode("utf-8", "surrogateescape")
+
+
+def left(project: Project) -> dict[str, bytes]:
+    """All files but the operator's own."""
+    root = project.pytester.path
+    own = ("inventories", "tests_infra", "vault-password", "conftest.py", "tox.ini")
+    found = [p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] not in own]
+    return {str(p.relative_to(root)): p.read_bytes() for p in found}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-n0", "-vv", "-rA", "--tb=long", "--durations=0", "--showlocals"),
+        ("-n2", "-v", "-rA", "--tb=short"),
+    ],
+    ids=["-n0", "-n2"],
+)
+def test_none_is_in_what_a_run_prints_and_leaves(
+    project: Project, password: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    summary = project.pytester.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    ran = project.run(CACHE, f"--vault-password-file={password}", "--junitxml=junit/pytest.xml", *options)
+    assert ran.ret == 1
+    found = left(project)
+    run = str(project.runs[-1].relative_to(project.pytester.path))
+    written = {"report.json", "junit.xml", "report.md", "report.html", "metrics.prom", "run.json"}
+    written |= {"evidence/hosts.jsonl", "evidence/one.jsonl", "evidence/two.jsonl"}
+    expected = {f"{run}/{name}" for name in written} | {
+        "summary.md",
+        "junit/pytest.xml",
+        ".pytest_cache/v/cache/nodeids",
+    }
+    assert expected <= found.keys()
+    assert {name: leaks(data) for name, data in found.items() if leaks(data)} == {}
+    assert leaks(printed(ran)) == []
+    for name in expected - {f"{run}/run.json", f"{run}/evidence/hosts.jsonl"}:
+        assert b"redacted" in found[name], name
+    verdicts = project.verdicts()
+    # One is found as a violation, one breaks, and so on: nothing is lost for being redacted.
+    assert (verdicts["said[one]"], verdicts["held[one]"], verdicts["waived[two]"]) == ("violated", "held", "waived")
+    assert verdicts["broken[one]"] == "unknown"
+    subjects = [name for name in verdicts if name.startswith("subject[")]
+    assert len(subjects) == 2
+    assert all("redacted" in name for name in subjects)
+    assert (project.runs[-1] / "report.json").read_text().count(SHORT) <= 1
+    said = "siteproof does not hide vault_short: a secret shorter than 4 characters would take ordinary text with it"
+    assert project.report["remarks"].count(said) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-q",),
+        ("--tb=line", "-s"),
+        ("--tb=native", "-rA"),
+        ("--plan",),
+        ("--collect-only",),
+        ("--collect-only", "-q"),
+        ("--check-access",),
+        ("--setup-show", "-k", "subject or prints"),
+        ("-n2", "-q", "--tb=long", "-rA"),
+        ("--log-cli-level=DEBUG", "-k", "says"),
+    ],
+    ids=" ".join,
+)
+def test_none_is_printed(project: Project, password: Path, options: tuple[str, ...]) -> None:
+    ran = project.run(f"--vault-password-file={password}", *options)
+    assert ran.ret in (0, 1, 6)
+    assert leaks(printed(ran)) == []
+    assert len(printed(ran)) > 100
+
+
+def test_a_replay_by_another_inventory_hides_what_is_secret_today(project: Project, password: Path) -> None:
+    assert project.run(f"--vault-password-file={password}").ret == 1
+    for file in (project.runs[0] / "evidence").glob("o*.jsonl"):
+        file.write_text(file.read_text().replace("«redacted»", WORD))  # written when it was no secret yet
+    ran = project.run(f"--vault-password-file={password}", f"--replay={project.runs[0]}", "-vv")
+    assert leaks(printed(ran)) == []
+    assert {
+        p.name: leaks(p.read_bytes()) for p in project.runs[1].rglob("*") if p.is_file() and leaks(p.read_bytes())
+    } == {}
+
+
+def test_a_refusal_does_not_quote_one(project: Project, password: Path) -> None:
+    main = project.pytester.path / "inventories/site/group_vars/all/main.yml"
+    before = main.read_text()
+    for wrong in (
+        "siteproof_link: {mtu: '{{ vault_word }}'}\n",
+        "siteproof_unknown: '{{ vault_word | int_ }}'\n",
+        "ansible_port: '{{ vault_word }}'\n",
+        "siteproof_hostname: '{{ vault_word[0].nothing.{x}'\n".replace("{x}", WORD),
+    ):
+        name = wrong.partition(":")[0]
+        kept = "".join(line for line in before.splitlines(True) if not line.startswith(f"{name}:"))
+        main.write_text(kept.replace("  mtu: 1400\n", "", 1) + wrong if name == "siteproof_link" else kept + wrong)
+        ran = project.run(f"--vault-password-file={password}")
+        assert ran.ret == 4, wrong
+        assert leaks(printed(ran)) == [], wrong
+
+
+def test_sudoers_are_not_written_with_one(project: Project, password: Path) -> None:
+    checks = '''
+from siteproof.asks import command
+from siteproof.facts import Node, Transfer
+from siteproof.invariants import invariant
+
+@invariant("subject", family="path", severity="high", incident="", remedy="")
+async def test_a_transfer_is_one(node: Node, transfer: Transfer) -> None:
+    """A transfer is one."""
+    await command(node.host, f"$ROOT /bin/cat /{transfer.name}", root=True, tools=("cat",), probe="cat", parse=str)
+'''
+    project.checks(checks)
+    main = project.pytester.path / "inventories/site/group_vars/all/main.yml"
+    said = main.read_text().replace("ansible_user: root", "ansible_user: nobody")
+    main.write_text("".join(line for line in said.splitlines(True) if "become_password" not in line))
+    ran = project.run(f"--vault-password-file={password}", "--sudoers=fragment")
+    assert leaks(printed(ran)) == []
+    assert ran.ret == 4
+    assert not (project.pytester.path / "fragment").exists()
+
+
+def test_what_a_host_is_called_is_shown_and_said(project: Project, password: Path) -> None:
+    file = project.pytester.path / "inventories/site/group_vars/all/main.yml"
+    file.write_text(f"{file.read_text()}vault_of_a_host: {encrypted('two', password)}")
+    assert project.run(f"--vault-password-file={password}").ret == 1
+    assert {host["name"] for host in project.report["hosts"]} == {"one", "two"}
+
+
+def test_subjects_that_differ_only_in_a_secret_stay_apart(project: Project, password: Path) -> None:
+    for options in (("-n0",), ("-n2",)):
+        project.run(f"--vault-password-file={password}", *options)
+    first, second = (json.loads((run / "report.json").read_text()) for run in project.runs)
+    names = [sorted(r["nodeid"] for r in report["results"] if r["id"] == "subject") for report in (first, second)]
+    assert names[0] == names[1]
+    assert len(set(names[0])) == len(NAMES)
