@@ -15,7 +15,6 @@ import base64
 import html
 import json
 import re
-import shlex
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -317,40 +316,26 @@ class _CutOff:
 
     is_numeric = False
     _ELLIPSIS = re.compile(rb"\.\.\.|\xe2\x80\xa6")
-    _LONGEST = 1024
 
     def __init__(self, pieces: Collection[str]) -> None:
         spellings = {spelling for plain in pieces for spelling in (plain, repr(plain)[1:-1], json.dumps(plain)[1:-1])}
-        self._spellings = sorted(spelling.encode("utf-8", "surrogatepass") for spelling in spellings)
-        size = SHORTEST_SECRET
-        self._known = {s[i : i + size] for s in self._spellings for i in range(len(s) - size + 1)}
+        self._places: dict[bytes, list[tuple[bytes, int]]] = {}
+        """A few bytes of a secret -> where they begin in which."""
+        for data in sorted(spelling.encode("utf-8", "surrogatepass") for spelling in spellings):
+            for place in range(len(data) - SHORTEST_SECRET + 1):
+                self._places.setdefault(data[place : place + SHORTEST_SECRET], []).append((data, place))
 
     def find(self, views: _Views) -> Iterator[Span]:
-        data, size = views.data, SHORTEST_SECRET
+        data = views.data
         for found in self._ELLIPSIS.finditer(data):
             begin, end = found.span()
-            if data[max(0, begin - size) : begin] in self._known:
-                before = data[max(0, begin - self._LONGEST) : begin]
-                yield from ((begin - length, begin) for length in map(self._length(before), self._spellings) if length)
-            if data[end : end + size] in self._known:
-                after = data[end : end + self._LONGEST][::-1]
-                lengths = map(self._length(after), (spelling[::-1] for spelling in self._spellings))
-                yield from ((end, end + length) for length in lengths if length)
-
-    @staticmethod
-    def _length(before: bytes) -> Callable[[bytes], int]:
-        """How much of the beginning of a spelling is at the end of what stands before."""
-        tail = before[-SHORTEST_SECRET:]
-
-        def length(spelling: bytes) -> int:
-            place = spelling.find(tail)
-            while place >= 0:
-                if before.endswith(spelling[: place + len(tail)]):
-                    return place + len(tail)
-                place = spelling.find(tail, place + 1)
-            return 0
-
-        return length
+            for secret, place in self._places.get(data[max(0, begin - SHORTEST_SECRET) : begin], ()):
+                length = place + SHORTEST_SECRET
+                if begin >= length and data[begin - length : begin] == secret[:length]:
+                    yield begin - length, begin
+            for secret, place in self._places.get(data[end : end + SHORTEST_SECRET], ()):
+                if data.startswith(secret[place:], end):
+                    yield end, end + len(secret) - place
 
 
 def _ways(plain: str) -> Iterator[_Way]:
@@ -548,7 +533,7 @@ def _whole(plain: str) -> set[bytes]:
         unescaped.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
         html.escape(plain),
         html.escape(plain, quote=False),
-        shlex.quote(plain),
+        plain.replace("'", "'\"'\"'"),
         plain.replace("'", "''"),
         plain.replace("%", "%%"),
         plain.replace("'", "'\\''"),
