@@ -124,21 +124,28 @@ def test_nothing_acts_on_a_terminal_or_in_a_file(
 
 
 def test_nothing_acts_in_a_check_of_access(hostile: Project) -> None:
-    shell = hostile.directory / "sh"
+    shell = hostile.directory / "shell"
     shell.write_text(f"#!/bin/sh\nprintf '%s\\n' '{HOSTILE}' >&2\nprintf '%s' '{HOSTILE}'\nexit 3\n")
     shell.chmod(0o755)
-    hostile.variables["ansible_shell_executable"] = str(shell)
-    hostile.hosts["three"] = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    hostile.variables["ansible_ssh_private_key_file"] = str(hostile.sshd.let_in("forced", f'command="{shell}"'))
     ran = hostile.run("--check-access")
+    assert ran.ret == 6
+    assert "PASSED" in str(ran.stdout)
     assert acting(f"{ran.stdout}\n{ran.stderr}") == set()
+    assert [line.split()[0] for line in ran.stdout.lines if "PASSED" in line] == ["one", "two"]
 
 
-def test_nothing_acts_in_a_refusal(hostile: Project) -> None:
-    hostile.facts["siteproof_link"] = {"mtu": HOSTILE}
-    ran = hostile.run()
+@pytest.mark.parametrize("where", ["fact", "limit", "unknown fact"])
+def test_nothing_acts_in_a_refusal(hostile: Project, where: str) -> None:
+    bad = HOSTILE.replace(":", "")
+    if where == "fact":
+        hostile.facts["siteproof_link"] = {"mtu": HOSTILE}
+    elif where == "unknown fact":
+        hostile.facts["siteproof_link"] = {"mtu": 1400, bad: 1}
+    ran = hostile.run(*([f"--limit={bad}"] if where == "limit" else []))
     assert ran.ret == 4
     assert acting(f"{ran.stdout}\n{ran.stderr}") == set()
-    assert "1b[35;5mPASSED" in str(ran.stderr)
+    assert "[35;5mPASSED" in str(ran.stderr)
 
 
 def test_every_character_that_acts_is_spelled_out() -> None:
