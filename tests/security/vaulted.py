@@ -23,6 +23,7 @@ KEY = "".join(f"{chr(65 + n) * 3}{base64.b64encode(bytes(range(n, n + 45))).deco
 PEM = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}-----END OPENSSH PRIVATE KEY-----\n"
 PASSWORD = "loginPassw0rdOfMine"  # noqa: S105
 SHORT = "x7Q"
+NUMBER = 4711081547
 TOOL = str(Path(sys.executable).with_name("ansible-vault"))
 
 CHECKS = '''
@@ -94,11 +95,11 @@ def vaulted(project: Project) -> Path:
         "vault_names": list(NAMES),
         "vault_key": PEM,
         "vault_short": SHORT,
-        "vault_number": 4711081547,
+        "vault_number": NUMBER,
     }
     echoed = [spell(secret) for spell in SPELLINGS.values() for secret in (WORD, SIGNS, FOREIGN, *KEY.split())]
     (project.directory / "echoed").write_bytes(b"\n".join([*echoed, PEM.encode(), base64.encodebytes(PEM.encode())]))
-    (project.directory / "text").write_text(f"{WORD} {SIGNS} {FOREIGN} {PEM}", encoding="utf-8")
+    (project.directory / "text").write_text(f"{WORD} {SIGNS} {FOREIGN} {NUMBER} {PEM}", encoding="utf-8")
     (project.directory / "secrets").write_text(f"{WORD} {SIGNS} {FOREIGN} {' '.join(NAMES)}\n{PEM}", encoding="utf-8")
     project.checks(CHECKS)
     absent = project.facts["siteproof_absent"]
@@ -148,7 +149,7 @@ LETTERS = re.compile(r"[A-Za-z0-9]{8,}")
 
 def _marks() -> Iterator[bytes]:
     """What no spelling of a secret is without."""
-    for secret in (WORD, SIGNS, FOREIGN, *NAMES, PASSWORD, *KEY.split()):
+    for secret in (WORD, SIGNS, FOREIGN, *NAMES, PASSWORD, str(NUMBER), *KEY.split()):
         data = secret.encode()
         yield from (run.encode() for run in LETTERS.findall(secret))
         yield data.hex().encode()[4:36]
