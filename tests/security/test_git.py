@@ -562,6 +562,52 @@ def test_what_leads_to_the_objects_is_the_owners(place: Place, lead: Plant) -> N
         ask(place.repository)
 
 
+@needs_root
+@pytest.mark.parametrize("owner", [0, OWNER])
+@pytest.mark.parametrize("to_a_link", [False, True])
+def test_nobody_else_decides_by_a_link_whose_repository_is_shown(place: Place, owner: int, to_a_link: bool) -> None:
+    place.belongs_to(owner)
+    declared = place.elsewhere / "checkout"
+    declared.symlink_to(place.repository)
+    os.chown(declared, OTHER, OTHER, follow_symlinks=False)
+    if to_a_link:
+        declared = place.top / "checkout"
+        declared.symlink_to("elsewhere/checkout")
+    with pytest.raises(PrivilegeRefused, match=f"is a link of user {OTHER}, and the repository belongs to user {owner}"):
+        ask(declared)
+    (place.elsewhere / "checkout").unlink()
+    (place.elsewhere / "checkout").symlink_to("../infra")
+    assert ask(declared).secrets == ("token.yml",)
+
+
+@pytest.mark.parametrize("name", [".git/objects/info/alternates", ".git/HEAD", ".git/commondir", ".git/shallow"])
+def test_a_file_that_is_a_link_is_not_read_and_its_lines_are_not_told(place: Place, name: str) -> None:
+    """Who may write to a part of a repository of root's could have any file of root's shown."""
+    told = place.elsewhere / "shadow"
+    told.write_text("root:*:20782:0:99999:7:::\n")
+    told.chmod(0o600)
+    (place.repository / name).unlink(missing_ok=True)
+    (place.repository / name).parent.mkdir(parents=True, exist_ok=True)
+    (place.repository / name).symlink_to(told)
+    with pytest.raises(ToolFailed, match="is a link, which is not followed") as caught:
+        ask(place.repository)
+    assert "20782" not in str(caught.value)
+
+
+def test_a_line_that_leads_nowhere_is_not_told(place: Place) -> None:
+    (place.dot_git / "objects/info").mkdir(parents=True, exist_ok=True)
+    (place.dot_git / "objects/info/alternates").write_text("root:*:20782:0:99999:7:::\n")
+    with pytest.raises(ToolFailed, match="no directory that can be entered") as caught:
+        ask(place.repository)
+    assert "20782" not in str(caught.value)
+
+
+def test_a_group_may_write_to_the_way(place: Place) -> None:
+    place.top.chmod(0o775)
+    place.repository.chmod(0o2775)
+    assert ask(place.repository).secrets == ("token.yml",)
+
+
 @pytest.mark.parametrize("name", ["", ".git", ".git/objects", ".git/HEAD", ".git/refs/heads/main"])
 def test_nobody_else_may_change_what_leads_to_the_objects(place: Place, name: str) -> None:
     place.belongs_to(OWNER)

@@ -18,6 +18,8 @@ echo >/opt/sure/shared; echo >/opt/sure/given; echo >/home/mallory/file
 chmod 666 /opt/sure/shared; chown mallory /opt/sure/given; chmod 1777 /opt/wide; chmod 775 /opt/group
 chgrp mallory /opt/group; echo >/opt/group/file; chmod 775 /opt/wheel; echo >/opt/wheel/file
 chmod 700 /opt/closed; chmod 710 /opt/adm; chgrp adm /opt/adm
+mkdir -p /opt/closed/volume /etc/closed/own; chown mallory /opt/closed/volume; chmod 700 /etc/closed
+ln -s /etc/shadow /opt/closed/volume/conf; echo >/etc/closed/own/file
 ln -s /opt/sure/deep /opt/sure/link; ln -s ../sure/./link/file /opt/sure/relative; ln -s loop /opt/sure/loop
 ln -s /home/mallory/file /opt/sure/out; ln -s /opt/sure /home/mallory/in; ln -s /opt/wheel /opt/sure/wheel
 ln -s /proc/self/root/opt/sure /opt/sure/process
@@ -99,6 +101,18 @@ def test_where_others_may_be_and_we_may_not_nothing_is_believed(host: IsolatedHo
     assert owned(host, "/opt/adm/file", "root") == (0, "")
     status, said = owned(host, "/opt/adm/file", "prober")
     assert (status, said) == (1, "/opt/adm/file: /opt/adm cannot be looked into\n")
+
+
+def test_what_lies_deep_in_a_closed_directory_need_not_be_root_s(host: IsolatedHost) -> None:
+    """Containers write below /var/lib/docker, which only root can enter."""
+    status, said = owned(host, "/opt/closed/volume/conf", "root")
+    assert (status, said.split(": ", 1)[1][:50]) == (1, "/opt/closed/volume is not root's alone to change, ")
+    status, said = owned(host, "/opt/closed/volume/conf", "prober")
+    assert (status, said) == (1, "/opt/closed/volume/conf: /opt/closed cannot be looked into\n")
+
+
+def test_what_is_below_etc_is_root_s_doing_however_deep(host: IsolatedHost) -> None:
+    assert owned(host, "/etc/closed/own/file", "prober") == (0, "")
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh", "ksh", "zsh --emulate sh"])

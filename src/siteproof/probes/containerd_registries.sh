@@ -7,8 +7,10 @@
 # Lines come with a bar before them: what has none was not printed by the tool that was to read the file. Secrets stay on
 # the host: credentials, authorization headers, and the user of a proxy's URL.
 shown() {
+    header='[Aa][Uu][Tt][Hh][Oo][Rr][Ii][Zz][Aa][Tt][Ii][Oo][Nn].\{0,1\}[[:space:]]*='
+    # One whose value goes over several lines loses all but the first, and that its value.
     sed -e '/^| [[:space:]]*\(password\|auth\|identity_\{0,1\}token\|username\)[[:space:]]*=/d' \
-        -e 's/^\(| .*[Aa]uthorization["'"'"']*[[:space:]]*=\).*/\1 "hidden"/'
+        -e "/${header}[^]]*\[[^]]*\$/,/\]/{/$header/!d;}" -e "s/^\(| .*$header\).*/\1 \"hidden\"/"
 }
 
 echo '== siteproof runtime'
@@ -89,7 +91,7 @@ printf '\n== siteproof config\n'
 printf '%s\n' "$configuration" | sed 's/^/| /' | shown || exit
 printf '\n== siteproof environment\n'
 # The line of ours, which comes after the last variable, shows that none was lost on the way.
-lines_of "$chosen" | sed -n -e '1,/^SITEPROOF_ENVIRONMENT=$/d' -e 's,//[^/@]*@,//,' \
+lines_of "$chosen" | sed -n -e '1,/^SITEPROOF_ENVIRONMENT=$/d' -e 's|=\([a-zA-Z0-9+.-]*://\)\{0,1\}.*@|=\1|' \
     -e '/^\(https\{0,1\}\|no\|HTTPS\{0,1\}\|NO\)_\(proxy\|PROXY\)=/s/^/| /p' \
     -e 's/^SITEPROOF_END=.*/| SITEPROOF_END=/p' || exit
 

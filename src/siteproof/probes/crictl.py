@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -51,6 +52,19 @@ class Pull:
     """Address and port of every new TCP connection that the observer saw."""
     whole_host: bool
     """The observer saw all of the host's connections, not containerd's alone."""
+
+    def strayed(self, is_forbidden: Callable[[IPv4Address | IPv6Address], bool]) -> frozenset[str]:
+        """The forbidden addresses that were dialled, with their ports.
+
+        Raises NoControl where anybody on the host may have dialled them: no user of it is to speak for containerd.
+        """
+        found = frozenset(f"{address}:{port}" for address, port in self.dialled if is_forbidden(address))
+        if found and self.whole_host:
+            raise NoControl(
+                f"{', '.join(sorted(found))} was dialled during the pull, and the observer, which could not match "
+                "containerd's cgroup, cannot tell by whom"
+            )
+        return found
 
 
 def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False) -> Ask[Pull]:

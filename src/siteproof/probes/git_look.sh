@@ -12,17 +12,21 @@ refuse() {
 
 # Nobody but the owner and root may have made what leads to the objects, or may let everybody change it.
 own() {
-    told=$(ls -dlnL -- "$1") || exit
+    told=$(ls -dln -- "$1") || exit
     file=$1
     # shellcheck disable=SC2086
     set -- $told
+    # What it leads to may be a file that only root can read, and its first line would be told.
+    case $1 in l*) refuse "$file is a link, which is not followed" ;; esac
     case $3 in 0 | "$owner") ;; *) refuse "$file belongs to user $3, and the repository to user $owner" ;; esac
     # In a directory like /tmp everybody may make something, and nobody change what is another's.
-    case $way$1 in yesd???????w[tT]*) ;; yes????????w* | ????????w*) refuse "everybody may write to $file" ;; esac
+    [ -n "$way" ] && case $1 in d???????w[tT]*) return ;; esac
+    case $1 in ????????w*) refuse "everybody may write to $file" ;; esac
 }
 # $place becomes the real path of a directory, each step of which is looked at too.
 place() {
-    place=$(cd -P -- "$1" && pwd -P) || exit
+    # What is no directory is not named: it may be a line of any file.
+    place=$(cd -P -- "$1" 2>/dev/null && pwd -P) || refuse "what leads to the objects is no directory that can be entered"
     way= && own "$place"
     step=${place%/*}
     while [ -n "$step" ]; do

@@ -11,18 +11,36 @@ trap 'exit 143' HUP INT TERM PIPE
 cd -P -- "$path" || exit
 told=$(ls -dln .) || exit
 set -f
+refused() { printf '\n== siteproof refused\n%s\n\n== siteproof end\n' "$1"; exit; }
+# Whoever may set a link on the way decides whose repository is shown under this name.
+links_are_theirs() {
+    rest=${path#/} at='' links=0
+    while [ -n "$rest" ]; do
+        at=$at/${rest%%/*}
+        case $rest in */*) rest=${rest#*/} ;; *) rest='' ;; esac
+        [ -h "$at" ] || continue
+        told=$(ls -dln -- "$at") || exit
+        # shellcheck disable=SC2086
+        set -- $told
+        case $3 in 0 | "$owner") ;; *) refused "$at is a link of user $3, and the repository belongs to user $owner" ;; esac
+        links=$((links + 1))
+        [ $links -le 40 ] || refused "too many links lead there"
+        target=$(readlink "$at") || exit
+        case $target in /*) rest=${target#/}/$rest at='' ;; *) rest=$target/$rest at=${at%/*} ;; esac
+    done
+}
 # shellcheck disable=SC2086 # words are what is wanted
 set -- $told
 owner=$3 me=$(id -u) || exit
 case $owner in '' | *[!0-9]*) echo "ls does not say who owns $path" >&2; exit 1 ;; esac
+links_are_theirs
 
 # Its output goes through a pipe of ours, with its errors: a process that it left behind cannot write into other answers.
 clean() { env -i PATH="$PATH" LC_ALL=C owner="$owner" "$@" 2>&1; }
 if [ "$owner" = "$me" ] || [ "$owner" = 0 ]; then
     said=$(clean sh -c "$look")
 elif [ "$me" != 0 ]; then
-    printf '\n== siteproof refused\nit belongs to user %s, and the login user is %s\n\n== siteproof end\n' "$owner" "$me"
-    exit
+    refused "it belongs to user $owner, and the login user is $me"
 elif setpriv --reuid "$owner" --regid 65534 --clear-groups --inh-caps=-all --no-new-privs true 2>/dev/null; then
     said=$(clean setpriv --reuid "$owner" --regid 65534 --clear-groups --inh-caps=-all --no-new-privs sh -c "$look")
 else
@@ -32,11 +50,7 @@ else
     set -- $told
     case $3 in
     *[!0-9]*) said=$(clean su -s /bin/sh -c "$look" "$3") ;;
-    *)
-        printf '\n== siteproof refused\nit belongs to user %s, who has no name, and there is no setpriv\n' "$owner"
-        printf '\n== siteproof end\n'
-        exit
-        ;;
+    *) refused "it belongs to user $owner, who has no name, and there is no setpriv" ;;
     esac
 fi
 status=$?

@@ -22,8 +22,12 @@ OWNED = r"""owned() (
         while case $rest in /*) ;; *) false ;; esac do rest=${rest#/}; done
         [ -n "$rest" ] || exit 0
         if ! [ -x "$at" ]; then
-            closed "$at" && exit 0
-            refuse "$at cannot be looked into"
+            closed "$at" || refuse "$at cannot be looked into"
+            case ${at%/}/$rest in
+            /etc/* | /var/lib/rancher/k3s/agent/etc/* | /var/lib/rancher/k3s/data/*) exit 0 ;;
+            /var/lib/rancher/rke2/agent/etc/* | /var/lib/rancher/rke2/data/*) exit 0 ;;
+            esac
+            case ${rest%/} in */*) refuse "$at cannot be looked into" ;; *) exit 0 ;; esac
         fi
         step=${rest%%/*} rest=${rest#"${rest%%/*}"}
         case $step in
@@ -54,6 +58,8 @@ Status 0: the file or directory at PATH is root's, as is every directory on the 
 but root and its group may write to one of them. 1: others may, or it cannot be told; stderr says in one sentence where.
 2: nothing is there, and nobody but root could put something there; stderr says that as tools do.
 
-A directory that only root can enter is the end of the way for whoever is not root: what is in it is root's doing. It
-takes find and readlink, no root, and is meant for a login user as for root.
+A directory that only root can enter is the end of the way for whoever is not root. Its own entries are root's doing;
+what lies deeper need not be (/var/lib/docker is root's alone, and containers write below it), so that it is status 1,
+but where only root's own settings and programs lie: below /etc, and where k3s and RKE2 keep theirs. It takes find and
+readlink, no root, and is meant for a login user as for root.
 """
