@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 # Background jobs of sh have no stdin but /dev/null, hence the way over descriptor 3.
 _GUARDED = """exec 3<&0
-{ read -r _; kill -s KILL 0; } <&3 >/dev/null 2>&1 &
+{ trap '' TERM; read -r _; kill 0; rm -rf -- %s; kill -s KILL 0; } <&3 >/dev/null 2>&1 &
 exec "$@" %s 3<&-"""
 
 
@@ -22,15 +23,17 @@ class Child:
 
     It and all that it starts, unless that leaves the group, are killed by `end`. Should we not come to that, a guard in
     the group does: it notices that the other end of its pipe has closed, which the kernel does for us.
-    `carried` is the one socket that is both its stdin and its stdout; else its stdin is empty.
+    `carried` is the one socket that is both its stdin and its stdout; else its stdin is empty. `scratch` is a directory
+    that we remove ourselves, and the guard where we cannot.
     """
 
-    def __init__(self, command: Sequence[str], *, carried: int | None = None, **named: Any) -> None:
+    def __init__(self, command: Sequence[str], *, carried: int | None = None, scratch: str = "", **named: Any) -> None:
         self._ending = threading.Lock()
         alive, self._alive = os.pipe()
+        stdin = "</dev/null" if carried is None else "<&1"
         try:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARDED % ("</dev/null" if carried is None else "<&1"), "sh", *command],
+                ["/bin/sh", "-c", _GUARDED % (shlex.quote(scratch), stdin), "sh", *command],
                 stdin=alive,
                 stdout=subprocess.PIPE if carried is None else carried,
                 stderr=subprocess.PIPE,

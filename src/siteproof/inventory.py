@@ -251,9 +251,9 @@ def _run(
 ) -> tuple[str, str]:
     """In a session of its own: without a terminal nobody waits there for a password, and it ends with its children.
 
-    `doing` is the file in which the helper notes what it waits for.
+    `doing` is the file in which the helper notes what it waits for; its directory goes with the helper.
     """
-    with Child(command, cwd=cwd, env=environ) as helper:
+    with Child(command, cwd=cwd, env=environ, scratch=str(doing.parent)) as helper:
         try:
             stdout, stderr = helper.communicate(SAID_AFTER_S)
         except subprocess.TimeoutExpired:

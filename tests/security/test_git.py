@@ -573,7 +573,9 @@ def test_nobody_else_decides_by_a_link_whose_repository_is_shown(place: Place, o
     if to_a_link:
         declared = place.top / "checkout"
         declared.symlink_to("elsewhere/checkout")
-    with pytest.raises(PrivilegeRefused, match=f"is a link of user {OTHER}, and the repository belongs to user {owner}"):
+    with pytest.raises(
+        PrivilegeRefused, match=f"is a link of user {OTHER}, and the repository belongs to user {owner}"
+    ):
         ask(declared)
     (place.elsewhere / "checkout").unlink()
     (place.elsewhere / "checkout").symlink_to("../infra")
