@@ -16,6 +16,7 @@ name=siteproof_${NONCE}_${kind}_$until
 # Only a name that is ours to the letter is taken for one.
 hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]' digits='[0-9][0-9][0-9][0-9][0-9]'
 $ROOT docker service ls --filter name=siteproof_ --format '{{.Name}}' | while read -r old; do
+    # shellcheck disable=SC2254  # they are patterns
     case $old in
     siteproof_$hex$hex${hex}_allocate_$digits$digits | siteproof_$hex$hex${hex}_deploy_$digits$digits)
         [ "${old##*_}" -lt "$now" ] && $ROOT docker service rm "$old"
