@@ -7,6 +7,7 @@ that the stubs were given.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from siteproof.asks import Command
 from siteproof.transport import batch
 
+NOTHING = re.compile(r"(?!)")
 PORTION = 60
 LIMIT_S = 60
 REAL_PATH = b":/usr/local/sbin:/usr/sbin:/sbin"
@@ -111,18 +113,31 @@ class Sandbox:
             yield Call(tuple(words[1:end]))
             words = words[end:]
 
-    def broken_by(self, commands: Sequence[Command], allowed: frozenset[str], *, said: bytes = b"") -> list[Command]:
-        """The commands that made the canary, or gave a tool an option that is none of `allowed`."""
+    def broken_by(
+        self,
+        commands: Sequence[Command],
+        allowed: frozenset[str],
+        *,
+        said: bytes = b"",
+        looked_at: re.Pattern[str] = NOTHING,
+    ) -> list[Command]:
+        """The commands that made the canary, or gave a tool an option that is none of `allowed`, nor `looked_at`."""
         broken: list[Command] = []
         for at in range(0, len(commands), PORTION):
             portion = commands[at : at + PORTION]
-            if self.is_broken(portion, allowed, said):
-                broken += [c for c in portion if self.is_broken([c], allowed, said)]
+            if self.is_broken(portion, allowed, said, looked_at):
+                broken += [c for c in portion if self.is_broken([c], allowed, said, looked_at)]
         return broken
 
-    def is_broken(self, commands: Sequence[Command], allowed: frozenset[str], said: bytes = b"") -> bool:
+    def is_broken(
+        self,
+        commands: Sequence[Command],
+        allowed: frozenset[str],
+        said: bytes = b"",
+        looked_at: re.Pattern[str] = NOTHING,
+    ) -> bool:
         calls = self.run(commands, said=said)
-        odd = {option for call in calls for option in call.options} - allowed - {"-n"}
+        odd = {option for call in calls for option in call.options if not looked_at.fullmatch(option)}
         made = self.canary.exists()
         self.canary.unlink(missing_ok=True)
-        return made or bool(odd)
+        return made or not odd <= allowed | {"-n"}  # which is sudo's

@@ -96,7 +96,7 @@ def test_scripts_are_constant(path: Path) -> None:
         'def f(host, name):\n    return command(host, "getent {}".format(name), probe="")',
         'def f(host, name):\n    return command(host, shlex.join(["getent", name]), probe="")',
         'def f(host, name):\n    script = "getent " + name\n    return command(host, script, probe="")',
-        'SCRIPT = "a"\\ndef f(host, name):\\n    global SCRIPT\\n    SCRIPT += name\\n    return command(host, SCRIPT)',
+        'SCRIPT = "a"\ndef f(host, name):\n    global SCRIPT\n    SCRIPT += name\n    return command(host, SCRIPT)',
         'SCRIPT = "a"\ndef f(host, SCRIPT):\n    return command(host, SCRIPT, probe="")',
         'SCRIPT = "a"\ndef f(host, name):\n    return command(host, SCRIPT + name, probe="")',
         'SCRIPT = "a"\ndef f(host, name):\n    return command(host=host, script=SCRIPT % name, probe="")',
