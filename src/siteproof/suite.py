@@ -16,6 +16,7 @@ from siteproof import rounds, versions
 from siteproof.asks import Check, Command, Output, Question
 from siteproof.bundle import Replay
 from siteproof.coverage import overlooked
+from siteproof.crossing import encodable
 from siteproof.declared import CITED, Citation, declared_at
 from siteproof.errors import BadInput, WrongHost
 from siteproof.evidence import Redactor, Store
@@ -245,7 +246,11 @@ class Suite:
         if len(text) > SHOWN_CHARACTERS:
             text = f"{text[:SHOWN_CHARACTERS]}\n… {len(text) - SHOWN_CHARACTERS} more characters in the evidence file"
         return EvidenceRef(
-            question.host, self._redactor.text(question.probe), self._file_of(question.host), question.key, text
+            question.host,
+            self._redactor.text(encodable(question.probe)),
+            self._file_of(question.host),
+            question.key,
+            text,
         )
 
     def _file_of(self, host: str) -> str:
