@@ -27,6 +27,7 @@ from siteproof.report import announce, terminal, without_secrets, write_files
 from siteproof.results import ExitCode, Run
 from siteproof.suite import Suite, iso
 
+STOPPED = "stopped early, as was asked for"
 RUN = pytest.StashKey[Run]()
 SAID = pytest.StashKey[bool]()
 """The end of the run was printed."""
@@ -121,7 +122,7 @@ class Ending:
         kind = type(excinfo.value)
         own = issubclass(kind, pytest.Session.Interrupted) or kind.__module__ == "xdist.dsession"
         if own and "keyboard-interrupt" not in said and "during collection" not in said:
-            self.suite.stopped = "stopped early, as was asked for"
+            self.suite.stopped = STOPPED
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:

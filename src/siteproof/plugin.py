@@ -541,6 +541,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         if not ExitCode.INTERRUPTED <= exitstatus <= ExitCode.BAD_INPUT:
             session.exitstatus = planning.access_exit_code(suite)
         return
+    if session.shouldfail or (session.shouldstop and exitstatus == ExitCode.VIOLATED):
+        suite.stopped = ending.STOPPED
     workers.forget(suite.directory)
     for nodeid in sorted(suite.expected):
         suite.planned.setdefault(nodeid, opening.unnamed(nodeid))

@@ -16,6 +16,7 @@ from siteproof import rounds, versions
 from siteproof.asks import Check, Command, Output, Question
 from siteproof.bundle import Replay
 from siteproof.coverage import overlooked
+from siteproof.crossing import encodable
 from siteproof.declared import CITED, Citation, declared_at
 from siteproof.errors import BadInput, WrongHost
 from siteproof.evidence import Store
@@ -246,7 +247,7 @@ class Suite:
         text = self.redactor.text(text)  # before it is cut: a bundle may be older than the vault
         if len(text) > SHOWN_CHARACTERS:
             text = f"{text[:SHOWN_CHARACTERS]}\n… {len(text) - SHOWN_CHARACTERS} more characters in the evidence file"
-        return EvidenceRef(question.host, question.probe, self._file_of(question.host), question.key, text)
+        return EvidenceRef(question.host, encodable(question.probe), self._file_of(question.host), question.key, text)
 
     def _file_of(self, host: str) -> str:
         if host not in self._files:

@@ -47,9 +47,12 @@ MAD = {
 }
 
 
-@WORKERS
-@pytest.mark.parametrize("answer", MAD.values(), ids=MAD.keys())
-def test_a_host_that_goes_mad_has_its_own_verdict_and_no_other(site: Project, workers: str, answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "workers"),
+    [*((answer, "-n2") for answer in MAD.values()), (MAD["no UTF-8"], "-n0"), (MAD["all bytes"], "-n0")],
+    ids=[*MAD, "no UTF-8, alone", "all bytes, alone"],
+)
+def test_a_host_that_goes_mad_has_its_own_verdict_and_no_other(site: Project, answer: bytes, workers: str) -> None:
     say(site, "h05", answer)
     ran = site.run(workers)
     assert ran.ret == 1, ran.stdout.str()[-3000:] + ran.stderr.str()[-3000:]

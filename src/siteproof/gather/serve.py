@@ -97,8 +97,6 @@ def _serve_request(request: Message, gatherer: Gatherer, reply: Reply) -> None:
         else:
             reply({"duplicates": gatherer.duplicates})
         reply({"done": True})
-    except OSError:
-        raise
     except ProbeError as error:
         reply({"error": protocol.error_to_json(error)})
     except Exception as error:  # noqa: BLE001 - said by name to the process that asked
