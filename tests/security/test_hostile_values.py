@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Literal
@@ -329,6 +329,27 @@ TRIED = 24
 """Values put into an answer, unless all are."""
 
 
+LEADING = {
+    "swarm_state": r'"Name":"proxy","Id":"(\w{25})"',
+    "registry_answer": r'realm="https?://([\w.]+)',
+    "docker_registries": r'"Mirrors":\["https?://([\w.]+)',
+    "containerd_registries": r'\| \[host\."https?://([\w.]+)',
+    "images": r'"repoDigests":\["([^"]+)',
+    "resolver_servers": r"nameserver (\S+)",
+}
+"""What of an answer is asked about next: with every value, wherever it stands, by itself and behind what was there."""
+
+
+def leading_answers(recording: Recording, canary: str) -> Iterator[Output]:
+    text = recording.output.stdout.decode("utf-8", "surrogateescape")
+    if (found := re.search(LEADING.get(recording.ask.partition("(")[0], "(?!)"), text)) is None:
+        return
+    for value in hostile.short(canary).values():
+        for spelt in (value, f"{found[1]}{value}"):
+            quoted = _in_json(spelt) if "{" in text else spelt
+            yield replace(recording.output, stdout=hostile.encoded(text.replace(found[1], quoted)))
+
+
 def hostile_answers(recording: Recording, canary: str) -> Iterator[Output]:
     """The recording with one of its words replaced, by every value or by a sample of these."""
     text = recording.output.stdout.decode("utf-8", "surrogateescape")
@@ -405,21 +426,31 @@ def comes_to(make: Make, evidence: Answers) -> dict[str, Question]:
     return trace.asked
 
 
-def test_no_answer_of_a_host_runs_anything_on_another(sandbox: Sandbox) -> None:
+@cache
+def after_hostile_answers() -> Attack:
+    """What checks come to ask; the canary is hostile.NOWHERE."""
     checks = [(make, comes_to(make, Answers())) for make in every_check()]
     known = frozenset(q.script for _, asked in checks for q in asked.values() if isinstance(q, Command))
     found = Attack({}, [])
     for recording in recorded.every():
-        if recording.error is not None:
-            continue
         key = recording.single.question.key
         asking = [make for make, asked in checks if key in asked]
-        for output in hostile_answers(recording, str(sandbox.canary)) if asking else ():
-            for make in asking if EVERYTHING else asking[:4]:
+        if recording.error is not None or not asking:
+            continue
+        for output in [*leading_answers(recording, hostile.NOWHERE), *hostile_answers(recording, hostile.NOWHERE)]:
+            for make in asking if EVERYTHING else asking[-4:]:
                 found.tried += 1
                 found.take(comes_to(make, Answers(key, output)).values(), known)
+    return found
+
+
+def test_no_answer_of_a_host_runs_anything_on_another(sandbox: Sandbox) -> None:
+    found = after_hostile_answers()
     assert found.tried > 500
-    allowed = options_of_scripts(GOOD_SCRIPTS)
-    assert [c.script[:300] for c in sandbox.broken_by(sample(found.commands.values(), 300), allowed)] == []
+    commands = [
+        replace(command, script=command.script.replace(hostile.NOWHERE, str(sandbox.canary)))
+        for command in sample(found.commands.values(), 300)
+    ]
+    assert [c.script[:300] for c in sandbox.broken_by(commands, options_of_scripts(GOOD_SCRIPTS))] == []
     for stream in found.streams:
         assert all(re.fullmatch(r"[!-~]*", value) for _, value in stream.parameters), stream
