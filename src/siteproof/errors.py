@@ -15,6 +15,7 @@ ProbeError
 ├── Truncated              the output ended before its end marker
 ├── TooLarge               more output than the byte cap
 ├── Unparseable            the output is not what this tool prints
+├── Withheld               a secret of the inventory stood in the answer, and what is kept of it is another text
 ├── NoControl              a silence or an absence without its positive control
 ├── NotRecorded            replay: the question is not in the bundle
 └── TooManyRounds          a check went on asking after the last round
@@ -96,6 +97,9 @@ class TooLarge(ProbeError): ...
 
 
 class Unparseable(ProbeError): ...
+
+
+class Withheld(ProbeError): ...
 
 
 class NoControl(ProbeError): ...

@@ -13,7 +13,7 @@ from typing import Any
 import testinfra.host
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from siteproof.asks import Command, Output, Recorded, refuse_no_answer
+from siteproof.asks import Command, Output, Recorded, refuse_no_answer, refuse_withheld
 from siteproof.errors import BadInput, NotRecorded, ProbeError, ToolFailed
 from siteproof.evidence import Attempt
 from siteproof.suite import Suite
@@ -62,6 +62,7 @@ class LiveBackend(BaseBackend):  # type: ignore[misc]
         if answer.status in (126, 127) and not _LOOKS_FOR.match(line):
             refuse_no_answer(question, answer, frozenset())
         refuse_silence(question, answer)
+        refuse_withheld(question, answer)
         return self.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
     def _ask(self, question: Command) -> Recorded:

@@ -229,13 +229,7 @@ def options(sandbox: Sandbox, name: str) -> frozenset[str]:
     return frozenset(option for call in sandbox.run(commands) for option in call.options)
 
 
-# These are being written anew.
-LATER = frozenset({"observed_pull", "pull_again", "repository"})
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.xfail(strict=True)] if n in LATER else []) for n in PROBES]
-)
+@pytest.mark.parametrize("name", PROBES)
 def test_no_value_runs_anything_or_becomes_an_option(name: str, sandbox: Sandbox) -> None:
     found = attack(name, hostile.values(str(sandbox.canary)))
     allowed = options(sandbox, name)
@@ -297,8 +291,7 @@ def _careless(script: str, values: Mapping[str, str]) -> list[Command]:
 
 
 def test_no_answer_of_a_tool_runs_anything_in_its_own_script(sandbox: Sandbox) -> None:
-    asking = PROBES.keys() - LATER
-    commands = {q.script: q for name in asking for q in asked(name, good_arguments(name)) if isinstance(q, Command)}
+    commands = {q.script: q for name in PROBES for q in asked(name, good_arguments(name)) if isinstance(q, Command)}
     allowed = options_of_scripts(GOOD_SCRIPTS)
     values = hostile.short(str(sandbox.canary))
     broken: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from operators_project import Project
-from vaulted import NAMES, SHORT, WORD, encrypted, leaks, vaulted
+from vaulted import FOREIGN, NAMES, SHORT, WORD, encrypted, leaks, vaulted
 
 pytest_plugins = "pytester"
 
@@ -53,7 +53,7 @@ def test_none_is_in_what_a_run_prints_and_leaves(
     expected = {f"{run}/{name}" for name in written} | {
         "summary.md",
         "junit/pytest.xml",
-        ".pytest_cache/v/cache/nodeids",
+        ".pytest_cache/v/cache/lastfailed",
     }
     assert expected <= found.keys()
     assert {name: leaks(data) for name, data in found.items() if leaks(data)} == {}
@@ -158,3 +158,52 @@ def test_subjects_that_differ_only_in_a_secret_stay_apart(project: Project, pass
     names = [sorted(r["nodeid"] for r in report["results"] if r["id"] == "subject") for report in (first, second)]
     assert names[0] == names[1]
     assert len(set(names[0])) == len(NAMES)
+
+
+def test_what_is_kept_without_a_secret_decides_nothing(project: Project) -> None:
+    """Two secrets have one mark, and none of them is what a fact says: neither held nor violated would be true."""
+    vaulted(project)
+    for name, text in (("a", WORD), ("b", FOREIGN), ("c", "nothing secret")):
+        (project.directory / name).write_text(text, encoding="utf-8")
+    project.checks(COMPARES)
+    project.run("--vault-password-file=vault-password")
+    verdicts = project.verdicts()
+    assert {name: verdicts[f"{name}[one]"] for name in ("same", "other", "is", "plain")} == {
+        "same": "unknown", "other": "unknown", "is": "unknown", "plain": "held",
+    }  # fmt: skip
+    messages = {r["message"] for r in project.report["results"] if r["verdict"] == "unknown"}
+    assert messages and all("a secret of the inventory stood in the answer" in message for message in messages)
+    assert project.report["exit_code"] in (6, 7)
+
+
+COMPARES = '''
+from siteproof.asks import command
+from siteproof.facts import Link, Node
+from siteproof.invariants import invariant
+
+ABOUT = dict(family="link", severity="high", incident="", remedy="")
+
+def read(host, what):
+    return command(host, f"cat {directory}/{what}", probe=f"read {what}", tools=("cat",), parse=lambda o: o.text)
+
+@invariant("same", **ABOUT)
+async def test_same(node: Node, link: Link) -> None:
+    """Two files are the same, which they are not."""
+    a = await read(node.host, "a")
+    assert a == await read(node.host, "b")
+
+@invariant("other", **ABOUT)
+async def test_other(node: Node, link: Link) -> None:
+    """A word is not in a file, where it is."""
+    assert "hunter2" not in await read(node.host, "a")
+
+@invariant("is", **ABOUT)
+async def test_is(node: Node, link: Link) -> None:
+    """A word is in a file, and it is."""
+    assert "hunter2" in await read(node.host, "a")
+
+@invariant("plain", **ABOUT)
+async def test_plain(node: Node, link: Link) -> None:
+    """Where no secret stood all is told."""
+    assert await read(node.host, "c") == "nothing secret"
+'''

@@ -38,7 +38,15 @@ import pytest
 SECRETS = Path(r"{directory}/secrets").read_text()
 ABOUT = dict(incident="", remedy="")
 
-def read(host, what):
+async def read(host, what):
+    """What a host is asked, and what it has said: the check itself is not told, since secrets stood in it."""
+    try:
+        await asked(host, what)
+    except ProbeError as error:
+        assert type(error).__name__ == "Withheld", error
+    return Path(r"{directory}", what).read_bytes().decode("utf-8", "replace")
+
+def asked(host, what):
     return command(host, f"cat {directory}/{what}", probe=f"read {what}", tools=("cat",),
                    parse=lambda output: output.stdout.decode("utf-8", "replace"))
 
@@ -66,13 +74,15 @@ async def test_a_probe_breaks(node: Node, link: Link) -> None:
 @invariant("subject", family="path", severity="high", **ABOUT)
 async def test_a_transfer_is_one(node: Node, transfer: Transfer) -> None:
     """A transfer is one."""
-    answer = await command(node.host, f"cat {directory}/echoed # {transfer.url}\\n# {SECRETS}", tools=("cat",),
+    answer = await command(node.host, f"echo # {transfer.url}\\n# {SECRETS}", tools=("cat",),
                            probe=f"get {transfer.name}", parse=lambda output: "something")
     assert answer == transfer.name
 
 def test_prints(host, record_property) -> None:
     print(SECRETS)
-    print(host.check_output("cat {directory}/text"))
+    with pytest.raises(ProbeError, match="a secret of the inventory stood in the answer"):
+        host.check_output("cat {directory}/text")
+    print(Path(r"{directory}/text").read_text())
     warnings.warn(SECRETS)
     record_property("found", SECRETS)
     assert SECRETS == "nothing"

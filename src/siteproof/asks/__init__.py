@@ -9,7 +9,7 @@ from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, bot
 from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream
 from siteproof.asks.remarks import REMARKS, Remarks, note
-from siteproof.asks.statuses import MISSING, refuse_no_answer
+from siteproof.asks.statuses import MISSING, refuse_no_answer, refuse_withheld
 from siteproof.asks.words import (
     ADDRESS,
     ARGUMENT,
@@ -82,6 +82,7 @@ __all__ = [
     "note",
     "or_silence",
     "refuse_no_answer",
+    "refuse_withheld",
     "total",
     "unreadable",
 ]

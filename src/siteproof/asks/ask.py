@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
 from siteproof.asks.questions import Output, Question, Recorded
-from siteproof.asks.statuses import refuse_no_answer
+from siteproof.asks.statuses import refuse_no_answer, refuse_withheld
 from siteproof.asks.stderr import refuse_unknown_words
 from siteproof.errors import ProbeError, Unparseable
 
@@ -65,6 +65,7 @@ class Single(Ask[T]):
             if isinstance(output, ProbeError):
                 raise output
             refuse_no_answer(self.question, output, self.answers)
+            refuse_withheld(self.question, output)
             refuse_unknown_words(self.question, output)
             return self.parse(output)
         except ProbeError as error:

@@ -1,9 +1,10 @@
-"""Which exit statuses are answers, and what the others say."""
+"""What is an answer at all: which exit statuses are, what the others say, and what was not kept as it came."""
 
 from __future__ import annotations
 
 from siteproof.asks.questions import Output, Question
-from siteproof.errors import PrivilegeRefused, ToolFailed, ToolMissing
+from siteproof.errors import PrivilegeRefused, ToolFailed, ToolMissing, Withheld
+from siteproof.redaction import REDACTED
 
 MISSING = "siteproof: not on this host: "
 """What the `need` function of the batch prints before it ends with status 127."""
@@ -26,3 +27,18 @@ def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]
         raise ToolMissing(f"{where}: {last or f'ended with status {output.status}'}", host=question.host)
     said = f": {last}" if last else ", without a word on stderr"
     raise ToolFailed(f"{where} ended with status {output.status}, which is not an answer{said}", host=question.host)
+
+
+def refuse_withheld(question: Question, output: Output) -> None:
+    """Raise where the evidence has a mark in place of a secret.
+
+    Two secrets have the same mark, which is not what any fact expects: compared, they would be equal or different
+    whatever the host has. Who prints the mark itself says no more.
+    """
+    mark = REDACTED.encode()
+    if mark in output.stdout or mark in output.stderr:
+        raise Withheld(
+            f"{question.probe} on {question.host}: a secret of the inventory stood in the answer, which is kept "
+            "without it, so that it cannot be told",
+            host=question.host,
+        )

@@ -35,7 +35,8 @@ def containerd_registries(node: str) -> Ask[Containerd]:
 
 def parse(output: Output) -> Containerd:
     """Raises Unparseable where a part is missing or was not printed by the tool that should have read it."""
-    sections = split(output.text)
+    of_files = ("hosts ", "whole ", "directory ", "absent ", "foreign ", "link ")
+    sections = split(output.text, "runtime", "config", "environment", "times", of_files)
     runtime = dict(re.findall(r"^(\w+): +(\S+)$", sections["runtime"], re.MULTILINE))
     if runtime.get("RuntimeName") != "containerd":
         raise Unparseable(f"crictl does not speak to containerd: {sections['runtime'][:200]!r}")

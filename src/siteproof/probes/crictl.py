@@ -92,7 +92,7 @@ def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False)
 
 def parse(output: Output) -> Pull:
     """Raises NoControl where the observer saw no connection, unless containerd says that it did not get that far."""
-    sections = split(output.text)
+    sections = split(output.text, "pull", "status", "scope", "present", "seen")
     failure = failure_of(whole_number(sections, "status"), sections["pull"])
     dialled = _dialled(sections["seen"])
     if not dialled and _NAME_NOT_FOUND not in failure:

@@ -15,6 +15,7 @@ from siteproof.probes.root_words import HEX
 from siteproof.probes.sections import END, from_json, split, whole_number
 
 ENOUGH_S = 10
+_IMAGES = f"{CRICTL_SETTINGS}\n$ROOT crictl images -o json"
 _AGAIN = f"""\
 {CRICTL_SETTINGS}
 $ROOT crictl inspecti -q "$image" >/dev/null || exit
@@ -68,7 +69,7 @@ def images(node: str) -> Ask[Images]:
     """All images that `node` has."""
     return command(
         node,
-        f"{CRICTL_SETTINGS}\n$ROOT crictl images -o json",
+        _IMAGES,
         probe="crictl images",
         parse=lambda output: parse_images(output, node),
         tools=("crictl", "find", "readlink", "ls"),
@@ -111,7 +112,7 @@ def pull_again(node: str, image: str, digest: str, *, times: int, deadline_s: in
 
 def parse_again(output: Output, times: int) -> tuple[Again, ...]:
     """crictl's exit 1 is an answer only with containerd's own error; its exit 0 only with its own success."""
-    sections = split(output.text)
+    sections = split(output.text, ("pull ", "status ", "seconds "))
     found = []
     for number in range(1, times + 1):
         if number > 1 and f"pull {number}" not in sections:

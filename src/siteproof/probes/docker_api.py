@@ -158,7 +158,8 @@ def _ask(paths: Mapping[str, str], when: str = "") -> str:
 
 _PATHS = {name: f"/{name}" for name in ("info", "nodes", "tasks", "networks")} | {"services": "/services?status=true"}
 _STATE = f"{_ask(_PATHS)}{END}"
-_LATER_STATE = f': "look $look"\n{_STATE}'
+_STATES = {False: _STATE, True: f': "look $look"\n{_STATE}'}
+"""By whether it is a later look."""
 _MOMENTS = f'{_ask(_PATHS, "first-")}sleep "$apart_s" || exit\n{_ask(_PATHS, "second-")}{END}'
 _NETWORKS = f"{_ask({'info': '/info', 'networks': '/networks'})}{END}"
 _VIEW = f"""\
@@ -189,7 +190,7 @@ def swarm_state(manager: str, *, look: int = 1) -> Ask[Swarm]:
     """
     return command(
         manager,
-        _LATER_STATE if look > 1 else _STATE,
+        _STATES[look > 1],
         given={"look": NUMBER(look)} if look > 1 else {},
         probe="docker API: nodes, services, tasks, networks",
         parse=parse_swarm,

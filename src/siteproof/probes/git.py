@@ -83,7 +83,7 @@ def repository(host: str, path: str) -> Ask[Repository]:
 
 def parse_repository(output: Output) -> Repository:
     """What git said, with its errors among it: a line that is none of the answer's is Unparseable."""
-    sections = split(output.text)
+    sections = split(output.text, "refused", "commits", "shallow", "there", "looked -a", "looked -I", "secrets")
     if "refused" in sections:
         raise PrivilegeRefused(f"git was not run in the repository: {sections['refused'].strip()[:200]}")
     commits = _commits(sections["commits"].splitlines())

@@ -13,6 +13,7 @@ is_ours() {
     case $1 in siteproof_$hex6${hex6}_${hex6}_$moment) ;; *) return 1 ;; esac
 }
 now=$(date +%s)
+case $now in '' | *[!0-9]*) echo "date gave no moment: $now" >&2; exit 1 ;; esac
 until=$((now + DEADLINE + 10))
 table=siteproof_${NONCE}_${image_hash}_$until
 is_ours "$table" || { echo "not a table's name: $table" >&2; exit 1; }
