@@ -25,6 +25,7 @@ _CANARY = (
     r"(?:--(?:detach|quiet|no-resolve-image)\0|--(?:container-)?label\0siteproof[^\0]*\0|--name\0" + _OURS + r"\0|"
     r"--(?:network|replicas|stop-grace-period|endpoint-mode|constraint|restart-condition)\0" + _NAME + r"\0)+"
 )
+_PROCESS = r"/proc/[][0-9-]+"
 _NMAP = (
     r"-v+|-n|-Pn|-6|-s[ST]|--reason|--traceroute|-oX\0-|-p\0[0-9,-]+|"
     r"--(?:max-retries|initial-rtt-timeout|max-rtt-timeout|host-timeout)\0[0-9]+[a-z]*"
@@ -48,6 +49,11 @@ _FORMS: dict[str, tuple[str, ...]] = {
     ),
     "crictl": (r"(?:version|info)\0", rf"(?:images|inspecti|pull|rmi)\0(?:-q\0|-o\0json\0)*(?:{_NAME}\0)?"),
     "containerd": (r"--version\0", rf"(?:--config\0{_PATH}\0)?config\0dump\0"),
+    # The proxies that a process is given, and which process it is; of the rest of its environment nothing.
+    "grep": (
+        r"-azEh\0-e\0\^\[0-9]\+\.\[\(]containerd\[\)]\0-e\0\^\(http\|https\|no\|HTTP\|HTTPS\|NO\)_\(proxy\|PROXY\)=\0--\0"
+        rf"{_PROCESS}/stat\0{_PROCESS}/environ\0{_PROCESS}/stat\0",
+    ),
     "curl": (rf"-q\0-sS\0--max-time\0[0-9.]+\0--unix-socket\0{_PATH}\0http://[^\0]*\0",),
     # Before whatever takes any text: joined to a unit's name, the option would be gone, and root would have a pager.
     "journalctl": (rf"(?:--quiet\0)?--no-pager\0(?:(?:--quiet|-b|-k|-o\0[a-z-]+|-n\0[0-9]+|-u\0{_NAME})\0)*",),
@@ -90,7 +96,7 @@ _FIND_WITH_WORD = frozenset(
         "-size",
     }
 )
-_FOUND = r"\{\}(?:/(?:comm|status|stat|cgroup|cmdline|environ))?"
+_FOUND = r"\{\}(?:/(?:comm|status|stat|cgroup|cmdline))?"
 _FOR_EACH = re.compile(
     rf"grep\0(?:-[EFaciqsvwx]+\0)+{_NAME}\0{_FOUND}\0|cat\0{_FOUND}\0|readlink\0\{{\}}(?:/exe)?\0|"
     rf"test\0(?:[^\0]*\0)+|sed\0s/[^/\0]*/[^/\0]*/g?\0{_FOUND}\0"
@@ -114,8 +120,8 @@ def reason_against(words: Sequence[str]) -> str | None:
     wide = [word for word in words if re.search(r"(?<!\\)(?:[*?]|\[[!^])", word)]
     if wide and plain[:3] != ["docker", "network", "inspect"]:
         return f"`{wide[0]}` lets anything through, further arguments too"
-    if odd := next((word for word in plain if not word or word != " ".join(word.split())), None):
-        return f"sudoers cannot say {odd!r}: it loses blanks at either end, and all but one in the middle"
+    if odd := [word for word in plain if not word or word != " ".join(word.split())]:
+        return f"sudoers cannot say {odd[0]!r}: it loses blanks at either end, and all but one in the middle"
     if hidden := _hidden_option(tool, arguments):
         return f"sudo does not know where words end, so that {hidden} could be an option"
     if tool in _PATHS and (torn := next((word for word in plain if " " in word), None)):
