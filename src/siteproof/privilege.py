@@ -22,6 +22,8 @@ DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/us
 """Where a tool may be. All belong to root, so an entry for a path that is not there allows nothing."""
 ACCESS = ("id", "-u")
 """What `--check-access` runs as root."""
+ENVIRONMENT = "!requiretty, env_reset, !env_keep, !setenv, always_set_home"
+"""Nothing of the login user's but the language comes through, whatever the site lets others keep: tools read HOME."""
 SPARE_S = 1
 """sudo's own limit comes after the probe's deadline, and before the batch gives the command up."""
 
@@ -173,15 +175,21 @@ def grants(commands: Iterable[Command]) -> dict[str, list[Grant]]:
 def fragment(granted: Mapping[str, Sequence[Grant]], users: Mapping[str, str], hostnames: Mapping[str, str]) -> str:
     """The sudoers file: for all hosts the same, since each line holds on one host alone.
 
+    sudo compares the arguments joined by blanks, so the login user chooses where one word ends. What begins with a
+    blank's neighbour may then be a path relative to their own directory: CWD=/ leaves them none that is not root's.
+    What may be joined to what is the business of `root_tools`.
+
     `users` are the login users; root needs nothing. `hostnames` are what the hosts call themselves.
     """
     lines = [
         "# What siteproof runs as root, and nothing else: made by `pytest --sudoers`, never edited.",
-        "# Install as /etc/sudoers.d/siteproof (root:root, 0440) after `visudo -cf FILE`.",
+        "# Install as /etc/sudoers.d/zz-siteproof (root:root, 0440) after `visudo -cf FILE`, on no sudo before 1.9.3:",
+        "# an older one takes no CWD, without which the words below would give away more, and then refuses everything.",
+        "# It is read last there: a `Defaults` that came after these would have the last word on the environment.",
     ]
     limited = {host: each for host, each in granted.items() if users[host] != "root"}
     for user in sorted({users[host] for host in limited}):
-        lines += ["", f'Defaults:{user} !requiretty, secure_path="{":".join(DIRECTORIES)}"']
+        lines += ["", f'Defaults:{user} {ENVIRONMENT}, secure_path="{":".join(DIRECTORIES)}"']
     for host, each in limited.items():
         user = users[host]
         lines += ["", f"# {host}"]
@@ -189,5 +197,6 @@ def fragment(granted: Mapping[str, Sequence[Grant]], users: Mapping[str, str], h
             lines.append(f"# Only if root alone can change these and all above them: {', '.join(map(repr, unsure))}")
         for grant in each:
             allowed = ", \\\n    ".join(grant.lines())
-            lines.append(f"{user} {hostnames[host]} = (root) TIMEOUT={grant.limit_s} NOPASSWD: \\\n    {allowed}")
+            options = f"CWD=/ TIMEOUT={grant.limit_s} NOPASSWD:"
+            lines.append(f"{user} {hostnames[host]} = (root) {options} \\\n    {allowed}")
     return "\n".join(lines) + "\n"

@@ -2,6 +2,9 @@
 
 A list of what is allowed, since there is always one more interpreter. A tool or an option that is not here is refused,
 also where it would be harmless: whoever needs one adds it, with the words that do no more than they should.
+
+sudo joins the words with blanks and compares one line. So whoever adds something asks what it does with its words
+joined and split anew, at any blank: an option may vanish into the value before it, half of a word may be a file.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ _CANARY = (
     r"(?:--(?:detach|quiet|no-resolve-image)\0|--(?:container-)?label\0siteproof[^\0]*\0|--name\0" + _OURS + r"\0|"
     r"--(?:network|replicas|stop-grace-period|endpoint-mode|constraint|restart-condition)\0" + _NAME + r"\0)+"
 )
+_PROCESS = r"/proc/[][0-9-]+"
 _NMAP = (
     r"-v+|-n|-Pn|-6|-s[ST]|--reason|--traceroute|-oX\0-|-p\0[0-9,-]+|"
     r"--(?:max-retries|initial-rtt-timeout|max-rtt-timeout|host-timeout)\0[0-9]+[a-z]*"
@@ -45,9 +49,15 @@ _FORMS: dict[str, tuple[str, ...]] = {
     ),
     "crictl": (r"(?:version|info)\0", rf"(?:images|inspecti|pull|rmi)\0(?:-q\0|-o\0json\0)*(?:{_NAME}\0)?"),
     "containerd": (r"--version\0", rf"(?:--config\0{_PATH}\0)?config\0dump\0"),
-    "curl": (rf"-sS\0--max-time\0[0-9.]+\0--unix-socket\0{_PATH}\0http://[^\0]*\0",),
-    "journalctl": (rf"(?=.*--no-pager\0)(?:(?:--quiet|--no-pager|-b|-k|-o\0[a-z-]+|-n\0[0-9]+|-u\0{_NAME})\0)+",),
-    "systemctl": (rf"(?=.*--no-pager\0)(?:show|cat|is-active|is-enabled)\0(?:(?:--no-pager|-p\0{_NAME}|{_NAME})\0)+",),
+    # The proxies that a process is given, and which process it is; of the rest of its environment nothing.
+    "grep": (
+        r"-azEh\0-e\0\^\[0-9]\+\.\[\(]containerd\[\)]\0-e\0\^\(http\|https\|no\|HTTP\|HTTPS\|NO\)_\(proxy\|PROXY\)=\0--\0"
+        rf"{_PROCESS}/stat\0{_PROCESS}/environ\0{_PROCESS}/stat\0",
+    ),
+    "curl": (rf"-q\0-sS\0--max-time\0[0-9.]+\0--unix-socket\0{_PATH}\0http://[^\0]*\0",),
+    # Before whatever takes any text: joined to a unit's name, the option would be gone, and root would have a pager.
+    "journalctl": (rf"(?:--quiet\0)?--no-pager\0(?:(?:--quiet|-b|-k|-o\0[a-z-]+|-n\0[0-9]+|-u\0{_NAME})\0)*",),
+    "systemctl": (rf"(?:show|cat|is-active|is-enabled)\0--no-pager\0(?:(?:-p\0{_NAME}|{_NAME})\0)+",),
     "unbound-control": (rf"(?:-c\0{_PATH}\0)?(?:status|list_[a-z_]+)\0",),
     "netplan": (r"get\0[a-z.]+\0",),
     "nmap": (rf"(?:(?:{_NMAP})\0)+{_NAME}\0",),
@@ -86,7 +96,7 @@ _FIND_WITH_WORD = frozenset(
         "-size",
     }
 )
-_FOUND = r"\{\}(?:/(?:comm|status|stat|cgroup|cmdline|environ))?"
+_FOUND = r"\{\}(?:/(?:comm|status|stat|cgroup|cmdline))?"
 _FOR_EACH = re.compile(
     rf"grep\0(?:-[EFaciqsvwx]+\0)+{_NAME}\0{_FOUND}\0|cat\0{_FOUND}\0|readlink\0\{{\}}(?:/exe)?\0|"
     rf"test\0(?:[^\0]*\0)+|sed\0s/[^/\0]*/[^/\0]*/g?\0{_FOUND}\0"
@@ -110,6 +120,12 @@ def reason_against(words: Sequence[str]) -> str | None:
     wide = [word for word in words if re.search(r"(?<!\\)(?:[*?]|\[[!^])", word)]
     if wide and plain[:3] != ["docker", "network", "inspect"]:
         return f"`{wide[0]}` lets anything through, further arguments too"
+    if odd := [word for word in plain if not word or word != " ".join(word.split())]:
+        return f"sudoers cannot say {odd[0]!r}: it loses blanks at either end, and all but one in the middle"
+    if hidden := _hidden_option(tool, arguments):
+        return f"sudo does not know where words end, so that {hidden} could be an option"
+    if tool in _PATHS and (torn := next((word for word in plain if " " in word), None)):
+        return f"sudo does not know where words end, so that {torn!r} could be several files"
     if "/" in plain[0] and (others_write(plain[0]) or not plain[0].startswith("/")):
         return f"{plain[0]} is where others may put a program"
     if tool == "find":
@@ -119,6 +135,14 @@ def reason_against(words: Sequence[str]) -> str | None:
     if not _is_known(tool, arguments):
         return "not among the tools and words that are known to do no harm (root_tools)"
     return None
+
+
+def _hidden_option(tool: str, arguments: Sequence[str]) -> str | None:
+    """What is none where it stands, and becomes one if the words are split elsewhere. nft joins them itself."""
+    behind = [half for word in arguments for half in word.split()[1:]] if tool != "nft" else []
+    if tool == "docker" and arguments[:2] == ["service", "create"] and "--" in arguments:
+        behind += arguments[arguments.index("--") + 1 :]  # a label before it may swallow the `--`
+    return next((half for half in behind if half.startswith("-") and half != "-"), None)
 
 
 def _is_known(tool: str, arguments: Sequence[str]) -> bool:
@@ -145,11 +169,17 @@ def _only_watches(definition: Sequence[str]) -> bool:
 
 def _against_find(arguments: Sequence[str]) -> str | None:
     rest = list(arguments)
+    # From /, where sudo starts it, also what is relative leads somewhere.
+    torn = (half for word in arguments if " " in word for half in word.split() if others_write(f"/{half}"))
+    if where := next(torn, None):
+        return f"sudo does not know where words end, and others may decide what {where} is"
     while rest:
         word = rest.pop(0)
         if word.startswith("/"):
             if others_write(word):
                 return f"others may decide what {word} is"
+            if " " in word:
+                return f"sudo does not know where words end, so that {word!r} could be several files"
         elif word in _FIND_WITH_WORD and rest:
             rest.pop(0)
         elif word == "-exec" and ";" in rest:

@@ -86,6 +86,7 @@ NOTHING_ELSE = [
     ("worker1", f"nft delete table inet {TABLE} '; flush ruleset'"),
     ("worker1", f"nft add rule inet {TABLE} out accept"),
     ("worker1", "cat /proc/1/environ"),
+    ("worker1", "grep -a . /proc/1/environ"),
     ("edge", "unbound-control reload"),
     ("outside", "nmap --interactive"),
 ]

@@ -20,6 +20,7 @@ from siteproof.evidence import Store
 from siteproof.gather import LocalGatherer
 from siteproof.privilege import root_commands
 from siteproof.probes.text_file import file_lines
+from siteproof.root_tools import others_write
 
 PROJECT = Path(__file__).parents[2]
 
@@ -112,8 +113,9 @@ WORDS = [
         "test -e /etc/x",
     ),
     *("curl http://x", "curl -sS -o /etc/x --unix-socket /run/docker.sock http://docker/info", "curl -K -"),
-    "curl -sS --max-time 5 --unix-socket /tmp/x http://docker/info",
-    "curl -sS --max-time 5 --unix-socket /run/docker.sock http://docker/x -X POST",
+    "curl -q -sS --max-time 5 --unix-socket /tmp/x http://docker/info",
+    "curl -q -sS --max-time 5 --unix-socket /run/docker.sock http://docker/x -X POST",
+    "curl -sS --max-time 5 --unix-socket /run/docker.sock http://docker/info",
     *("journalctl -u x", "journalctl --no-pager --file /tmp/x", "journalctl --no-pager --vacuum-size 1", "journalctl"),
     *(
         "systemctl edit x",
@@ -136,6 +138,12 @@ WORDS = [
         "nmap -sS --datadir /tmp a",
     ),
     *("iptables-save -f /etc/x", "iptables-save -M /tmp/x", "ip netns exec a sh", "ip -b - addr", "ip link set x down"),
+    # As sudo joins them, and others may split them.
+    *("cat -- '/etc/my conf/a file'", "cat -- '/etc/a /tmp/x'", "cat -- ''", "cat -- '/etc/a '", "cat -- '/etc/a  b'"),
+    *("unbound-control -c '/etc/a b' status", "find '/etc/x -maxdepth' 0", "find /etc -printf 'a tmp/x'"),
+    *("docker info --format 'a --x'", "journalctl -u x --no-pager", "systemctl show x --no-pager", "docker info ''"),
+    "docker service create --label siteproof.a=1 --name siteproof_a -- image sh --mount x",
+    *("find /proc -exec cat '{}/environ' ';'", "grep -azEh -e . -- /proc/1/environ", "grep -r . /etc"),
     *("ping -f a", "id", "id -u root x", "less /etc/passwd", "vi /etc/passwd", "sed -n p /etc/passwd"),
 ]
 
@@ -156,25 +164,31 @@ def test_a_pattern_stands_for_so_many_characters_of_a_kind(glob: str) -> None:
         root_commands(command)
 
 
+def fragment_of(everyone: Path, inventory: str, *options: str) -> str:
+    """For the user `prober` on every host."""
+    shutil.copytree(PROJECT / "inventories" / inventory, everyone / inventory)
+    hosts = everyone / inventory / "hosts.yml"
+    hosts.write_text(re.sub("ansible_user: (root|siteproof)", "ansible_user: prober", hosts.read_text()))
+    (everyone / "run/none/ssh").mkdir(parents=True, exist_ok=True)
+    (everyone / "run/none/ssh/config").touch()
+    file = everyone / f"{inventory}.sudoers"
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
+    line += [f"--hosts={everyone / inventory}", f"--sudoers={file}", *options]
+    environment = {**os.environ, "SITEPROOF_LAB_HOME": str(everyone), "SITEPROOF_LAB": "none"}
+    done = subprocess.run(line, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return file.read_text()
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IsolatedHost]:
     """Where the fragment of the template's site is all that the login user has."""
-    everyone = tmp_path_factory.mktemp("site") / "inventory"
-    shutil.copytree(PROJECT / "inventories/example", everyone)
-    hosts = everyone / "hosts.yml"
-    hosts.write_text(hosts.read_text().replace("ansible_user: root", "ansible_user: prober"))
-    file = everyone.parent / "sudoers"
-    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "-p", "no:cacheprovider", "--read-only"]
-    line += [f"--hosts={everyone}", f"--sudoers={file}"]
-    done = subprocess.run(
-        line, cwd=PROJECT, env={**os.environ}, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    fragment = fragment_of(tmp_path_factory.mktemp("site"), "example", "--read-only")
     with isolated_host() as host:
         host.add_user("prober")
         host.add_user("mallory")
         # All hosts' lines at once, for one that has each of their tools.
-        text = re.sub(r"^(\S+) \S+ = \(root\)", f"prober {host.name} = (root)", file.read_text(), flags=re.MULTILINE)
+        text = re.sub(r"^(\S+) \S+ = \(root\)", f"prober {host.name} = (root)", fragment, flags=re.MULTILINE)
         text = re.sub(r"^Defaults:\S+", "Defaults:prober", text, flags=re.MULTILINE)
         for tool in {"nft", "crictl", *(Path(name).name for name in re.findall(r"^    (/\S+)", text, re.MULTILINE))}:
             if host.run(f"command -v {tool}", check=False).returncode:
@@ -224,3 +238,197 @@ def test_a_file_that_others_may_exchange_is_not_read(user: str, host: IsolatedHo
     assert isinstance(absent, Output) and absent.status == 2 and "No such file" in absent.errors
     assert b"$6$" not in b"".join(file.read_bytes() for file in store.directory.iterdir())
     assert not isinstance(sure, ProbeError)
+
+
+# sudo compares one line, the words joined by blanks: whoever runs it chooses where one ends.
+
+
+def granted_lines(text: str) -> list[list[str]]:
+    """The words of each line that sudo allows, split at every blank, as they are said to sudo."""
+    text = text.replace(", \\\n", "\n").replace(": \\\n", ":\n")
+    lines = dict.fromkeys(re.findall(r"^    (/usr/sbin/.*|/usr/bin/containerd.*|/var/.*)$", text, re.MULTILINE))
+    return [[re.sub(r"\\(.)", r"\1", part.replace(r"\\\\", "\\\\")) for part in line.split()] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def every_line(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """Of the lab's inventory and of the template's, with all that may be asked."""
+    directory = tmp_path_factory.mktemp("everything")
+    return [
+        line
+        for inventory in ("lab", "example")
+        for line in granted_lines(fragment_of(directory, inventory, "--changes"))
+    ]
+
+
+def test_each_line_starts_in_the_root_directory(tmp_path: Path) -> None:
+    """What is relative is then root's, too."""
+    for inventory in ("lab", "example"):
+        lines = re.findall(r"^prober .*", fragment_of(tmp_path, inventory, "--changes"), re.MULTILINE)
+        assert lines and all(
+            re.fullmatch(r"prober \S+ = \(root\) CWD=/ TIMEOUT=\d+ NOPASSWD: \\", line) for line in lines
+        )
+
+
+def test_however_the_words_are_joined_none_is_a_file_of_others(every_line: list[list[str]]) -> None:
+    """From / on: every run of neighbours may be one word, and any word may be a file or a program."""
+    assert {Path(line[0]).name for line in every_line} >= {"find", "cat", "curl", "docker", "crictl", "nft", "nsenter"}
+    for tool, *parts in every_line:
+        for begin in range(len(parts)):
+            for end in range(begin + 1, len(parts) + 1):
+                word = " ".join(parts[begin:end])
+                if re.match(
+                    r"/proc/(?:\.|1/ns/[a-z]+|\[1-9\]\S*/(?:stat|environ))(?: |\Z)", word
+                ):  # the kernel's, not a link
+                    continue
+                assert not others_write("/" + word.lstrip("/")), (tool, word)
+
+
+def test_however_the_words_are_split_no_option_comes_to_light(every_line: list[list[str]]) -> None:
+    """What begins with a dash is an option where it was granted as one: never the inside of a word, or behind `--`."""
+    known = re.compile(
+        r"-[A-Za-z0-9]+|-|--|--(?:config|constraint|container-label|detach|endpoint-mode|filter|format|host-timeout|"
+        r"initial-rtt-timeout|label|max-retries|max-rtt-timeout|max-time|name|network|no-pager|no-resolve-image|"
+        r"no-trunc|quiet|reason|replicas|restart-condition|stop-grace-period|traceroute|type|unix-socket)|--net=\S+"
+    )
+    for tool, *parts in every_line:
+        if not tool.endswith("/nft"):
+            assert [part for part in parts if part.startswith("-") and not known.fullmatch(part)] == []
+        if tool.endswith("/docker") and "--" in parts:
+            assert [part for part in parts[parts.index("--") + 1 :] if part.startswith("-")] == []
+        if tool.endswith("/journalctl"):
+            assert parts.index("--no-pager") < parts.index("-u")
+        if tool.endswith("/curl"):
+            assert parts[0] == "-q"
+
+
+BAIT = "a file of the login user, read by root"
+BAIT_TIME = "1234567890"
+
+
+def as_granted(parts: list[str]) -> list[str]:
+    """With the texts of find and the format of docker in one word again."""
+    words: list[str] = []
+    for part in parts:
+        whole = not words or len(words) < 2 or words[-2] not in ("-printf", "--format") or part[0] in "-()!;"
+        whole = whole and not (words and words[-1].startswith("s/") and words[-1].count("/") < 3)
+        words[len(words) - (not whole) :] = [part] if whole else [f"{words[-1]} {part}"]
+    return words
+
+
+def resplit(parts: list[str]) -> Iterator[list[str]]:
+    """Two neighbours in one word and the others in one each, or all from somewhere on in one."""
+    for at in range(len(parts) - 1):
+        yield [*parts[:at], " ".join(parts[at : at + 2]), *parts[at + 2 :]]
+        yield [*parts[:at], " ".join(parts[at:])]
+
+
+def test_split_elsewhere_no_line_reads_or_runs_what_lies_in_the_users_directory(host: IsolatedHost) -> None:
+    """Real tools, from a directory in which whatever a word could be called is there, and a program."""
+    lines = granted_lines(host.read("/etc/sudoers.d/siteproof"))
+    tried = []
+    for tool, *parts in lines:
+        name = Path(tool).name
+        if any("[" in part for part in parts) or parts[:1] == ["/proc"] or not tool.startswith("/usr/sbin"):
+            continue  # patterns, of which no word has a blank; /proc, see below; a containerd that is not here
+        tried += [[name, *words] for words in resplit(as_granted(parts))]
+    names = {word for line in tried for word in line if word[0] not in "/-" and len(word) < 200 and "{}" not in word}
+    host.write("/home/prober/bait.sh", f"#!/bin/sh\necho {shlex.quote(BAIT)}\n", mode=0o755)
+    lay = "mkdir -p /etc/containerd/certs.d /home/prober/bait && cd /home/prober/bait || exit\n"
+    for name in sorted(names):
+        quoted, above = shlex.quote(f"./{name}"), shlex.quote(f"./{Path(name).parent}")
+        lay += f"mkdir -p {above} && cp ../bait.sh {quoted}\n"
+    host.run("exec sh", given=f"{lay}find . -exec touch -d @{BAIT_TIME} {{}} +\n", user="root")
+    script = "".join(f"sudo -n {shlex.join(line)} </dev/null 2>&1\n" for line in tried)
+    before = host.run("ls -A /").stdout
+    assert len(tried) > 200
+    done = host.run("exec sh", given=f"cd /home/prober/bait && [ -x 0 ] || exit 9\n{script}true", user="prober")
+    assert "not allowed" not in done.stdout and "a password is required" not in done.stdout
+    assert BAIT not in done.stdout and BAIT_TIME not in done.stdout
+    assert host.run("ls -A /").stdout == before
+
+
+CERTS = "/etc/containerd/certs.d"
+
+
+def swallowing(parts: list[str]) -> Iterator[list[str]]:
+    """A `find` all of whose tests are text of other words, and then one of its -exec, of whatever is there."""
+    first = parts.index("-printf")
+    if parts[0] == "/proc":
+        name = parts.index("-name")
+        other = next(at for at in range(name, len(parts)) if parts[at : at + 2] == ["-o", "-printf"])
+        begun = [*parts[: first - 1], " ".join(parts[first - 1 : first + 2]), *parts[first + 2 : name + 1]]
+        begun, first = [*begun, " ".join(parts[name + 1 : other]), "-o"], other + 1
+    else:
+        begun = [*parts[:2], " ".join(parts[2:first])]
+    for at in (at for at, part in enumerate(parts) if part == "-exec" and at > first):
+        end = parts.index(";", at)
+        if parts[end + 1] == "-printf":
+            text, *operands = parts[at + 2 : end]
+            program = [text, *operands] if len(operands) != 2 else [f"{text} {operands[0]}", operands[1]]
+            text = " ".join(parts[first + 1 : at])
+            rest = [";", "-printf", " ".join(parts[end + 2 :])]
+            yield [*begun, "-printf", text, "-exec", parts[at + 1], *program, *rest]
+
+
+def test_a_program_of_the_users_is_not_run_by_a_find_that_reads_certificates(host: IsolatedHost) -> None:
+    host.run(f"mkdir -p {CERTS}")
+    text = r"""cd && mkdir -p w && cd w && mkdir -p 2/x "sed s/^" && : >2/hosts.toml
+        printf '#!/bin/sh\nid; head -c 60 /etc/shadow\n' >'sed s/^/|'; chmod +x 'sed s/^/|'
+        D=/etc/containerd/certs.d
+        sudo -n find -L "$D" "$D/. -maxdepth" 2 '(' -xtype l -printf '\n== siteproof link %p\n -o -true ) ( -path '$D'/. -printf \n== siteproof directory %h\n -prune -o ( -type d -o -name hosts.toml -type f ) ( ! -user 0 -o -perm /022 ) -printf \n== siteproof foreign %p\n -prune -o -type d ! -path '$D' -printf \n== siteproof directory %p\n' -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec 'sed s/^/|' / '{}' ';' -printf '\n== siteproof whole %h\n' ')'"""  # noqa: E501
+    done = host.run(f"HOME=/home/prober; {text}", user="prober", check=False)
+    assert "find: " in done.stderr and "not allowed" not in done.stderr
+    assert "uid=0" not in done.stdout and "root:" not in done.stdout
+
+
+def test_no_find_shows_the_environment_of_a_process(host: IsolatedHost) -> None:
+    """Also one whose tests are gone, since somebody made them the text of a -printf."""
+    lines = [line[1:] for line in granted_lines(host.read("/etc/sudoers.d/siteproof")) if line[0].endswith("/find")]
+    tried = [words for parts in lines if "-exec" in parts for words in swallowing(parts)]
+    assert {parts[0] for parts in tried} == {"/proc", "-L"}
+    script = "".join(f"sudo -n find {shlex.join(words)}\n" for words in tried)
+    host.run(f"mkdir -p {CERTS}")
+    read = "sudo -n grep -azEh -e '^[0-9]+.[(]containerd[)]' -e '^(http|https|no|HTTP|HTTPS|NO)_(proxy|PROXY)=' --"
+    host.write("/home/prober/look", f"{script}{read} /proc/$1/stat /proc/$1/environ /proc/$1/stat\n")
+    host.run("cat >/root/secret", given="export HER_SECRET=correct-horse https_proxy=http://proxy.example\n")
+    done = host.run(
+        ". /root/secret; sleep 50 >/dev/null 2>&1 &\nunset HER_SECRET; rm /root/secret\n"
+        "setpriv --reuid=prober --regid=prober --init-groups sh /home/prober/look $! 2>&1\nkill $!"
+    )
+    assert "correct-horse" not in done.stdout
+    assert "not allowed" not in done.stdout and "a password is required" not in done.stdout
+    assert "https_proxy=http://proxy.example\0" in done.stdout
+
+
+def test_roots_tools_have_an_environment_of_their_own(host: IsolatedHost) -> None:
+    """Also where the site lets everybody keep more: a tool would read the login user's configuration as root."""
+    kept = "HOME CURL_HOME DOCKER_CONFIG CONTAINER_RUNTIME_ENDPOINT"
+    host.sudoers(f'Defaults env_keep += "{kept}", setenv\nDefaults !always_set_home', "00-site")
+    host.write("/home/prober/.curlrc", "output = /etc/owned-by-curl\nurl = file:///etc/hostname\n", owner="prober")
+    lines = granted_lines(host.read("/etc/sudoers.d/siteproof"))
+    curl = next(line[1:] for line in lines if line[0].endswith("/curl"))
+    before = (
+        host.read("/usr/sbin/netplan") if host.run("test -e /usr/sbin/netplan", check=False).returncode == 0 else ""
+    )
+    host.write("/usr/sbin/netplan", "#!/bin/sh\nenv; pwd\n", mode=0o755)
+    try:
+        own = "cd /home/prober; export LC_ALL=C.UTF-8 HOME=$PWD CURL_HOME=$PWD DOCKER_CONFIG=$PWD\n"
+        host.run(f"{own}sudo -n curl {shlex.join(curl)}", user="prober", check=False)
+        assert host.run("test -e /etc/owned-by-curl", check=False).returncode == 1
+        shown = host.run(f"{own}sudo -n netplan get all", user="prober").stdout.splitlines()
+        assert {"HOME=/root", "LC_ALL=C.UTF-8", "/"} <= {*shown} and "prober" not in " ".join(
+            line for line in shown if not line.startswith("SUDO_")
+        )
+        refused = host.run("sudo -n DOCKER_CONFIG=/home/prober netplan get all", user="prober", check=False)
+        assert refused.returncode == 1 and "not allowed to set" in refused.stderr
+    finally:
+        host.run("rm -f /etc/sudoers.d/00-site /home/prober/.curlrc /etc/owned-by-curl")
+        host.write("/usr/sbin/netplan", before or "#!/bin/sh\n", mode=0o755)
+
+
+def test_a_declared_path_with_a_blank_is_refused() -> None:
+    (question,) = file_lines("cp1", "/etc/my conf/a file").questions
+    assert isinstance(question, Command)
+    with pytest.raises(BadInput, match="'/etc/my conf/a file' could be several files"):
+        root_commands(question)

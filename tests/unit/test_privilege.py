@@ -104,7 +104,7 @@ def test_each_host_allows_its_own_user_its_own_commands() -> None:
     assert granted["out"] == [Grant(("id", "-u"), 6), Grant(("nmap", "-p", "1,2", "-oX", "-", "a"), 31)]
     text = fragment(granted, {"edge": "root", "out": "kai"}, {"edge": "edge", "out": "out.example"})
     assert "edge" not in text
-    assert "kai out.example = (root) TIMEOUT=31 NOPASSWD: \\\n    /usr/sbin/nmap -p 1\\,2 -oX - a, \\\n" in text
+    assert "kai out.example = (root) CWD=/ TIMEOUT=31 NOPASSWD: \\\n    /usr/sbin/nmap -p 1\\,2 -oX - a, \\\n" in text
     assert text.count("Defaults:kai") == 1
 
 

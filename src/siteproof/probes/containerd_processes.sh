@@ -37,8 +37,8 @@ containerds() {
                 -printf 'SITEPROOF_BEGUN=' -exec cat '{}/stat' ';' \
                 -printf '\0SITEPROOF_CGROUP=' -exec cat '{}/cgroup' ';' \
                 -printf '\0SITEPROOF_ARGUMENTS=\0' -exec cat '{}/cmdline' ';' \
-                -printf '\0SITEPROOF_ENVIRONMENT=\0' -exec cat '{}/environ' ';' \
-                -printf '\0SITEPROOF_ENDED=' -exec cat '{}/stat' ';' -printf '\0SITEPROOF_END=%f\0' 2>&1 >&3 |
+                -printf '\0SITEPROOF_ENVIRONMENT=\0' \
+                -printf 'SITEPROOF_ENDED=' -exec cat '{}/stat' ';' -printf '\0SITEPROOF_END=%f\0' 2>&1 >&3 |
                 sed "/^find: '\/proc\/[0-9]*': No such file or directory\$/d" >&2
         } 3>&1 | tr '\0\n' '\n\1'
     )
@@ -52,6 +52,32 @@ containerds() {
     done
     unseen=$(printf '%s\n' "$listed" | sed -n 's|binary:/|binary: /|;s/^SITEPROOF_UNSEEN=/process /p' | tr -cd '[:print:]\n')
     [ -z "$unseen" ] || { printf 'this may be the containerd of the node: %s\n' "$unseen" | tail -n 1 >&2; return 1; }
+    filled=$(printf '%s\n' "$listed" | while IFS= read -r line; do
+        printf '%s\n' "$line"
+        case $line in
+        SITEPROOF_PROCESS=*) process=${line#*=} ;;
+        SITEPROOF_ENVIRONMENT=) proxies_of "$process" || exit 1 ;;
+        esac
+    done) || return 1
+    listed=$filled
+}
+
+# The variables of one of them that name proxies, a line each. It is a command of its own that shows nothing else: sudo
+# cannot keep to find's tests, since whoever joins them to the text of a -printf has none left. The time of the start
+# stands before and after, so that these are the variables of this very process.
+proxies_of() {
+    pid=${1%%=*}
+    shown=$({
+        $ROOT grep -azEh -e '^[0-9]+.[(]containerd[)]' -e '^(http|https|no|HTTP|HTTPS|NO)_(proxy|PROXY)=' -- \
+            "/proc/$pid/stat" "/proc/$pid/environ" "/proc/$pid/stat" </dev/null
+        printf 'SITEPROOF_STATUS=%s' $?
+    } | tr '\0\n' '\n\1')
+    [ "$(printf '%s\n' "$shown" | tail -n 1)" = SITEPROOF_STATUS=0 ] || return 1
+    before=$(printf '%s\n' "$shown" | sed -n 1p) after=$(printf '%s\n' "$shown" | tail -n 2 | sed -n 1p)
+    begun=$(started "$(told "$1" BEGUN)")
+    [ "$begun $begun" = "$(started "$before") $(started "$after")" ] ||
+        { echo "process $pid was another one before it was looked at" >&2; return 1; }
+    printf '%s\n' "$shown" | sed '1d;$d' | sed '$d'
 }
 
 # The lines of one of them; one of its parts.

@@ -12,6 +12,7 @@ from siteproof.errors import Unparseable
 from siteproof.models.containerd import HOSTS_FILE, Containerd, Version, registry_settings
 from siteproof.models.pull_route import Proxies
 from siteproof.probes.crictl import CONTAINERDS, CRICTL_SETTINGS, TOOLS
+from siteproof.probes.root_words import PIDS
 from siteproof.probes.sections import Sections, split
 
 _SCRIPT = CRICTL_SETTINGS + CONTAINERDS + resources.files(__package__).joinpath("containerd_registries.sh").read_text()
@@ -29,6 +30,7 @@ def containerd_registries(node: str) -> Ask[Containerd]:
         parse=parse,
         tools=("crictl", "date", "head", *TOOLS),
         root=True,
+        root_patterns={"pid": PIDS},
         deadline_s=10,
     )
 

@@ -14,7 +14,7 @@ from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.nft import ruleset
 from siteproof.probes.owned import OWNED
-from siteproof.probes.root_words import HEX, MOMENT
+from siteproof.probes.root_words import HEX, MOMENT, PIDS
 from siteproof.probes.sections import split, whole_number
 
 _HERE = resources.files(__package__)
@@ -83,7 +83,7 @@ def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False)
         given={"image": word, "image_hash": _HASH(hashed), "cold": LINE("yes") if cold else NOTHING},
         tools=("crictl", "nft", "date", "setsid", "sleep", "sort", *TOOLS),
         root=True,
-        root_patterns={"table": (_TABLE,), "old": (_TABLE,)},
+        root_patterns={"table": (_TABLE,), "old": (_TABLE,), "pid": PIDS},
         deadline_s=deadline_s,
         probe_class="changes" if cold else "borrows",
         slow=True,

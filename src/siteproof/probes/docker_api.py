@@ -149,7 +149,7 @@ class View:
 
 def _ask(paths: Mapping[str, str], when: str = "") -> str:
     """Script lines that print one document of the API a section; written out, so that sudo can allow just these."""
-    curl = f'$ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET}'
+    curl = f'$ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket {SOCKET}'
     return "".join(
         f"{section(when + name)}\n{curl} {shlex.quote(f'http://docker{path}')} || exit\n"
         for name, path in paths.items()
@@ -164,7 +164,7 @@ _MOMENTS = f'{_ask(_PATHS, "first-")}sleep "$apart_s" || exit\n{_ask(_PATHS, "se
 _NETWORKS = f"{_ask({'info': '/info', 'networks': '/networks'})}{END}"
 _VIEW = f"""\
 {_ask({"info": "/info"})}{section("network")}
-$ROOT curl -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/networks/$overlay" || exit
+$ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/networks/$overlay" || exit
 {END}"""
 
 
