@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -30,24 +30,23 @@ from ansible.inventory.helpers import sort_groups
 from ansible.inventory.host import Host
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import EncryptedString, VaultSecretsContext, get_file_vault_secret
+from ansible.parsing.vault import VaultSecretsContext, get_file_vault_secret
 from ansible.plugins.loader import init_plugin_loader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 from jinja2 import Environment, TemplateError, meta
 
 from siteproof._ansible_rendering import Rendering, is_template
 from siteproof._ansible_trouble import Ears, Refused, origin_of, refusal
-from siteproof.redaction import SHORTEST_SECRET, is_too_short
-from siteproof.spelling import Part, did_you_mean, dotted
+from siteproof._ansible_vault import Closed, Opened, leaves
+from siteproof.spelling import did_you_mean
 
 PREFIX = "siteproof_"
 DOING = "SITEPROOF_DOING"
 """The variable that names the file for `_note`."""
 ASKS_FOR_ANYTHING = {"lookup", "query", "q", "vars"}
 PARSER = Environment(autoescape=True)  # it only parses; nothing is rendered with it
-SHORTEST_NUMBER = 6
-"""Digits of a number in a vaulted file that is a secret, and not a port."""
 SECRET_ENDINGS = ("_pass", "_password", "_passphrase")
 
 
@@ -56,14 +55,18 @@ def main(arguments: list[str] | None = None) -> int:
     os.dup2(2, 1)  # whatever a plugin prints must not end up in the document
     sys.addaudithook(_no_network)
     sys.dont_write_bytecode = True  # plugins beside the inventory are compiled in memory only
-    readers: list[Reader] = []
+    opened = Opened()
+    opened.listen()
     try:
-        _print(_read(_options(arguments), readers), output)
+        _print(_read(_options(arguments), opened), output)
     except Refused as refused:
         fields = {"message": refused.message, "file": refused.file, "line": refused.line, "key": refused.key}
-        secrets = {secret for reader in readers for secret in reader.all_secrets()}  # a refusal may quote one
-        _print({"error": fields, "secrets": sorted(secrets)}, output)
+        _print({"error": fields, "secrets": sorted(opened.secrets)}, output)  # a refusal may quote one
         return 4
+    except Exception as error:  # noqa: BLE001 - said by name, and without the secrets that it may quote
+        fields = {"message": f"ansible-core failed while it read the inventory: {type(error).__name__}: {error}"}
+        _print({"error": fields, "secrets": sorted(opened.secrets)}, output)
+        return 3
     return 0
 
 
@@ -93,32 +96,38 @@ def _no_network(event: str, args: tuple[Any, ...]) -> None:
         raise PermissionError("an inventory is read without the network")
 
 
-def _read(options: argparse.Namespace, readers: list[Reader]) -> dict[str, Any]:
+def _read(options: argparse.Namespace, opened: Opened) -> dict[str, Any]:
     ears = Ears()
     ears.listen()
     _keep_the_newest_key()
     init_plugin_loader()
     loader = DataLoader()
+    reader: Reader | None = None
+    hosts: list[dict[str, Any]] = []
     try:
         vault_given = _unlock(loader, options.vault_password_file)
-        manager = _parse(loader, options.sources, ears)
+        manager = _parse(loader, options.sources, ears, opened)
         ears.refuse()
         selected = _select(manager, options.limit, ears)
-        reader = Reader(loader, manager, vault_given=vault_given)
-        readers.append(reader)
-        hosts = [reader.host(host) for host in manager.hosts.values()]
+        reader = Reader(loader, manager, opened, vault_given=vault_given)
+        for host in manager.hosts.values():
+            hosts.append(reader.host(host))
+        ears.refuse()
     except AnsibleError as error:
         ears.refuse()  # what was said before an exception is often what led to it
         raise refusal(error, source=ears.source) from error
-    ears.refuse()
-    reader.show_names({*manager.hosts, *manager.groups})
+    finally:
+        if reader is not None:
+            reader.look_everywhere(also_at_hosts=len(hosts) < len(manager.hosts))
+        opened.search_all()
+    opened.show_names({*manager.hosts, *manager.groups})
     return {
         "hosts": hosts,
         "groups": {group.name: [host.name for host in group.get_hosts()] for group in manager.groups.values()},
         "values": reader.values,
         "selected": selected,
-        "secrets": sorted(reader.secrets),
-        "notes": [*ears.notes, *reader.shown],
+        "secrets": sorted(opened.secrets),
+        "notes": [*ears.notes, *opened.shown],
     }
 
 
@@ -175,7 +184,7 @@ def _unlock(loader: DataLoader, password_file: str | None) -> bool:
     return bool(secrets)
 
 
-def _parse(loader: DataLoader, sources: list[str], ears: Ears) -> InventoryManager:
+def _parse(loader: DataLoader, sources: list[str], ears: Ears, opened: Opened) -> InventoryManager:
     for source in sources:
         if not Path(source).exists():
             raise Refused(f"there is no inventory {source}", file=source)
@@ -183,7 +192,7 @@ def _parse(loader: DataLoader, sources: list[str], ears: Ears) -> InventoryManag
     parse_source = manager.parse_source
 
     def noted(source: str, cache: bool = False) -> bool:
-        ears.source = str(source)
+        ears.source = opened.source = str(source)
         _note(f"the source {source}")
         return bool(parse_source(source, cache=cache))
 
@@ -215,21 +224,17 @@ def _select(manager: InventoryManager, limit: str | None, ears: Ears) -> list[st
 class Reader:
     """Templates the variables of one host after the other, and remembers where each value was said."""
 
-    def __init__(self, loader: DataLoader, manager: InventoryManager, *, vault_given: bool) -> None:
+    def __init__(self, loader: DataLoader, manager: InventoryManager, opened: Opened, *, vault_given: bool) -> None:
         self.values: list[dict[str, Any]] = []
-        self.secrets: dict[str, str] = {}
-        """Each with the name of the variable that has it."""
-        self.shown: dict[str, None] = {}
-        """Sentences about secrets that cannot be hidden."""
         self._loader = loader
         self._manager = manager
+        self._opened = opened
         self._vault_given = vault_given
         self._variables = VariableManager(loader=loader, inventory=manager)
         HostVars(manager, self._variables, loader)  # registers itself, so that `hostvars` can be used in templates
         self._index: dict[str, int] = {}
         self._shared: dict[tuple[Any, ...], tuple[int, Any]] = {}
         self._mentioned: dict[int, tuple[Any, frozenset[str] | None]] = {}
-        self._searched: dict[int, Any] = {}
 
     def host(self, host: Any) -> dict[str, Any]:
         _note(f"the variables of {host.name}")
@@ -238,7 +243,8 @@ class Reader:
         connection: dict[str, Any] = {}
         places: dict[str, str] = {}
         facts: dict[str, int] = {}
-        for name, raw in variables.items():
+        for key, raw in variables.items():
+            name = key if isinstance(key, str) else str(key)
             self._look_for_secrets(str(name), raw)
             if name.startswith(PREFIX):
                 facts[name] = self._fact(name, raw, engine)
@@ -248,7 +254,7 @@ class Reader:
                 if said := rendering.origins.get(""):
                     places[name] = said[0]
                 if name.endswith(SECRET_ENDINGS) and connection[name]:
-                    self._keep_secret(str(name), str(connection[name]))
+                    self._opened.keep(str(name), str(connection[name]))
             else:
                 _refuse_near_miss(name)
         groups = [group.name for group in sort_groups(host.get_groups())]
@@ -284,60 +290,45 @@ class Reader:
     def _names(self, value: Any) -> frozenset[str] | None:
         """The variables that the templates in a value mention."""
         if id(value) not in self._mentioned:
-            found = [_names_in(leaf) for _, leaf in _leaves(value) if is_template(leaf)]
+            found = [_names_in(leaf) for _, leaf in leaves(value) if is_template(leaf)]
             known = [names for names in found if names is not None]
             self._mentioned[id(value)] = (value, frozenset().union(*known) if len(known) == len(found) else None)
         return self._mentioned[id(value)][1]
 
     def _look_for_secrets(self, name: str, raw: Any) -> None:
-        if id(raw) in self._searched:
-            return
-        self._searched[id(raw)] = raw  # kept alive, so that its id stays its own
-        for parts, leaf in _leaves(raw):
-            if isinstance(leaf, EncryptedString):
-                self._keep_secret(dotted(name, parts), self._decrypted(dotted(name, parts), leaf))
-            elif (isinstance(leaf, str) or _is_long_number(leaf)) and _from_vaulted_file(leaf):
-                self._keep_secret(dotted(name, parts), str(leaf))
-
-    def _keep_secret(self, name: str, secret: str) -> None:
-        if not is_too_short(secret):
-            self.secrets.setdefault(secret, name)
-        elif secret.strip():
-            why = f"a secret shorter than {SHORTEST_SECRET} characters would take ordinary text with it"
-            self.shown[f"siteproof does not hide {name}: {why}"] = None
-
-    def show_names(self, names: Collection[str]) -> None:
-        """What a host or a group is called is said everywhere."""
-        for name in sorted(self.secrets.keys() & set(names)):
-            self.shown[f"siteproof does not hide {self.secrets.pop(name)}: a host or a group is called so"] = None
-
-    def all_secrets(self) -> set[str]:
-        """Also of the hosts that were not read, as far as they can be."""
-        for host in self._manager.hosts.values():
-            with suppress(Exception):
-                for name, raw in self._variables.get_vars(host=host, stage="all").items():
-                    with suppress(Exception):
-                        self._look_for_secrets(str(name), raw)
-                        if name.endswith(SECRET_ENDINGS) and isinstance(raw, str):
-                            self._keep_secret(str(name), str(raw))
-        return set(self.secrets)
-
-    def _decrypted(self, key: str, value: EncryptedString) -> str:
         try:
-            return str(value)
-        except AnsibleError as error:
+            self._opened.search(name, raw)
+        except Closed as closed:
             why = (
                 "cannot be decrypted with the vault password that was given"
                 if self._vault_given
                 else "is vaulted, and no vault password was given (--vault-password-file, ANSIBLE_VAULT_PASSWORD_FILE)"
             )
-            place = origin_of(value)
+            place = origin_of(closed.text)
             raise Refused(
-                f"{key} {why}",
+                f"{closed.name} {why}",
                 file=place.path if place else None,
                 line=place.line_num if place else None,
-                key=key,
-            ) from error
+                key=closed.name,
+            ) from closed
+
+    def look_everywhere(self, *, also_at_hosts: bool) -> None:
+        """For secrets that no host has in the end, as far as they can be read.
+
+        And for those of hosts that were not read, before a refusal: it may quote them.
+        """
+        manager, loader = self._manager, self._loader
+        for group in manager.groups.values():  # also of those without hosts, whose variables nobody has asked for
+            with suppress(Exception):
+                get_vars_from_inventory_sources(loader, manager._sources, [group], "all")
+            with suppress(Exception):
+                get_vars_from_path(loader, loader.get_basedir(), [group], "all")
+        for host in manager.hosts.values() if also_at_hosts else ():
+            with suppress(Exception):
+                variables = self._variables.get_vars(host=host, stage="all")
+                for name in filter(lambda name: str(name).endswith(SECRET_ENDINGS), variables):
+                    self._opened.keep(str(name), str(variables[name]))
+        self._opened.search_all(*(each.vars for each in (*manager.groups.values(), *manager.hosts.values())))
 
 
 @cache
@@ -347,35 +338,6 @@ def _names_in(template: str) -> frozenset[str] | None:
     except TemplateError:
         return None
     return None if names & ASKS_FOR_ANYTHING else frozenset(names)
-
-
-def _leaves(raw: Any, parts: tuple[Part, ...] = ()) -> Iterator[tuple[tuple[Part, ...], Any]]:
-    if isinstance(raw, dict):
-        for key, value in raw.items():
-            yield from _leaves(value, (*parts, str(key)))
-    elif isinstance(raw, (list, tuple)):
-        for index, value in enumerate(raw):
-            yield from _leaves(value, (*parts, index))
-    else:
-        yield parts, raw
-
-
-def _is_long_number(value: Any) -> bool:
-    return isinstance(value, int | float) and type(value) is not bool and len(str(value)) >= SHORTEST_NUMBER
-
-
-def _from_vaulted_file(value: Any) -> bool:
-    origin = origin_of(value)
-    return origin is not None and bool(origin.path) and _is_vaulted(origin.path)
-
-
-@cache
-def _is_vaulted(path: str) -> bool:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(14) == b"$ANSIBLE_VAULT"
-    except OSError:
-        return False
 
 
 def _refuse_near_miss(name: Any) -> None:

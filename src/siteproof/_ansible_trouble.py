@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ PLUGINS_BY_SUFFIX = {
     ".json": ("yaml", "auto"),
     ".toml": ("toml",),
 }
+UNREADABLE = "Ansible cannot read it; why is not shown, because that may quote what is vaulted"
+OF_THE_VAULT = re.compile(
+    r"Attempting to decrypt but no vault secrets found|Decryption failed \([\w ]+\)|Vault (?:[\w ]+ )?format error|"
+    r"Vault format unhexlify error|A vault password must be specified to decrypt data|Cipher '\w+' could not be found"
+)
 REWORDED = (
     (
         r"Could not process '(?P<file>.+)': failed to combine variables, .* and a '(?P<kind>\w+)'",
@@ -122,6 +128,15 @@ def origin_of(value: Any) -> Origin | None:
     return value if isinstance(value, Origin) else Origin.get_tag(value)
 
 
+@cache
+def is_vaulted(path: str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(14) == b"$ANSIBLE_VAULT"
+    except OSError:
+        return False
+
+
 def refusal(error: BaseException, *, source: str | None = None, key: str | None = None) -> Refused:
     """An exception of ansible-core as a Refused: the innermost place, and what was said there."""
     said, origin = str(error), None
@@ -156,10 +171,15 @@ def _most_telling(heard: list[Heard]) -> Heard:
 
 def _located(message: str, origin: Origin | None, source: str | None, *, key: str | None = None) -> Refused:
     message, about = _reworded(_one_sentence(message))
+    path = about.get("file") or (origin.path if origin is not None else None) or source
+    if path and is_vaulted(path) and not about.keys() & {"key", "kind"}:
+        # A parser quotes words of the text, of which a part alone is not known to be a secret.
+        line = origin.line_num if origin is not None and origin.path == path else None
+        said = OF_THE_VAULT.search(message)
+        return Refused(said[0] if said else UNREADABLE, file=path, line=line, key=key)
     key = key or about.get("key")
     if origin is not None and origin.path and origin.line_num:
         return Refused(message, file=origin.path, line=origin.line_num, key=key)
-    path = about.get("file") or (origin.path if origin is not None else None) or source
     quoted = [key] if key else _quoted(message)
     line, found = _search(path, quoted) if path else (None, None)
     return Refused(message, file=path, line=line, key=found or key)

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TextIO
 
 import pytest
 from _pytest._code.code import TerminalRepr
+from _pytest.junitxml import xml_key
 
 from siteproof.characters import printable
 from siteproof.errors import BadInput
@@ -148,6 +150,10 @@ class _Guarded:
         return getattr(self._file, name)
 
 
+def _same(element: Any) -> Any:
+    return element
+
+
 class Guard:
     """Sees each report before anybody takes note of it: the terminal, a JUnit file, the process that started this."""
 
@@ -163,6 +169,19 @@ class Guard:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._clean(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Before a JUnit file is written: properties, attributes and failures of pytest itself pass no report."""
+        if (xml := session.config.stash.get(xml_key, None)) is None:
+            return
+        xml.global_properties[:] = [(self._fit(name), self._fit(value)) for name, value in xml.global_properties]
+        for reporter in xml.node_reporters_ordered:
+            element = reporter.to_xml()
+            for part in element.iter():
+                part.text = None if part.text is None else self._fit(part.text)
+                part.attrib.update({name: self._fit(value) for name, value in part.attrib.items() if name != "time"})
+            reporter.to_xml = partial(_same, element)  # type: ignore[method-assign]
 
     def _clean(self, report: Any) -> None:
         for name in ("longrepr", "sections", "user_properties", "wasxfail"):

@@ -239,9 +239,12 @@ def _ask_helper(arguments: Sequence[str], rootpath: Path, waits: Callable[[str],
             doing=Path(scratch) / "doing",
             waits=waits,
         )
+        begun, noted = (Path(scratch) / "doing").exists(), _noted(Path(scratch) / "doing")
     try:
         document: dict[str, Any] = json.loads(stdout)
     except ValueError:
+        if begun:  # what it printed may quote secrets that it did not come to name
+            raise BadInput(f"the process that reads the inventory has died; it was at {noted}") from None
         raise BadInput(f"ansible-core could not start to read the inventory: {_last_line(stderr)}") from None
     return document
 

@@ -27,7 +27,8 @@ from siteproof.guard import without
 from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
 from siteproof.options import only_looks
-from siteproof.refusals import MOST_HOSTS_AT_ONCE, number, refuse_optimized, refuse_options
+from siteproof.redaction import Redactor
+from siteproof.refusals import MOST_HOSTS_AT_ONCE, number, refuse_leaks, refuse_optimized, refuse_options
 from siteproof.selection import Planned, Selection, shard
 from siteproof.suite import Suite, iso, merged, new_directory, new_nonce, plain
 from siteproof.transport.connection import Connection
@@ -46,6 +47,8 @@ def open_suite(config: pytest.Config) -> Suite:
     limit, vault = config.option.limit, config.option.vault_password_file
     read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault, waits=_say)
     with without(read.secrets):
+        if read.secrets:
+            refuse_leaks(config)
         return _open(config, shard(read, config.option.shard), fanout)
 
 
@@ -162,12 +165,14 @@ def record_of(suite: Suite, finished: datetime | None) -> RunRecord:
 
 def connections_of(read: Inventory) -> dict[str, Connection]:
     """How each host is reached, after its variables. Raises BadInput naming the host and the variable."""
+    hides = Redactor(read.secrets)
     facts_too = ("siteproof_hostname", "siteproof_machine_id", "siteproof_lab")
     return {
         host.name: Connection.from_variables(
             host.name,
             dict(host.variables) | {n: host.facts[n].value for n in facts_too if n in host.facts},
             host.places,
+            {name for name, value in host.variables.items() if hides.text(str(value)) != str(value)},
         )
         for host in read.hosts.values()
         if host.name in read.selected

@@ -48,6 +48,20 @@ def refuse_options(given: Any) -> None:
         read_proof(Path(given.proof))
 
 
+def refuse_leaks(config: Any) -> None:
+    """What writes past everything that redacts, for an inventory that has secrets. Raises BadInput."""
+    given = config.option
+    in_settings = config.getini("log_file") if config.pluginmanager.has_plugin("logging-plugin") else None
+    leaks = {
+        "--capture=tee-sys": getattr(given, "capture", None) == "tee-sys",
+        "--log-file": getattr(given, "log_file", None) or in_settings,
+        "--debug": getattr(given, "debug", None),
+        "--pastebin": getattr(given, "pastebin", None),
+    }
+    for option in (option for option, asked in leaks.items() if asked):
+        raise BadInput(f"{option}: the inventory has secrets, which it would show: run it without")
+
+
 def refuse_optimized(level: int, who: str) -> None:
     """Python leaves out what is asserted when it is told to optimize, and every check would hold."""
     if level:

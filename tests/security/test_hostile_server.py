@@ -23,6 +23,7 @@ from siteproof.asks import Command, Output
 from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unreachable
 from siteproof.evidence import Store
 from siteproof.gather import LocalGatherer
+from siteproof.gather.protocol import Spec
 from siteproof.transport import session, ssh, ssh_config
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
@@ -220,6 +221,28 @@ thread = threading.Thread(target=fails); thread.start(); thread.join()
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stderr
     assert "while asking \\x1b[2J\\u202e\n" in said and "RuntimeError: \\x1b]0;owned\\x07\n" in said
     assert said.replace("\n", "").isprintable()
+
+
+def test_what_goes_wrong_in_the_gatherer_is_told_without_secrets(tmp_path: Path) -> None:
+    secret = "hunter2Hunter2swordfish"
+    script = """
+import logging, os, sys
+from pathlib import Path
+from siteproof.gather import serve
+def fails(*given, **named):
+    logging.getLogger("siteproof").error("it has %s\\x1b", serve.Store.secrets)
+    raise RuntimeError(serve.Store.secrets)
+class Store:
+    def __init__(self, directory, *, secrets):
+        Store.secrets, = secrets
+serve.Store, serve.LocalGatherer = Store, fails
+serve.serve(Path(sys.argv[1]))
+"""
+    spec = Spec({}, tmp_path, "nonce", (secret,)).to_json()
+    line = [sys.executable, "-c", script, str(tmp_path / "socket")]
+    said = subprocess.run(line, input=f"{spec}\n", capture_output=True, text=True, check=False, timeout=60).stderr
+    assert "it has «redacted»" in said and "RuntimeError: «redacted»" in said
+    assert secret not in said
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,54 @@ def test_a_refusal_does_not_quote_one(project: Project, password: Path) -> None:
         assert leaks(printed(ran)) == [], wrong
 
 
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (f"-o {WORD}", "must be ssh options as NAME=VALUE, not what is vaulted there"),
+        (f"{WORD} -o x=y", "must be ssh options, not what is vaulted there"),
+    ],
+)
+def test_a_refusal_does_not_quote_a_part_of_one(project: Project, password: Path, written: str, says: str) -> None:
+    main = project.pytester.path / "inventories/site/group_vars/all/main.yml"
+    kept = [line for line in main.read_text().splitlines(True) if not line.startswith("ansible_ssh_common_args:")]
+    text = encrypted(written, password).replace("!vault", "ansible_ssh_common_args: !vault", 1)
+    main.write_text("".join(line for line in kept if not line.startswith("  UserKnown")) + text)
+    ran = project.run(f"--vault-password-file={password}", "--plan")
+    assert ran.ret == 4
+    assert leaks(printed(ran)) == []
+    ran.stderr.fnmatch_lines([f"*ansible_ssh_common_args {says}"])
+
+
+@pytest.mark.parametrize("option", ["--capture=tee-sys", "--log-file=log", "--debug=debug", "--pastebin=all"])
+def test_what_writes_past_all_that_redacts_is_refused(
+    project: Project, password: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing is pasted anywhere, whatever becomes of this
+    ran = project.run(f"--vault-password-file={password}", "--override-ini=log_level=DEBUG", option)
+    assert ran.ret == 4
+    name = option if "tee" in option else option.partition("=")[0]
+    ran.stderr.fnmatch_lines([f"ERROR: {name}: the inventory has secrets, which it would show: run it without"])
+    assert not (project.pytester.path / "reports").exists()
+    assert {name: leaks(data) for name, data in left(project).items() if leaks(data)} == {}
+
+
+def test_a_junit_file_of_pytest_has_none_past_the_reports(project: Project, password: Path) -> None:
+    project.checks(
+        f"""
+def test_a(host, record_testsuite_property, record_xml_attribute, record_property):
+    record_testsuite_property("found {WORD}", "{WORD}")
+    record_xml_attribute("found", "{WORD}")
+    record_property("found", "{WORD}")
+"""
+    )
+    for options in (("-n0",), ("-n2",)):
+        ran = project.run(f"--vault-password-file={password}", "--junitxml=pytest.xml", *options)
+        assert ran.ret == 7  # no invariant looks at the hosts
+        written = (project.pytester.path / "pytest.xml").read_bytes()
+        assert leaks(written) == []
+        assert b'tests="2"' in written and b"redacted" in written
+
+
 def test_sudoers_are_not_written_with_one(project: Project, password: Path) -> None:
     checks = '''
 from siteproof.asks import command

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -362,6 +362,143 @@ def test_a_vault_that_stays_closed_is_refused(vaulted: Path, password: str | Non
     file = str(vaulted / password) if password else None
     with pytest.raises(BadInput, match=sentence):
         load("inv", limit=None, rootpath=vaulted, vault_password_file=file)
+
+
+WORD = "hunter2Hunter2swordfish"
+ONE = "all: {hosts: {a: }}\n"
+WHERE: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
+    "an inventory in TOML": ({"inv/hosts.toml": f'[all.hosts.a]\nx="{WORD}"\n'}, ("inv/hosts.toml",)),
+    "an inventory in INI": ({"inv/hosts": f"a x={WORD}\n"}, ("inv/hosts",)),
+    "an inventory in YAML": ({"inv/hosts.yml": f"all: {{hosts: {{a: {{x: {WORD}}}}}}}\n"}, ("inv/hosts.yml",)),
+    "a group without hosts": (
+        {"inv/hosts.yml": "all: {hosts: {a: }, children: {ghost: }}\n", "inv/group_vars/ghost.yml": f"x: {WORD}\n"},
+        ("inv/group_vars/ghost.yml",),
+    ),
+    "a value of a group without hosts": (
+        {"inv/hosts.yml": "all: {hosts: {a: }, children: {ghost: }}\n", "inv/group_vars/ghost.yml": "x: !vaulted\n"},
+        (),
+    ),
+    "a value that a host overrides": (
+        {"inv/hosts.yml": ONE, "inv/group_vars/all.yml": "x: !vaulted\n", "inv/host_vars/a.yml": "x: y\n"},
+        (),
+    ),
+    "a value that a file beside it overrides": (
+        {"inv/hosts.yml": ONE, "inv/group_vars/all/a.yml": "x: !vaulted\n", "inv/group_vars/all/b.yml": "x: y\n"},
+        (),
+    ),
+    "a vaulted value in a vaulted file": (
+        {"inv/hosts.yml": ONE, "inv/group_vars/all.yml": "x:\n  y: !vaulted\n"},
+        ("inv/group_vars/all.yml",),
+    ),
+    "a file that a lookup reads": (
+        {
+            "inv/hosts.yml": ONE,
+            "secret": f"{WORD}\n",
+            "inv/group_vars/all.yml": 'siteproof_x: \'{{ lookup("unvault", inventory_dir + "/../secret") }}\'\n',
+        },
+        ("secret",),
+    ),
+    "a mapping that a lookup reads": (
+        {
+            "inv/hosts.yml": ONE,
+            "secret.yml": f"token: {WORD}\n",
+            "inv/group_vars/all.yml": "siteproof_x: \"{{ lookup('file', inventory_dir + '/../secret.yml') }}\"\n",
+        },
+        ("secret.yml",),
+    ),
+}
+
+
+def closed(root: Path, files: Mapping[str, str], encrypted: Iterable[str]) -> None:
+    """Write files, vaulted where they say so or are named."""
+    write(root, {"password": PASSWORD + "\n"})
+    text = ""
+    if any("!vaulted" in file for file in files.values()):
+        text = run(root, "ansible-vault", "encrypt_string", "--vault-password-file=password", WORD)
+    for name, file in files.items():
+        write(root, {name: file})
+        (root / name).write_text((root / name).read_text().replace("!vaulted\n", text))
+    for name in encrypted:
+        run(root, "ansible-vault", "encrypt", "--vault-password-file=password", name)
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_all_that_is_decrypted_is_secret_whoever_has_it(where: str, tmp_path: Path) -> None:
+    closed(tmp_path, *WHERE[where])
+    read = load("inv", limit=None, rootpath=tmp_path, vault_password_file=str(tmp_path / "password"))
+    assert WORD in {secret.strip() for secret in read.secrets}
+    assert not [note for note in read.notes if "hide" in note]
+
+
+def test_keys_and_what_stays_closed_to_all_are_no_secrets(tmp_path: Path) -> None:
+    files = {
+        "inv/hosts.yml": "all: {hosts: {longhost: {some_key: some text}}, children: {ghost: }}\n",
+        "inv/group_vars/ghost.yml": "x: !vaulted\n",
+    }
+    closed(tmp_path, files, ("inv/hosts.yml",))
+    ghost = tmp_path / "inv/group_vars/ghost.yml"
+    ghost.write_text(ghost.read_text().replace("1.1;AES256\n", "1.1;AES256\n", 1).replace("6", "7"))
+    read = load("inv", limit=None, rootpath=tmp_path, vault_password_file=str(tmp_path / "password"))
+    assert read.secrets == {"some text"}
+
+
+WRONG = {
+    "a tag": ("inv/host_vars/a.yml", f"x: !{WORD}\n", "inv/host_vars/a.yml:1: "),
+    "an alias": ("inv/host_vars/a.yml", f"x: *{WORD}\n", "inv/host_vars/a.yml:1: "),
+    "a tag in the inventory": ("inv/hosts.yml", f"all: {{hosts: {{a: {{x: !{WORD} }}}}}}\n", "inv/hosts.yml:1: "),
+    "a line of an INI file": ("inv/more", f"[all]\na {WORD}\n", "inv/more: "),
+    "a line of a TOML file": ("inv/more.toml", f"x = {WORD}\n", "inv/more.toml: "),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_refusal_quotes_nothing_of_a_vaulted_file_that_cannot_be_read(what: str, tmp_path: Path) -> None:
+    name, text, place = WRONG[what]
+    closed(tmp_path, {"inv/hosts.yml": ONE, name: text}, (name,))
+    with pytest.raises(BadInput, match="quote what is vaulted") as refused:
+        load("inv", limit=None, rootpath=tmp_path, vault_password_file=str(tmp_path / "password"))
+    assert str(refused.value).startswith(place)
+    assert WORD[:8] not in str(refused.value)
+
+
+BREAKS = """
+from ansible.plugins.vars import BaseVarsPlugin
+class VarsModule(BaseVarsPlugin):
+    def get_vars(self, loader, path, entities, cache=True):
+        text = loader.load_from_file(path + "/group_vars/all.yml", cache="none")["x"]
+        {does}
+        return {{}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("raise KeyError(str(text))", "ansible-core failed while it read the inventory: KeyError: '«redacted»'"),
+        (
+            "import os, sys; print(text, file=sys.stderr, flush=True); os._exit(9)",
+            "has died; it was at the variables of a",
+        ),
+    ],
+    ids=["fails", "dies"],
+)
+def test_what_breaks_while_it_is_read_shows_no_secret(tmp_path: Path, does: str, says: str) -> None:
+    files = {
+        "ansible.cfg": "[defaults]\nvars_plugins = plugins\n",
+        "plugins/breaks.py": BREAKS.format(does=does),
+        "inv/hosts.yml": ONE,
+        "inv/group_vars/all.yml": "x: !vaulted\n",
+    }
+    closed(tmp_path, files, ())
+    with pytest.raises(BadInput) as refused:
+        load("inv", limit=None, rootpath=tmp_path, vault_password_file=str(tmp_path / "password"))
+    assert says in str(refused.value) and WORD not in str(refused.value)
+
+
+def test_a_name_that_is_a_number_is_nobodys_variable(tmp_path: Path) -> None:
+    files = {"inv/hosts.yml": ONE, "inv/group_vars/all.yml": "1: x\ny: 2\nsiteproof_x: '{{ y }}'\n"}
+    read = load("inv", limit=None, rootpath=write(tmp_path, files))
+    assert read.hosts["a"].facts["siteproof_x"].value == 2
 
 
 @pytest.mark.parametrize(

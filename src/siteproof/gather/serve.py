@@ -23,6 +23,7 @@ from siteproof.gather import protocol
 from siteproof.gather.base import Gatherer, Progress
 from siteproof.gather.local import LocalGatherer
 from siteproof.gather.protocol import Message, Spec
+from siteproof.redaction import NOTHING_SECRET, Redactor
 from siteproof.transport.wire import spelled_out
 
 _PARENT_LOOKED_AT_S = 1.0
@@ -35,9 +36,10 @@ Reply = Callable[[Message], None]
 def serve(socket_path: Path) -> None:
     """Reads a Spec from stdin, one line, and serves until stdin ends or the parent process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; it closes stdin
-    speak_plainly()
+    plain = speak_plainly()
     parent = os.getppid()
     spec = Spec.from_json(sys.stdin.readline())
+    plain.redactor = Redactor(spec.secrets)
     store = Store(spec.store, secrets=spec.secrets)
     gatherer = LocalGatherer(spec.connections, store, spec.run_nonce, fanout=spec.fanout, byte_cap=spec.byte_cap)
     listener = socket.socket(socket.AF_UNIX)
@@ -53,18 +55,22 @@ def serve(socket_path: Path) -> None:
     os._exit(0)
 
 
-def speak_plainly() -> None:
+def speak_plainly() -> Plain:
     """What goes wrong here is written where the operator reads, also words of a host: none of them acts there."""
-    sys.stderr = _Plain(sys.stderr)
+    sys.stderr = plain = Plain(sys.stderr)
+    return plain
 
 
-class _Plain(io.TextIOBase):
+class Plain(io.TextIOBase):
+    redactor = NOTHING_SECRET
+
     def __init__(self, written_to: TextIO) -> None:
         self._written_to = written_to
 
     def write(self, text: str) -> int:
         # The last line may go on with the next write, and so each line is taken for itself.
-        self._written_to.write("\n".join(spelled_out(line.expandtabs(4)) for line in text.split("\n")))
+        said = self.redactor.text(text)
+        self._written_to.write("\n".join(spelled_out(line.expandtabs(4)) for line in said.split("\n")))
         self._written_to.flush()
         return len(text)
 

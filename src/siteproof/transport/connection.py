@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,9 +43,14 @@ class Connection:
     """What it is asked through instead of SSH; then nothing that is about SSH means anything."""
 
     @staticmethod
-    def from_variables(name: str, variables: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Connection:
-        """`places` says of variables where they were set. Raises BadInput."""
-        read = Variables(name, variables, places)
+    def from_variables(
+        name: str,
+        variables: Mapping[str, Any],
+        places: Mapping[str, str] | None = None,
+        hidden: Collection[str] = (),
+    ) -> Connection:
+        """`places` says of variables where they were set, `hidden` which have a secret in them. Raises BadInput."""
+        read = Variables(name, variables, places, hidden)
         backend = Backend.from_variables(name, read)
         if backend is not None:
             return Connection(

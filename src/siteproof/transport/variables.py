@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from siteproof.errors import BadInput
@@ -14,10 +14,18 @@ _FALSE = {"false", "no", "off", "0", "n", "f"}
 class Variables:
     """One host's variables; of several spellings the first that is set stands. A bad value is BadInput."""
 
-    def __init__(self, host: str, variables: Mapping[str, Any], places: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        variables: Mapping[str, Any],
+        places: Mapping[str, str] | None = None,
+        hidden: Collection[str] = (),
+    ) -> None:
+        """`hidden` names those with a secret in them: a refusal quotes no part of it."""
         self._host = host
         self._variables = variables
         self._places = places or {}
+        self._hidden = hidden
 
     def said(self, name: str) -> str:
         """Whose variable it is and where it was said, as a sentence about it begins."""
@@ -32,7 +40,8 @@ class Variables:
         return next(((name, value) for name in names if (value := self._variables.get(name)) not in (None, "")), None)
 
     def bad(self, name: str, wanted: str, value: object) -> BadInput:
-        return BadInput(f"{self.said(name)} must be {wanted}, not {value!r}")
+        found = "what is vaulted there" if name in self._hidden else repr(value)
+        return BadInput(f"{self.said(name)} must be {wanted}, not {found}")
 
     def text(self, *names: str) -> str | None:
         found = self.find(names)
