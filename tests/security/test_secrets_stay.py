@@ -58,7 +58,10 @@ def test_none_is_in_what_a_run_prints_and_leaves(
     assert expected <= found.keys()
     assert {name: leaks(data) for name, data in found.items() if leaks(data)} == {}
     assert leaks(printed(ran)) == []
-    for name in expected - {f"{run}/run.json", f"{run}/evidence/hosts.jsonl"}:
+    without = {f"{run}/run.json", f"{run}/evidence/hosts.jsonl"}
+    if "-n2" in options:
+        without.add(".pytest_cache/v/cache/nodeids")  # only a process that collects fills it
+    for name in expected - without:
         assert b"redacted" in found[name], name
     verdicts = project.verdicts()
     # One is found as a violation, one breaks, and so on: nothing is lost for being redacted.
