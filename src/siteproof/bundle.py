@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,12 +62,12 @@ def read_record(directory: Path) -> RunRecord:
         return _record(found)
     except OSError as error:
         raise BadInput(f"--replay {directory}: not the directory of a run ({path.name}: {error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise BadInput(f"{path}: not the record of a run: {type(error).__name__}: {error}") from None
 
 
 def _record(found: Mapping[str, Any]) -> RunRecord:
-    """Raises ValueError, KeyError, TypeError or AttributeError where it is not what a run writes."""
+    """Raises ValueError, KeyError, TypeError, AttributeError or OverflowError where it is not what a run writes."""
     lists = {name: tuple(found[name]) for name in ("hosts", "selected", "planned")}
     texts = (found["nonce"], found["inventory"], *lists["hosts"], *lists["selected"], *lists["planned"])
     if not all(isinstance(text, str) for text in texts):
@@ -77,8 +77,9 @@ def _record(found: Mapping[str, Any]) -> RunRecord:
     if not all(isinstance(value, bool) for value in found["options"].values()):
         raise TypeError("an option that is neither true nor false")
     for moment in (found["started"], *([found["finished"]] if found["finished"] is not None else [])):
-        if datetime.fromisoformat(moment).tzinfo is None:
+        if (time := datetime.fromisoformat(moment)).tzinfo is None:
             raise ValueError("a time without its zone")
+        time.astimezone(UTC)  # reports are in UTC, and at the ends of the calendar not every zone's time is one
     return RunRecord(**{**found, **lists})
 
 

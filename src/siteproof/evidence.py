@@ -358,10 +358,12 @@ def _host_record(line: Mapping[str, Any]) -> HostRecord:
     texts = (name, line["login_user"], *identity, *identity.values())
     if not all(isinstance(text, str) for text in texts) or type(line["reached"]) is not bool:
         raise TypeError("not the record of a host")
+    error = None if line["error"] is None else _error(line["error"], name)
+    "".join((*texts, str(error))).encode()  # what cannot be written again, no run has written
     return HostRecord(
         name=name,
         reached=line["reached"],
-        error=None if line["error"] is None else _error(line["error"], name),
+        error=error,
         identity=identity,
         seconds=float(line["seconds"]),
         login_user=line["login_user"],

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from siteproof.asks import Command, Output, Question, Recorded
-from siteproof.errors import ProbeError
+from siteproof.errors import NotRecorded, ProbeError
 from siteproof.probes.sections import END, MARK, split
 from siteproof.rounds import Evidence
 
@@ -73,6 +73,7 @@ says() {{{{
 """
 _VERSION = re.compile(r"\d+\.\d|\b\d{3,}\b")
 _LONGEST = 120
+_MOST_PARTS = 64
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ class Asking:
 def read(store: Evidence, host: str, tools: Collection[str]) -> dict[str, str | None]:
     """Tool -> its version in its own words, None where it does not say. Empty where nobody asked."""
     answers: list[Recorded] = []
-    while (answer := store.get(question(host, len(answers) + 1))) is not None:
+    for part in range(1, _MOST_PARTS + 1):
+        answer = store.get(question(host, part))
+        if answer is None or isinstance(answer, NotRecorded):  # a file that cannot be read says so of any part
+            break
         answers.append(answer)
     if not answers:
         return {}

@@ -186,6 +186,8 @@ RECORDS = {
 FIELDS = {
     "started": "yesterday",
     "finished": "2026-09-21T14:13:20",
+    "started before the calendar": "0001-01-01T00:00:00+14:00",
+    "finished after the calendar": "9999-12-31T23:59:59-14:00",
     "hosts": "one",
     "selected": [1],
     "planned": 3,
@@ -217,9 +219,49 @@ def test_a_record_of_another_shape_is_refused(tmp_path: Path, field: str) -> Non
     }  # fmt: skip
     (tmp_path / "run.json").write_text(json.dumps(good))
     assert read_record(tmp_path).hosts == ("one",)
-    (tmp_path / "run.json").write_text(json.dumps(good | {field: FIELDS[field]}))
+    (tmp_path / "run.json").write_text(json.dumps(good | {field.partition(" ")[0]: FIELDS[field]}))
     with pytest.raises(BadInput):
         read_record(tmp_path)
+
+
+def test_a_time_that_no_report_could_show_is_refused(project: Project, lived: Path) -> None:
+    record = lived / "run.json"
+    good = json.loads(record.read_text())
+    for field, moment in (("started", "0001-01-01T00:00:00+14:00"), ("finished", "9999-12-31T23:59:59-14:00")):
+        record.write_text(json.dumps(good | {field: moment}))
+        ran = project.run(f"--replay={lived}")
+        assert ran.ret == 4, ran.stdout.str() + ran.stderr.str()
+        assert "not the record of a run" in ran.stderr.str()
+
+
+@pytest.mark.parametrize("kind", ["folder", "loop"])
+def test_a_replay_does_not_wait_for_a_file_that_it_cannot_read(project: Project, lived: Path, kind: str) -> None:
+    file = lived / "evidence/two.jsonl"
+    file.unlink()
+    if kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(file)
+    assert project.run(f"--replay={lived}").ret == 1
+    assert project.verdicts()["mtu[one]"] == "violated"
+    assert {v for k, v in project.verdicts().items() if "[two]" in k} == {"unknown"}
+
+
+@pytest.mark.parametrize("field", ["name", "login_user", "machine_id", "message"])
+def test_a_host_with_a_text_that_no_file_can_hold_is_a_damaged_line(project: Project, lived: Path, field: str) -> None:
+    hosts = lived / "evidence/hosts.jsonl"
+    whole = hosts.read_bytes().splitlines(keepends=True)
+
+    def change(line: dict[str, object]) -> None:
+        error = {"kind": "Unreachable", "message": "\ud800"}
+        told = {"machine_id": {"identity": {"machine_id": "\ud800"}}, "message": {"error": error}}
+        line.update(told.get(field, {field: "\ud800"}))
+
+    hosts.write_bytes(b"".join([*whole, changed(change)(whole[-1])]))
+    ran = project.run(f"--replay={lived}")
+    assert ran.ret == 1, ran.stdout.str()
+    assert project.verdicts()["mtu[one]"] == "violated"
+    assert any("a line of it cannot be read" in said for said in project.report["remarks"])
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
