@@ -64,7 +64,7 @@ def _run(suite: Suite, pytest_exit: int, judged: datetime) -> Run:
     except Exception as error:  # noqa: BLE001 - the results are there, whatever else is not
         suite.failures.append(failed("siteproof failed while the results were put together", error))
         return Run(
-            started=iso(suite.started),
+            started=iso(judged),  # when it really did may be what failed
             finished=iso(judged),
             inventory=suite.site.inventory.source,
             directory=str(suite.directory),
@@ -89,7 +89,7 @@ def say(config: pytest.Config, reporter: Any) -> None:
             run,
             width=writer.fullwidth,
             colour=writer.hasmarkup,
-            verbose=config.option.verbose,
+            verbose=getattr(config.option, "verbose", 0),
             escape=escape_of(writer),
         )
     except Exception:
@@ -125,12 +125,15 @@ class Ending:
             self.suite.stopped = STOPPED
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            lines = [line.removeprefix("E ").strip() for line in report.longreprtext.splitlines() if line.strip()]
-            why = encodable(lines[-1]) if lines else "no reason was given"
-            said = f"{report.nodeid or 'the checks'} could not be read, so that nothing of it was planned: {why}"
-            if said not in self.suite.shortfalls:  # each worker says it
-                self.suite.shortfalls.append(said)
+        if report.passed:
+            return
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else report.longreprtext
+        lines = [line.removeprefix("E ").strip() for line in reason.splitlines() if line.strip()]
+        why = encodable(lines[-1]).removeprefix("Skipped: ") if lines else "no reason was given"
+        what = "skipped itself" if report.skipped else "could not be read"
+        said = f"{report.nodeid or 'the checks'} {what}, so that nothing of it was planned: {why}"
+        if said not in self.suite.shortfalls:  # each worker says it
+            self.suite.shortfalls.append(said)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
@@ -142,7 +145,10 @@ class Ending:
             _mend_stdout(self.config)
             self._fail(session, failed("siteproof, pytest or a plugin of it failed at the end of the run", error))
         if _is_judged(self.config) and self.config.stash.get(RUN, None) is None:
-            session.exitstatus = finish(self.config, self.suite, ExitCode.FAILED_INSIDE).exit_code
+            try:
+                session.exitstatus = finish(self.config, self.suite, ExitCode.FAILED_INSIDE).exit_code
+            except Exception as error:  # noqa: BLE001
+                self._fail(session, failed("the results could not be put together", error))
         try:
             if (reporter := self.config.pluginmanager.get_plugin("terminalreporter")) is not None:
                 say(self.config, reporter)
@@ -165,9 +171,10 @@ class Ending:
         if session is not None:
             session.exitstatus = ExitCode.FAILED_INSIDE
         if self.config.stash.get(RUN, None) is not None:  # the reports do not know of it
-            run = self.config.stash[RUN] = _run(self.suite, ExitCode.FAILED_INSIDE, datetime.now(UTC))
-            write_files(run, self.suite.directory, self.suite.redactor)
-        with suppress(OSError):
+            with suppress(Exception):  # they may be what failed
+                run = self.config.stash[RUN] = _run(self.suite, ExitCode.FAILED_INSIDE, datetime.now(UTC))
+                write_files(run, self.suite.directory, self.suite.redactor)
+        with suppress(Exception):
             print(f"siteproof: {printable(self.suite.redactor.text(said))}", file=sys.stderr, flush=True)
 
 

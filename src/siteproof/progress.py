@@ -19,7 +19,7 @@ class Progress:
     def __init__(self, config: pytest.Config) -> None:
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         reporter: Any = self._reporter
-        self._quiet = reporter is None or config.option.verbose < 0
+        self._quiet = reporter is None or getattr(config.option, "verbose", 0) < 0
         self._in_place = not self._quiet and bool(reporter._tw.hasmarkup)
         self._lock = threading.Lock()
         self._waiting: set[str] = set()

@@ -103,6 +103,10 @@ BUGS = {
     "the results": "from siteproof.suite import Suite\nSuite._hosts = None\n",
     "the end": "from siteproof import ending\nending.finish_ = ending.finish\n"
     "def once(*given):\n    ending.finish = ending.finish_\n    raise KeyError('x')\nending.finish = once\n",
+    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin import SUITE\n"
+    "def pytest_collection_finish(session):\n"
+    "    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))\n"
+    "    session.config.stash[SUITE].started = first\n",
     "a plugin's end": "def pytest_sessionfinish(session):\n    raise OSError(28, 'No space left on device')\n",
     "a plugin's end, first": "@pytest.hookimpl(tryfirst=True)\ndef pytest_sessionfinish():\n    raise KeyError('x')\n",
     "a plugin's end, around": "@pytest.hookimpl(wrapper=True)\ndef pytest_sessionfinish():\n"
@@ -126,6 +130,16 @@ def test_a_bug_of_ours_or_of_a_plugin_is_3(project: Project, bug: str) -> None:
         assert project.verdicts()["mtu-borrowed[one]"] == "held"
     assert project.report["exit_code"] == 3
     assert (project.pytester.path / "reports/latest").exists()
+
+
+@pytest.mark.parametrize("bug", ["report.without_secrets = None", "ending.finish = None"])
+def test_where_nothing_can_be_written_at_all_it_is_3(project: Project, bug: str) -> None:
+    project.mtu(1500)
+    conftest(project, f"from siteproof import ending, report\n{bug}\n")
+    ran = project.run()
+    assert ran.ret == 3, ran.stdout.str() + ran.stderr.str()
+    assert "at the end of the run: TypeError" in ran.stderr.str()
+    assert "Traceback" not in ran.stdout.str() + ran.stderr.str()
 
 
 @WORKERS
