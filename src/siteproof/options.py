@@ -60,10 +60,22 @@ def add(parser: pytest.Parser) -> None:
     )
 
 
+LOOKS = {
+    "plan": "--plan",
+    "sudoers": "--sudoers",
+    "register": "--register",
+    "collectonly": "--collect-only",
+    "cacheshow": "--cache-show",
+    "showfixtures": "--fixtures",
+    "show_fixtures_per_test": "--fixtures-per-test",
+    "markers": "--markers",
+    "help": "--help",
+}
+"""With any of them nothing is asked and nothing judged. Some are of parts of pytest that may be missing."""
+
+
 def only_looks(config: pytest.Config) -> bool:
-    """Whether nothing is asked and nothing judged."""
-    given = config.option
-    return bool(given.collectonly or given.plan or given.register or given.sudoers)
+    return any(getattr(config.option, name, None) for name in LOOKS)
 
 
 def without_workers(config: pytest.Config) -> None:

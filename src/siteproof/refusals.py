@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from siteproof.errors import BadInput
+from siteproof.options import LOOKS
 from siteproof.reading import read_regular
 
 _TEXTS = {
@@ -23,7 +24,6 @@ _TEXTS = {
     "register": "--register",
     "proof": "--proof",
 }
-_LOOKS = {"plan": "--plan", "sudoers": "--sudoers", "register": "--register", "collectonly": "--collect-only"}
 MOST_HOSTS_AT_ONCE = 4096
 
 
@@ -33,7 +33,7 @@ def refuse_options(given: Any) -> None:
     for name, option in _TEXTS.items():
         if (value := getattr(given, name)) is not None and not value.strip():
             raise BadInput(f"{option}: it is empty")
-    looks = [option for name, option in _LOOKS.items() if getattr(given, name)]
+    looks = [option for name, option in LOOKS.items() if getattr(given, name, None)]
     if given.check_access and (beside := [*looks, *(["--replay"] if given.replay else [])]):
         raise BadInput(f"--check-access asks the hosts, {beside[0]} asks nobody: one of the two")
     if given.replay and looks and looks[0] != "--collect-only":

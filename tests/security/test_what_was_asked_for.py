@@ -243,6 +243,37 @@ def test_a_part_that_is_violated_is_not_lost(project: Project, workers: str) -> 
     assert project.verdicts() == {"parts[one]": "violated"}
 
 
+ITSELF = {
+    "what it needs is missing": ("import pytest\npytest.importorskip('no_such_module')\n", "no_such_module"),
+    "it says so": ("import pytest\npytest.skip('not today', allow_module_level=True)\n", "not today"),
+    "unittest's way": ("import unittest\nraise unittest.SkipTest('not today')\n", "not today"),
+}
+
+
+@WORKERS
+@pytest.mark.parametrize(("first", "why"), ITSELF.values(), ids=ITSELF.keys())
+def test_a_file_of_checks_that_skips_itself_is_missed(project: Project, first: str, why: str, workers: str) -> None:
+    (project.pytester.path / "tests_infra/test_itself.py").write_text(first + CHECKS.replace('"mtu', '"other'))
+    ran = project.run(workers)
+    assert ran.ret == 7, ran.stdout.str()
+    assert set(project.verdicts().values()) == {"held"}
+    (said,) = project.report["shortfalls"]
+    assert said.startswith("tests_infra/test_itself.py skipped itself, so that nothing of it was planned: ")
+    assert why in said
+
+
+LOOKS = ["--cache-show", "--cache-show=*", "--fixtures", "--fixtures-per-test", "--markers", "--help"]
+
+
+@pytest.mark.parametrize("option", LOOKS)
+def test_who_only_looks_at_what_pytest_knows_asks_nobody(cached: Project, option: str) -> None:
+    before, logins = cached.runs, cached.sshd.logins()
+    ran = cached.run(option)
+    assert ran.ret == 0, ran.stdout.str() + ran.stderr.str()
+    assert cached.runs == before
+    assert cached.sshd.logins() == logins
+
+
 def test_a_file_of_checks_that_is_named_twice_is_judged_once(project: Project) -> None:
     project.write()
     ran = project.pytester.runpytest_subprocess(
