@@ -20,8 +20,8 @@ from _pytest._code.code import TerminalRepr
 from siteproof.characters import printable
 from siteproof.errors import BadInput
 from siteproof.facts import Case
-from siteproof.redaction import NOTHING_SECRET, Redactor
-from siteproof.report import NOT_TEXT
+from siteproof.redaction import NOTHING_SECRET, Redactor, apart
+from siteproof.report import NAMES, NOT_TEXT
 from siteproof.results import Result
 
 REDACTOR = pytest.StashKey[Redactor]()
@@ -44,20 +44,13 @@ def without(known: Iterable[str]) -> Iterator[None]:
 
 def nameable(cases: Sequence[Case], redactor: Redactor) -> list[Case]:
     """The same subjects with names that may stand in node ids, hence in pytest's caches and its environment."""
-    taken = {case.id for case in cases}
-    return [_nameable(case, redactor, taken) for case in cases]
+    names = as_named((case.id for case in cases), redactor)
+    return [case if names[case.id] == case.id else replace(case, id=names[case.id]) for case in cases]
 
 
-def _nameable(case: Case, redactor: Redactor, taken: set[str]) -> Case:
-    name = said = redactor.text(case.id)
-    if said == case.id:
-        return case
-    number = 1
-    while name in taken:
-        number += 1
-        name = f"{said}-{number}"
-    taken.add(name)
-    return replace(case, id=name)
+def as_named(names: Iterable[str], redactor: Redactor) -> dict[str, str]:
+    """What hosts and subjects are called -> how a node id calls them: no two of them alike."""
+    return apart({name: redactor.text(name) for name in names})
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -78,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Guard(redactor), "siteproof-guard-of-reports")
     if (reporter := config.pluginmanager.get_plugin("terminalreporter")) is not None:
         _guard(reporter._tw, redactor)
-    if config.option.capture == "no":
+    if getattr(config.option, "capture", "no") == "no":
         before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = (_Guarded(file, redactor, "") for file in before)
         config.add_cleanup(lambda: _put_back(*before))
@@ -158,7 +151,9 @@ class Guard:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._clean(report)
         if isinstance(result := getattr(report, "siteproof", None), Result):
-            report.siteproof = self._redactor.everywhere(result, spare=NOT_TEXT)  # type: ignore[attr-defined]
+            # By what they are called results are told apart; a report does so by `without_secrets`.
+            spare = (*NOT_TEXT, *NAMES)
+            report.siteproof = self._redactor.everywhere(result, spare=spare)  # type: ignore[attr-defined]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

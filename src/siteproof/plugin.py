@@ -125,10 +125,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     suite = metafunc.config.stash.get(SUITE, None)
     if (declared := invariants.of(metafunc.function)) is None:
         if "_siteproof_host" in metafunc.fixturenames:
-            hosts = host_parameters(metafunc.module, suite) if suite else [None]
-            metafunc.parametrize(
-                "_siteproof_host", hosts, ids=[h or UNPLANNED.id for h in hosts], scope="module", indirect=True
-            )
+            hosts: Sequence[str | None] = host_parameters(metafunc.module, suite) if suite else [None]
+            names = guard.as_named(filter(None, hosts), suite.redactor) if suite else {}
+            ids = [names[host] if host else UNPLANNED.id for host in hosts]
+            metafunc.parametrize("_siteproof_host", hosts, ids=ids, scope="module", indirect=True)
         return
     hints = {n: t for n, t in typing.get_type_hints(metafunc.function).items() if n != "return"}
     try:

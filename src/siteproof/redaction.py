@@ -234,6 +234,19 @@ def _letter(found: re.Match[bytes]) -> bytes:
 NOTHING_SECRET = Redactor(())
 
 
+def apart(redacted: Mapping[str, str]) -> dict[str, str]:
+    """Name -> the name to show, where `redacted` has what redaction made of it: names that differ still do."""
+    taken = {name for name, said in redacted.items() if said == name}
+    shown: dict[str, str] = {}
+    for name, said in redacted.items():
+        shown[name], number = said, 1
+        while said != name and shown[name] in taken:
+            number += 1
+            shown[name] = f"{said}-{number}"
+        taken.add(shown[name])
+    return shown
+
+
 class _Way(Protocol):
     """A way to spell a secret."""
 

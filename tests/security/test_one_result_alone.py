@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from many_hosts import CHECKS, NAMES, say, spread
+from operators_project import CHECKS as OPERATORS
 from operators_project import Project
+from vaulted import encrypted
 
 pytest_plugins = "pytester"
 
@@ -176,6 +178,69 @@ def test_reports_are_plain_utf_8(site: Project) -> None:
             path.read_text(encoding="utf-8")
     (found,) = [r for r in json.loads((site.runs[-1] / "report.json").read_text())["results"] if r["host"] == "h05"]
     assert found["seen"].startswith("\\xff\\xfe")
+
+
+def hide(project: Project, *secrets: str) -> str:
+    """Write the inventory with vaulted values; gives the option that opens them."""
+    project.write()
+    password = project.pytester.path / "vault-password"
+    password.write_text("open sesame\n")
+    file = project.pytester.path / "inventories/site/group_vars/all.yml"
+    hidden = [f"vault_{number}: {encrypted(secret, password)}" for number, secret in enumerate(secrets)]
+    file.write_text(file.read_text() + "".join(hidden))
+    project.write = lambda: None  # type: ignore[method-assign]
+    return f"--vault-password-file={password}"
+
+
+def told_apart(project: Project, *fields: str) -> None:
+    """The results of the last run are as many names as results, in every report that machines read."""
+    results = project.report["results"]
+    for field in fields:
+        assert len({result[field] for result in results}) == len(results), field
+    samples = (project.runs[-1] / "metrics.prom").read_text().splitlines()
+    assert len(set(samples)) == len(samples)
+
+
+@WORKERS
+def test_a_secret_in_the_names_of_checks_loses_none(project: Project, workers: str) -> None:
+    """Of a vault whose user is called `node`, as the functions of the checks and one of their ids are."""
+    project.checks(OPERATORS.replace('"mtu-borrowed", family="link",', '"of-node", family="link", follows=("mtu",),'))
+    project.facts["siteproof_waivers"] = [
+        {"id": "of-node", "hosts": "one", "owner": "me", "reason": "later", "until": "2099-01-01"}
+    ]
+    opened = hide(project, "node", "links")
+    ran = project.run(opened, workers)
+    assert ran.ret == 0, ran.stdout.str()[-3000:]
+    assert counted(project) == {"held": 4}
+    assert project.report["shortfalls"] == []
+    assert not [said for said in project.report["remarks"] if "was not needed" in said]
+    told_apart(project, "nodeid")
+    whole(project)
+    project.mtu(-1)
+    assert project.run(opened, workers).ret == 1
+    followers = [r for r in project.report["results"] if r["host"] == "two" and r["follows_from"]]
+    assert [r["follows_from"] for r in followers] == ["mtu[two]"]
+
+
+HOSTS = """
+def test_says_hi(host):
+    assert host.check_output("echo hi") == "hi"
+    assert host.backend.hostname != "prod2-web"
+"""
+
+
+@WORKERS
+def test_hosts_that_differ_only_in_a_secret_have_a_verdict_each(project: Project, workers: str) -> None:
+    project.hosts = {"prod1-web": {}, "prod2-web": {"siteproof_alias_of": "prod1-web"}}
+    project.checks(HOSTS + OPERATORS)
+    ran = project.run(hide(project, "prod1", "prod2"), workers)
+    assert ran.ret == 1, ran.stdout.str()[-3000:]
+    assert counted(project) == {"held": 5, "violated": 1}
+    assert "prod1" not in (project.runs[-1] / "report.json").read_text()
+    told_apart(project, "nodeid")
+    assert len({(result["id"], result["subject"]) for result in project.report["results"]}) == 6
+    assert len({host["name"] for host in project.report["hosts"]}) == 2
+    assert {result["host"] for result in project.report["results"]} == {h["name"] for h in project.report["hosts"]}
 
 
 def test_every_host_has_its_verdict(site: Project) -> None:

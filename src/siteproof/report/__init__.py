@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from siteproof import files
-from siteproof.redaction import NOTHING_SECRET, Redactor
+from siteproof.redaction import NOTHING_SECRET, Redactor, apart
 from siteproof.report import document, junit, pages, prometheus
 from siteproof.results import HostResult, Result, Run, Verdict
 
@@ -27,12 +27,37 @@ REPORTS: dict[str, Callable[[Run], str | Iterable[str]]] = {
 }
 NOT_TEXT = ("started", "finished", "judged", "severity", "probe_class", "key")
 """Fields that are read by machines and hold nobody's words."""
+NAMES = ("id", "subject", "host", "nodeid")
+"""Fields that results are told apart by: a secret in one must not make two results of a run the same."""
 PIECE = 1 << 18
 
 
 def without_secrets(run: Run, redactor: Redactor) -> Run:
     """The run as it may be told: before it is laid out, since a line break would split a secret."""
-    return redactor.everywhere(run, spare=NOT_TEXT)
+    said = redactor.everywhere(run, spare=NOT_TEXT)
+    if said is run:
+        return run
+    results = [*zip(run.results, said.results, strict=True)]
+    hosts = [*zip(run.hosts, said.hosts, strict=True)]
+    ids = apart({before.id: after.id for before, after in results})
+    subjects = apart({before.subject: after.subject for before, after in results})
+    nodeids = apart({before.nodeid: after.nodeid for before, after in results})
+    asked = {before.host: after.host for before, after in results if before.host and after.host}
+    named = apart(asked | {before.name: after.name for before, after in hosts})
+    names = {before.name: f"{ids[before.id]}[{subjects[before.subject]}]" for before, _ in results}
+    renamed = (
+        replace(
+            after,
+            id=ids[before.id],
+            subject=subjects[before.subject],
+            nodeid=nodeids[before.nodeid],
+            host=named.get(before.host or "", after.host),
+            follows_from=names.get(before.follows_from or "", after.follows_from),
+        )
+        for before, after in results
+    )
+    met = (replace(after, name=named[before.name]) for before, after in hosts)
+    return replace(said, results=tuple(renamed), hosts=tuple(met))
 
 
 def write_all(run: Run, directory: Path, redactor: Redactor = NOTHING_SECRET) -> list[str]:
