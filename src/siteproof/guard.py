@@ -180,8 +180,13 @@ class Guard:
 
     def _clean(self, report: Any) -> None:
         for name in ("longrepr", "sections", "user_properties", "wasxfail"):
-            if (said := getattr(report, name, None)) is not None:
+            if (said := getattr(report, name, None)) is None:
+                continue
+            try:
                 setattr(report, name, self._fit(said))
+            except Exception as error:  # noqa: BLE001 - a list may hold itself; what cannot be looked through is not shown
+                why = f"what stood here cannot be shown: {type(error).__name__}"
+                setattr(report, name, [(name, why)] if isinstance(said, list) else why)
 
     def _fit(self, said: Any) -> Any:
         if isinstance(said, str):

@@ -131,8 +131,10 @@ def test_a_lecture_is_listened_to(host: IsolatedHost, connection: Connection, tm
 
 
 def test_a_wrong_password_is_said_once(
-    host: IsolatedHost, connection: Connection, sent: list[bytes], tmp_path: Path
+    host: IsolatedHost, connection: Connection, sent: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for module in (ssh, through):
+        monkeypatch.setattr(module, "START_S", 20.0)  # PAM lets who was wrong wait for two
     host.run("chpasswd", given="prober:another\n")
     try:
         assert "cp1: sudo: 1 incorrect password attempt" in refusal(tmp_path, connection)

@@ -53,6 +53,12 @@ def spread(directory: Path) -> list[int]:
     return [int(line) for line in (directory / "pids").read_text().splitlines()]
 
 
+def _heeds_signals() -> None:
+    """Also where whoever runs the tests does not: nohup, a shell's background."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def waiting(tmp_path: Path) -> subprocess.Popen[str]:
     """A run whose vault password script has spread and hangs."""
@@ -67,6 +73,7 @@ def waiting(tmp_path: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTEST_ADDOPTS": "", "TMPDIR": str(tmp_path / "temporary")},
+        preexec_fn=_heeds_signals,
     )
 
 

@@ -98,7 +98,7 @@ def test_one_report_that_cannot_be_written_does_not_keep_the_others(project: Pro
 
 
 BUGS = {
-    "a report": "from siteproof.report import pages\npages.html_pieces = None\n",
+    "a report": "from siteproof import report\nreport.REPORTS['report.html'] = None\n",
     "the terminal's report": "from siteproof.report import terminal\nterminal.lines = None\n",
     "the results": "from siteproof.suite import Suite\nSuite._hosts = None\n",
     "the end": "from siteproof import ending\nending.finish_ = ending.finish\n"

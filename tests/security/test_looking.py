@@ -76,16 +76,16 @@ def test_nobody_looked_is_not_everybody_can_be_asked(project: Project) -> None:
 def test_nobody_else_may_write_what_it_wrote(project: Project, option: str, name: str, mode: int, there: bool) -> None:
     out = Path(project.pytester.path / name)
     if there:
-        out.write_text("old\n")
+        out.write_text("what was there\n")
         out.chmod(0o666)
     assert project.run(f"{option}={name}").ret == 0
     assert stat.S_IMODE(out.stat().st_mode) == mode
-    assert "old" not in out.read_text()
+    assert "what was there" not in out.read_text()
 
 
 def test_it_is_written_to_where_a_link_points(project: Project) -> None:
-    (project.pytester.path / "real").write_text("old")
+    (project.pytester.path / "real").write_text("what was there")
     (project.pytester.path / "out").symlink_to("real")
     assert project.run("--sudoers=out").ret == 0
     assert (project.pytester.path / "out").is_symlink()
-    assert "old" not in (project.pytester.path / "real").read_text()
+    assert "what was there" not in (project.pytester.path / "real").read_text()

@@ -20,7 +20,7 @@ is_ours "$table" || { echo "not a table's name: $table" >&2; exit 1; }
 
 $ROOT nft list tables inet | while read -r _ _ old; do
     is_ours "$old" && [ "${old##*_}" -lt "$now" ] && $ROOT nft delete table inet "$old"
-done
+done 2>/dev/null
 
 [ -n "$cold" ] && $ROOT crictl rmi "$image" >/dev/null 2>&1
 # Only what is known to be absent is removed again.
