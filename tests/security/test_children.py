@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from heeding import heeds_signals
 
 from siteproof import inventory
 from siteproof.child import Child
@@ -53,12 +54,6 @@ def spread(directory: Path) -> list[int]:
     return [int(line) for line in (directory / "pids").read_text().splitlines()]
 
 
-def _heeds_signals() -> None:
-    """Also where whoever runs the tests does not: nohup, a shell's background."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 def waiting(tmp_path: Path) -> subprocess.Popen[str]:
     """A run whose vault password script has spread and hangs."""
@@ -73,7 +68,7 @@ def waiting(tmp_path: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTEST_ADDOPTS": "", "TMPDIR": str(tmp_path / "temporary")},
-        preexec_fn=_heeds_signals,
+        preexec_fn=heeds_signals,
     )
 
 

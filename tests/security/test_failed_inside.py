@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from heeding import heeds_signals
 from operators_project import CHECKS, Project
 
 pytest_plugins = "pytester"
@@ -33,6 +34,7 @@ def start(project: Project, *options: str, before: str = ":", session: bool = Fa
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=session,
+        preexec_fn=heeds_signals,
     )
 
 
