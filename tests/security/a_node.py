@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from isolated_host import LAYER
 
 from siteproof.asks import Ask, Command, Output, Single
 from siteproof.suite import new_nonce
@@ -26,14 +27,9 @@ NEEDS = ("unshare", "nsenter", "setpriv", "mount", "pivot_root", "nft", "ip", "f
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 STRANGER = 65534
 _READY_S = 20
-_BOX = r"""set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 siteproof "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" siteproof "$1/root"
-cd "$1/root"
-mount --rbind /dev dev
-mount -t proc proc proc
+_BOX = (
+    LAYER
+    + r"""mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 for each in tmp run home; do mount -t tmpfs -o mode=755 siteproof $each; done
@@ -48,6 +44,7 @@ ip address add 192.0.2.1/32 dev lo
 : >/run/ready
 exec sleep infinity
 """
+)
 
 
 class Node:

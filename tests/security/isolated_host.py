@@ -41,14 +41,18 @@ from local_sshd import _READY_S, Sshd, find_sshd
 NEEDS = ("unshare", "nsenter", "setpriv", "mount", "pivot_root", "useradd", "chpasswd", "sudo", "visudo")
 """Debian: util-linux, mount, passwd, sudo."""
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-_BOX = """set -e
+LAYER = """set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 siteproof "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" siteproof "$1/root"
 cd "$1/root"
 mount --rbind /dev dev
-mount -t tmpfs -o mode=1777 siteproof dev/shm
+"""
+"""A layer over this machine's root that only who is in it sees; `$1` is an empty directory."""
+_BOX = (
+    LAYER
+    + """mount -t tmpfs -o mode=1777 siteproof dev/shm
 mount -t proc proc proc
 mount -t tmpfs -o mode=1777 siteproof tmp
 mount -t tmpfs -o mode=755 siteproof run
@@ -68,6 +72,7 @@ chmod 440 /etc/sudoers
 while ! [ -e /etc/ssh/sshd_config.test ]; do sleep 0.02; done
 exec "$3" -D -e -f /etc/ssh/sshd_config.test
 """
+)
 
 
 class IsolatedHost(Sshd):
