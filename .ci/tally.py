@@ -47,7 +47,7 @@ def of_faults(path: Path) -> Count:
 
 
 def counted(folder: Path) -> dict[str, Count]:
-    """By environment, what its files count. Raises OSError, ValueError, KeyError or ParseError where one is damaged."""
+    """By environment, what its files count. Raises what a damaged one makes of it: OSError, ValueError …"""
     found: dict[str, Count] = {}
     for path in sorted(folder.glob("*.xml")):
         name = path.stem.partition("-part-")[0]
@@ -59,7 +59,7 @@ def counted(folder: Path) -> dict[str, Count]:
 
 
 def ended(folder: Path) -> dict[str, bool]:
-    """Which environments ran, and whether each came to a good end. Raises OSError or ValueError where tox did not."""
+    """Which environments ran, and whether each came to a good end. Raises likewise, where tox itself did not."""
     environments = json.loads((folder / "tox.json").read_text(encoding="utf-8"))["testenvs"]
     return {name: bool(found["result"]["success"]) for name, found in environments.items() if "result" in found}
 
@@ -74,7 +74,7 @@ def main(folder: Path) -> int:
                 counts[name] = count + Count(failed=1)
             elif count == Count():
                 counts[name] = Count(passed=1)
-    except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ElementTree.ParseError) as error:
         print(f"tox did not come to its end, or what it counted cannot be read: {error}")
         counts["tox"] = Count(failed=1)
     for name, count in counts.items():
