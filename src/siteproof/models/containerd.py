@@ -24,6 +24,8 @@ from siteproof.errors import Unparseable
 from siteproof.models.pull_route import ALL, Capability, Endpoint, Proxies, Route, is_local, upstream_url
 
 HOSTS_FILE = "hosts.toml"
+MOST_DOTS = 200
+"""In one line of a TOML file. A key `a.a.a…` takes tomllib the square of its parts, 64 KiB of it more than 20 s."""
 CRI_PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
 
 
@@ -136,6 +138,13 @@ class Containerd:
         return Route(registry, tuple(endpoints), "registry.mirrors" if listed else "")
 
 
+def read_toml(text: str) -> dict[str, Any]:
+    """What `text` says. Raises tomllib.TOMLDecodeError, also where a line has more than MOST_DOTS."""
+    if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
+        raise tomllib.TOMLDecodeError(f"a line with more than {MOST_DOTS} dots")
+    return tomllib.loads(text)
+
+
 def parse_hosts(
     text: str, version: Version, directory: str = ""
 ) -> tuple[list[Endpoint], list[Endpoint | None] | None]:
@@ -144,7 +153,7 @@ def parse_hosts(
     Raises NotTaken where this version of containerd does not take the file.
     """
     try:
-        data = tomllib.loads(text)
+        data = read_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise NotTaken(f"not TOML: {error}") from None
     hosts = data.get("host")
@@ -169,7 +178,7 @@ def _headed(text: str) -> list[str]:
         if not re.match(r"\s*\[\s*[\"']?host[\"']?\s*\.", line):
             continue
         try:
-            (url,) = tomllib.loads(line)["host"]
+            (url,) = read_toml(line)["host"]
         except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
             continue
         if not found or found[-1] != url:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from importlib import resources
 
 from siteproof.asks import Ask, Output, command
 from siteproof.errors import Unparseable
-from siteproof.models.containerd import HOSTS_FILE, Containerd, Version, registry_settings
+from siteproof.models.containerd import HOSTS_FILE, Containerd, Version, read_toml, registry_settings
 from siteproof.models.pull_route import Proxies
 from siteproof.probes.crictl import CONTAINERDS, CRICTL_SETTINGS, TOOLS
 from siteproof.probes.root_words import PIDS
@@ -42,7 +41,7 @@ def parse(output: Output) -> Containerd:
     runtime = dict(re.findall(r"^(\w+): +(\S+)$", sections["runtime"], re.MULTILINE))
     if runtime.get("RuntimeName") != "containerd":
         raise Unparseable(f"crictl does not speak to containerd: {sections['runtime'][:200]!r}")
-    config_path, mirrors = registry_settings(tomllib.loads(_barred(sections["config"])))
+    config_path, mirrors = registry_settings(read_toml(_barred(sections["config"])))
     *variables, last = _barred(sections["environment"]).splitlines()
     if last != "SITEPROOF_END=":
         raise Unparseable(f"the environment of containerd was not read to its end: {last!r}")

@@ -131,9 +131,8 @@ def lookup_order(host: str) -> Ask[str]:
 
 def parse_order(output: Output) -> str:
     """Raises Unparseable where there is no such line, or more than one."""
-    lines = [
-        line.partition("#")[0].split() for line in split(output.text, "nsswitch.conf")["nsswitch.conf"].splitlines()
-    ]
+    text = split(output.text, "nsswitch.conf")["nsswitch.conf"]
+    lines = (line.partition("#")[0].split() for line in text.splitlines())
     found = [words[1:] for words in lines if words and words[0] == "hosts:"]
     if len(found) != 1 or not found[0]:
         raise Unparseable(f"nsswitch.conf has {len(found)} lines `hosts:`")
