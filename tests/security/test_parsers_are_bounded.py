@@ -350,8 +350,18 @@ def dns_names(size: int) -> bytes:
     )
 
 
+def toml_key(size: int) -> bytes:
+    """A key of as many parts as there is room for."""
+    text = RECORDED["containerd_registries"].output.stdout.decode()
+    (before, behind) = next(
+        (before, behind) for before, _, behind in _frames(text) if before.endswith(f"{MARK}config\n")
+    )
+    return _filled(f"{before}| a", ".a", f" = 1{behind}", size)
+
+
 WORST: dict[str, tuple[str, Callable[[int], bytes]]] = {
     "challenges of a registry": ("registry_answer", registry_headers),
+    "parts of a key": ("containerd_registries", toml_key),
     "ports of nmap": ("tcp_scan", nmap_ports),
     "entities of XML": ("tcp_scan", nmap_entities),
     "ways through nft's chains": ("nft_forwards", nft_ways),
