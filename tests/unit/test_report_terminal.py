@@ -248,12 +248,13 @@ def test_colour_changes_nothing_but_colour() -> None:
     assert any("\x1b[1;31mVIOLATED\x1b[0m" in line for line in painted)
 
 
-def test_verbose_shows_what_is_cut_else() -> None:
+@pytest.mark.parametrize("less", [0, -1, -2])
+def test_verbose_shows_what_is_cut_else(less: int) -> None:
     shown = made.evidence("cp1", "ip", "\n".join(f"mtu 1500 number {n}" for n in range(12)))
     run = made.run(
         made.mtu("cp1", evidence=(shown,)), made.result("a", "b", Verdict.NOT_APPLICABLE, message="no swarm here")
     )
-    assert "number 11" not in text(run)
+    assert "number 11" not in text(run, verbose=less)  # -1 is `-q`
     assert "number 11" in text(run, verbose=1)
-    assert "no swarm here" not in text(run)
+    assert "no swarm here" not in text(run, verbose=less)
     assert "no swarm here" in text(run, verbose=1)

@@ -26,7 +26,7 @@ class Screen:
     width: int
     """Characters beside the labels."""
     colour: bool
-    verbose: int
+    verbose: bool
     escape: str = "\033"
     """What begins a colour; text has none of it."""
 
@@ -52,7 +52,7 @@ class Screen:
 
 def lines(run: Run, *, width: int, colour: bool, verbose: int, escape: str = "\033") -> list[str]:
     """The end of a run on a terminal."""
-    screen = Screen(max(NARROWEST, min(width, WIDEST)) - LABEL, colour, verbose, escape)
+    screen = Screen(max(NARROWEST, min(width, WIDEST)) - LABEL, colour, verbose > 0, escape)
     blocks = [
         *(_finding(screen, finding) for finding in told.findings(run)),
         *(_cause(screen, cause) for cause in told.causes(run.results)),
