@@ -274,8 +274,8 @@ def test_a_parser_takes_time_in_proportion(name: str) -> None:
             suspicious.append((what, feed))
         elif slowest is None or whole > slowest[0]:
             slowest = whole, what, feed
-    for what, feed in [*suspicious, *([slowest[1:]] if slowest else [])]:
-        assert_linear(feed, most, f"{name}, {what}")
+    for what, suspect in [*suspicious, *([slowest[1:]] if slowest else [])]:
+        assert_linear(suspect, most, f"{name}, {what}")
 
 
 # Worse than what can be made of a recording.
