@@ -166,6 +166,12 @@ class Ending:
         except Exception as error:  # noqa: BLE001
             self._fail(self.session, failed("the connections could not be ended", error))
 
+    def failed_at_last(self, error: Exception) -> int:
+        """Something else failed after all was said and written. Gives the exit code."""
+        self.close()
+        self._fail(self.session, failed("pytest or a plugin of it failed after the end of the run", error))
+        return ExitCode.FAILED_INSIDE
+
     def _fail(self, session: pytest.Session | None, said: str) -> None:
         self.suite.failures.append(said)
         if session is not None:

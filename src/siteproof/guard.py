@@ -63,6 +63,13 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     except pytest.UsageError as error:
         redactor = config.stash.get(REDACTOR, NOTHING_SECRET)
         raise pytest.UsageError(*(fit(str(said), redactor) for said in error.args)) from None
+    except Exception as error:
+        # After the end of the session, where a traceback with exit code 1 would be the last word.
+        if (redacts := config.stash.get(REDACTOR, None)) is None:
+            raise
+        if (ending := config.pluginmanager.get_plugin("siteproof-ending")) is not None:
+            return ending.failed_at_last(error)
+        raise RuntimeError(fit(f"{type(error).__name__}: {error}", redacts)) from None  # a worker
 
 
 @pytest.hookimpl(trylast=True)

@@ -92,7 +92,9 @@ def answer(question: Earlier, store: Store) -> Attempt:
     own = store.directory.parent
     runs = _runs(Path(question.path) if question.path else own.parent, question.since)
     attempts = [(run.name, last_attempt(run / "evidence", question.host, question.of)) for run in runs if run != own]
-    found = [(name, attempt.output) for name, attempt in attempts if attempt is not None and attempt.output is not None]
+    # Redacted before it is packed: nothing that comes later can look into that.
+    kept = [(name, store.as_kept(a.output)) for name, a in attempts if a is not None and a.output is not None]
+    found = [(name, output) for name, output in kept if isinstance(output, Output)]
     latest = {name[:8]: _encoded(name, output) for name, output in found}
     stdout = "".join(f"{line}\n" for line in [*latest.values()][-MOST:])
     return Attempt.of(Output(0, stdout.encode(), b"", began, time.time() - began))

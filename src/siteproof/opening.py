@@ -28,7 +28,14 @@ from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
 from siteproof.options import only_looks
 from siteproof.redaction import Redactor
-from siteproof.refusals import MOST_HOSTS_AT_ONCE, number, refuse_leaks, refuse_optimized, refuse_options
+from siteproof.refusals import (
+    MOST_HOSTS_AT_ONCE,
+    number,
+    refuse_leaks,
+    refuse_optimized,
+    refuse_options,
+    refuse_without_parts,
+)
 from siteproof.selection import Planned, Selection, shard
 from siteproof.suite import Suite, iso, merged, new_directory, new_nonce, plain
 from siteproof.transport.connection import Connection
@@ -40,6 +47,7 @@ def open_suite(config: pytest.Config) -> Suite:
     """The suite of the process that the operator started. Raises BadInput; then nothing was made and nothing asked."""
     root = config.rootpath
     refuse_options(config.option)
+    refuse_without_parts(config.pluginmanager)
     fanout = number(config.option.fanout, "--fanout", at_most=MOST_HOSTS_AT_ONCE)
     source = inventory.resolve_source(config.option.hosts, root, config.getini("siteproof_inventory"), os.environ)
     if isinstance(source, str) and "://" in source:
@@ -80,7 +88,7 @@ def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
             gatherer = LocalGatherer(connections, store, nonce, fanout=fanout)
         suite = _suite(config, site, directory, nonce, store, gatherer, started)
         suite.whole = _is_whole(config) and suite.selection.every_host
-        suite.lost = lost(reports / "latest", read) if suite.selection.every_host else []
+        suite.lost = lost(reports / "latest", read, suite.redactor) if suite.selection.every_host else []
         write_record(directory, record_of(suite, None), suite.redactor)
     except BaseException as error:
         shutil.rmtree(directory, ignore_errors=True)

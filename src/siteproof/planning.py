@@ -177,4 +177,6 @@ def access_exit_code(suite: Suite) -> int:
     """As for a run: what cannot be asked is unknown."""
     if suite.access_failed is None:
         return ExitCode.FAILED_INSIDE
-    return ExitCode.UNKNOWN if suite.access_failed else ExitCode.HELD
+    if suite.access_failed:
+        return ExitCode.UNKNOWN
+    return ExitCode.SHORTFALL if suite.shortfalls else ExitCode.HELD

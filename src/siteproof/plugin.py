@@ -272,7 +272,9 @@ def _drop_deselected(session: pytest.Session, suite: Suite) -> None:
 def _refused_by_pytest(session: pytest.Session) -> bool:
     """Whether pytest will judge nothing, because some of the checks could not be read. Workers judge the rest."""
     config = session.config
-    judges = config.option.continue_on_collection_errors or opening.from_controller(config) is not None
+    looks = options.only_looks(config) or config.option.check_access  # at all of it, or it would say what is not so
+    goes_on = config.option.continue_on_collection_errors and not looks
+    judges = goes_on or opening.from_controller(config) is not None
     return bool(session.testsfailed) and not judges
 
 
@@ -298,8 +300,12 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     suite = config.stash.get(SUITE, None)
     if suite is None or not (options.only_looks(config) or config.option.check_access):
         return None
+    for said in suite.shortfalls:
+        _say(config, f"SHORTFALL {said}")
     if _refused_by_pytest(session):
-        return None
+        raise session.Interrupted(f"{session.testsfailed} error(s) during collection")  # pytest's own may go on
+    if suite.shortfalls and (config.option.register or config.option.sudoers):
+        raise pytest.UsageError("nothing was written, since not all checks are known")
     if config.option.register:
         _register(config, suite)
     if config.option.plan:
@@ -536,6 +542,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         config.workeroutput["siteproof"] = opening.tell(suite)  # type: ignore[attr-defined]
         return
     if options.only_looks(config):
+        if config.option.plan and suite.shortfalls and exitstatus == ExitCode.HELD:
+            session.exitstatus = ExitCode.SHORTFALL
         return
     if config.option.check_access:
         if not ExitCode.INTERRUPTED <= exitstatus <= ExitCode.BAD_INPUT:

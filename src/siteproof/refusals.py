@@ -48,6 +48,16 @@ def refuse_options(given: Any) -> None:
         read_proof(Path(given.proof))
 
 
+OURS = ("siteproof-guard", "siteproof-guard-of-reports", "siteproof-ending", "siteproof-results")
+"""Parts of this plugin, which pytest's `-p no:…` could leave out."""
+
+
+def refuse_without_parts(pluginmanager: Any) -> None:
+    """A run without one of them would show secrets, or lose what was found. Raises BadInput."""
+    for name in filter(pluginmanager.is_blocked, OURS):
+        raise BadInput(f"-p no:{name}: siteproof runs whole or not at all (-p no:siteproof)")
+
+
 def refuse_leaks(config: Any) -> None:
     """What writes past everything that redacts, for an inventory that has secrets. Raises BadInput."""
     given = config.option
@@ -58,6 +68,7 @@ def refuse_leaks(config: Any) -> None:
         "--debug": getattr(given, "debug", None),
         "--pastebin": getattr(given, "pastebin", None),
     }
+    leaks |= {name: os.environ.get(name) for name in ("PYTEST_DEBUG", "EXECNET_DEBUG")}
     for option in (option for option, asked in leaks.items() if asked):
         raise BadInput(f"{option}: the inventory has secrets, which it would show: run it without")
 

@@ -23,7 +23,7 @@ from siteproof.evidence import Store
 from siteproof.facts import Site, Waiver
 from siteproof.gather.base import Gatherer
 from siteproof.invariants import Invariant, SeenCheck
-from siteproof.redaction import Redactor
+from siteproof.redaction import REDACTED, Redactor
 from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict
 from siteproof.selection import Here, Planned, Selection
 from siteproof.verdicts import COMPARED, Comparison, outcome, violates
@@ -135,7 +135,8 @@ class Suite:
             self.doubted |= self.store.unknown_hosts
         by_machine: dict[str, list[str]] = {}
         for name, record in sorted(self.store.host_records().items()):
-            if machine := record.identity.get("machine_id"):
+            machine = record.identity.get("machine_id")
+            if machine and REDACTED not in machine:  # what is secret of one tells nothing of two
                 by_machine.setdefault(machine, []).append(name)
         for pair in (pair for names in by_machine.values() for pair in combinations(names, 2)):
             if not self.site.same_machine(*pair):

@@ -114,6 +114,8 @@ BUGS = {
     "a plugin's end, around": "@pytest.hookimpl(wrapper=True)\ndef pytest_sessionfinish():\n"
     "    yield\n    raise KeyError('x')\n",
     "a plugin's summary": "def pytest_terminal_summary():\n    raise KeyError('x')\n",
+    "after the end": "def pytest_unconfigure():\n    raise KeyError('x')\n",
+    "a clean-up": "def fail():\n    raise KeyError('x')\ndef pytest_configure(config):\n    config.add_cleanup(fail)\n",
     "the end of the connections": "from siteproof.gather import LocalGatherer, RemoteGatherer\n"
     "def close(self):\n    raise OSError(5, 'broken')\nLocalGatherer.close = close\n",
     "asking": "from siteproof.gather import LocalGatherer, RemoteGatherer\n"

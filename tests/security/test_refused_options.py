@@ -112,6 +112,10 @@ ROWS = {
             ("a folder", lambda folder: (folder / "proof.json").mkdir()),
         )
     },
+    **{
+        f"without the {name}": Row(("-p", f"no:{name}"), f"-p no:{name}")
+        for name in ("siteproof-guard", "siteproof-guard-of-reports", "siteproof-ending", "siteproof-results")
+    },
     "access of a replay": Row(("--check-access", "--replay=b"), "--check-access"),
     "access and a plan": Row(("--check-access", "--plan"), "--check-access"),
     "access and collect only": Row(("--check-access", "--collect-only"), "--check-access"),

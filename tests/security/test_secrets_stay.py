@@ -157,6 +157,46 @@ def test_what_writes_past_all_that_redacts_is_refused(
     assert {name: leaks(data) for name, data in left(project).items() if leaks(data)} == {}
 
 
+@pytest.mark.parametrize("name", ["PYTEST_DEBUG", "EXECNET_DEBUG"])
+def test_what_is_traced_by_the_environment_is_refused(
+    project: Project, password: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+    ran = project.run(f"--vault-password-file={password}")
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines([f"ERROR: {name}: the inventory has secrets, which it would show: run it without"])
+    assert leaks(printed(ran)) == []
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_what_fails_after_the_end_does_not_say_one(project: Project, password: Path, workers: str) -> None:
+    project.pytester.makeconftest(
+        'pytest_plugins = ["siteproof.plugin"]\n'
+        f'def pytest_unconfigure():\n    raise RuntimeError("said {WORD} \\x1b]0;owned\\x07")\n'
+    )
+    ran = project.run(f"--vault-password-file={password}", workers)
+    assert ran.ret == 3
+    assert leaks(printed(ran)) == []
+    assert b"\x1b]" not in printed(ran)
+    assert "after the end of the run: RuntimeError: said «redacted»" in ran.stderr.str()
+
+
+def test_hosts_that_are_called_by_one_are_not_lost(project: Project) -> None:
+    project.hosts = {"prod1-web": {}, "prod2-web": {"siteproof_alias_of": "prod1-web"}}
+    project.variables["ansible_become_password"] = "prod1"
+    for _ in range(2):
+        ran = project.run()
+        assert ran.ret == 0, ran.stdout.str()
+    del project.hosts["prod2-web"]
+    assert project.run().ret == 7
+    assert project.report["shortfalls"] == [
+        "the run before this one looked at prod2-web, which the inventory has no more (said this once)"
+    ]
+    project.hosts = {"prod2-web": {}, "other": {"siteproof_alias_of": "prod2-web"}}
+    assert project.run().ret == 7
+    assert "«redacted»-web, which the inventory has no more" in project.report["shortfalls"][0]
+
+
 def test_a_junit_file_of_pytest_has_none_past_the_reports(project: Project, password: Path) -> None:
     project.checks(
         f"""

@@ -283,3 +283,24 @@ def test_a_file_of_checks_that_is_named_twice_is_judged_once(project: Project) -
     )
     assert ran.ret == 0
     assert len(project.verdicts()) == 4
+
+
+BROKEN = {
+    "an error": ("import no_such_module\n", ("--continue-on-collection-errors",)),
+    "a skip": ('import pytest\npytest.importorskip("no_such_module")\n', ()),
+}
+
+
+@pytest.mark.parametrize("look", ["--check-access", "--plan", "--sudoers=fragment", "--register=register.json"])
+@pytest.mark.parametrize(("source", "options"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_look_at_a_part_is_not_taken_for_all(
+    project: Project, source: str, options: tuple[str, ...], look: str
+) -> None:
+    project.checks(CHECKS)
+    (project.pytester.path / "tests_infra/test_broken.py").write_text(source)
+    ran = project.run(look, *options)
+    written = look.startswith(("--sudoers", "--register"))
+    assert ran.ret == (2 if options else 4 if written else 7), ran.stdout.str() + ran.stderr.str()
+    assert "test_broken.py" in ran.stdout.str() + ran.stderr.str()
+    assert not (project.pytester.path / "fragment").exists()
+    assert not (project.pytester.path / "register.json").exists()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from datetime import date
 from pathlib import Path
 
@@ -39,6 +42,19 @@ class Runs:
         assert isinstance(question, Earlier)
         self.now.add(question, history.answer(question, self.now))
         return self.now.get(question) or NotRecorded("it was not written down")
+
+
+def test_what_is_secret_today_is_not_packed_and_decides_nothing(runs: Runs) -> None:
+    """It was none when it was answered; packed, nobody would find it."""
+    runs.now = Store(runs.now.directory, secrets=["4711"])
+    runs.had("20261118T030000.000Z-1", COUNT, "4711")
+    runs.had("20261119T030000.000Z-2", COUNT, "5")
+    (question,) = history.past(COUNT, KEPT).questions
+    recorded = runs.recorded(question)
+    assert isinstance(recorded, Output)
+    packed = [json.loads(line)["stdout"] for line in recorded.text.splitlines()]
+    assert [gzip.decompress(base64.b64decode(each)) for each in packed] == ["«redacted»".encode(), b"5"]
+    assert [past.answer for past in history.past(COUNT, KEPT).read(runs.recorded)] == [5]
 
 
 @pytest.fixture
