@@ -132,7 +132,8 @@ class _Guarded:
         self._token = token
 
     def write(self, text: str) -> int:
-        start = "\r" if text.startswith("\r") else ""  # a line of pytest's progress begins anew
+        # A line of pytest's progress begins anew, on its own terminal; with `-s` anybody may write.
+        start = "\r" if self._token and text.startswith("\r") else ""
         said = self._redactor.text(text.removeprefix(start))
         if self._token:
             parts = said.split(self._token)

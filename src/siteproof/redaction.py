@@ -19,7 +19,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cached_property
-from html.entities import codepoint2name
+from html.entities import html5
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -37,12 +37,16 @@ SHORTEST_SENTENCE = 16
 _ESCAPED = rb"\\{1,16}+"  # by several tools one after the other
 _MAYBE_ESCAPED = rb"\\{0,16}+"
 _PERCENT = rb"%(?:25){0,4}+"
-_AMPERSAND = rb"(?:&|\\{1,16}+u0026)(?:amp;){0,4}+"
+_AMPERSAND = rb"(?:\\{0,16}+&|\\{1,16}+u0026)(?:amp;){0,4}+"  # what stands for a quote in JSON keeps its backslash
 _MARKS = re.compile(
     rb"(?:\xc2\xab|\\{1,16}+u00[aA][bB]|&laquo;|&#171;|(?:%[cC]2)?%[aA][bB])redacted"
     rb"(?:\xc2\xbb|\\{1,16}+u00[bB][bB]|&raquo;|&#187;|(?:%[cC]2)?%[bB][bB])"
 )
-_NAMED = {**{chr(code): name for code, name in codepoint2name.items()}, "'": "apos", "\\": "bsol"}
+_NAMED: dict[str, list[str]] = {}
+"""Character -> the names that HTML has for it."""
+for _name, _char in sorted(html5.items()):
+    if len(_char) == 1 and _name.endswith(";"):
+        _NAMED.setdefault(_char, []).append(_name.removesuffix(";"))
 _OFTEN = "+$%&;#*|<>\\'}{][)(=_-,.:/\" "
 """Signs that much output has: the later, the worse to search for."""
 _LETTERS = re.compile(r"[A-Za-z0-9]+")
@@ -52,15 +56,7 @@ _TOKENS = re.compile(
     re.DOTALL,
 )
 _HEX_DIGITS = re.compile(rb"%([0-9A-F]{2})|\\u([0-9a-f]{4})")
-# A backslash that is one, and does not begin the escape of what comes next.
-_BACKSLASH = rb"\\(?!x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[0-3][0-7]{2})"
-_ANY_QUOTE = (
-    rb"(?:\\{1,16}+(?:(?:u00|x)(?:27|22|5[cC])|04[27]|134)|%(?:25){0,4}+(?:27|22|5[cC])|"
-    + _AMPERSAND
-    + rb"(?:#0{0,4}(?:39|34|92);|#[xX]0{0,4}(?:27|22|5[cC]);|(?:apos|quot|bsol);)|"
-    + _BACKSLASH
-    + rb"""|['"])"""
-)
+_LIKE_AN_ESCAPE = rb"(?:x[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4}|[0-3][0-7]{2})"
 _LINE_END = (
     rb"(?>(?:\\{1,16}+r)?\\{1,16}+(?:n|x0[aA]|012|u000[aA])|\r?\n|(?:%(?:25){0,4}+0[dD])?%(?:25){0,4}+0[aA]|"
     rb"(?:&#13;)?&#(?:10|[xX][aA]);|<br>|[ +])[ \t]{0,64}+"
@@ -85,12 +81,17 @@ _SIGNS_OF_ESCAPED_LETTERS = (
     (b"u0026", re.compile(rb"u0026(?:amp;){0,4}+#[xX0-9]")),
 )
 
-_WRAPPED = rb"(?:(?:\\{1,16}+[rn]|\\?\r?\n|%0[aAdD]|&#1[03];)[ \t]{0,64}+){0,3}+"
+_ESCAPED_LINE_END = rb"(?:\\{1,16}+(?:[rn]|u000[aAdD])|%(?:25){0,4}+0[aAdD]|&#(?:1[03]|[xX]0?[aAdD]);)"
+_WRAPPED = rb"(?:(?:" + _ESCAPED_LINE_END + rb"|\\?\r?\n)[ \t]{0,64}+){0,3}+"
+_ESCAPED_BASE64 = re.compile(
+    rb"(?P<end>" + _ESCAPED_LINE_END + rb")|(?P<plus>\\{1,16}+u002[bB]|%(?:25){0,4}+2[bB]|&#(?:43|[xX]2[bB]);|&plus;)|"
+    rb"(?P<slash>\\{1,16}+u002[fF]|%(?:25){0,4}+2[fF]|&#(?:47|[xX]2[fF]);|&sol;)"
+)
 _BASE64_SIGNS = {
-    ord("+"): rb"(?:[+-]|%(?:25){0,4}+2[bB]|\\{1,16}+u002[bB]|&#43;|&#[xX]2[bB];)",
-    ord("/"): rb"(?:\\{0,16}+/|_|%(?:25){0,4}+2[fF]|\\{1,16}+u002[fF]|&#47;|&#[xX]2[fF];)",
+    ord("+"): rb"(?:[+-]|%(?:25){0,4}+2[bB]|\\{1,16}+u002[bB]|&#43;|&#[xX]2[bB];|&plus;)",
+    ord("/"): rb"(?:\\{0,16}+/|_|%(?:25){0,4}+2[fF]|\\{1,16}+u002[fF]|&#47;|&#[xX]2[fF];|&sol;)",
 }
-_BETWEEN_BYTES = rb"(?:[ :-]|\\{1,16}+[rn]|\r?\n[ \t]{0,64}+){0,3}+"
+_BETWEEN_BYTES = rb"(?:[ :-]|" + _ESCAPED_LINE_END + rb"|\r?\n[ \t]{0,64}+){0,3}+"
 
 
 class Redactor:
@@ -206,18 +207,19 @@ class _Views:
     @cached_property
     def unwrapped(self) -> bytes:
         """Base64 without line ends, in its usual alphabet."""
-        data = self.data
-        if b"\\" in data:
-            data = re.sub(rb"\\{1,16}+[rn]", b"", data)
-        return data.translate(_USUAL_ALPHABET, b" \t\r\n\\")
+        return _ESCAPED_BASE64.sub(_of_base64, self.data).translate(_USUAL_ALPHABET, b" \t\r\n\\")
 
     @cached_property
     def digits(self) -> bytes:
         """Hex without what stands between bytes."""
-        return self.lower.translate(None, b" \t\r\n:-")
+        return re.sub(_ESCAPED_LINE_END, b"", self.lower).translate(None, b" \t\r\n:-")
 
 
 _USUAL_ALPHABET = bytes.maketrans(b"-_", b"+/")
+
+
+def _of_base64(found: re.Match[bytes]) -> bytes:
+    return {"end": b"", "plus": b"+", "slash": b"/"}[found.lastgroup or "end"]
 
 
 def _letter(found: re.Match[bytes]) -> bytes:
@@ -276,6 +278,8 @@ class _Quoted:
         for hint, data in near:
             for begin, end in _around(hint, data, self._reach):
                 yield from _spans(self._pattern, views.data, begin, end)
+                if not self.run and views.unescaped is not None:
+                    yield from _spans(self._pattern_of_escaped_letters, views.data, begin, end)
         if not self.run:
             return
         if views.unescaped is not None and views.unescaped.count(self.run) > views.bare.count(self.run):
@@ -448,7 +452,8 @@ def _hints_of_a_character(plain: str) -> tuple[bytes, ...]:
     char = min(plain, key=lambda char: (_OFTEN.find(char), -ord(char)))
     code, utf8, utf16 = ord(char), char.encode("utf-8", "surrogatepass"), char.encode("utf-16-be", "surrogatepass")
     texts = [f"#{code};", f"x{code:x};", f"u{utf16[:2].hex()}", f"u{code:08x}", f"{code:x}}}", f"x{code:x}"]
-    texts += [f"%{utf8[0]:02x}", f"25{utf8[0]:02x}", f"x{utf8[0]:x}", f"\\{utf8[0]:03o}", f"{_NAMED.get(char, char)};"]
+    texts += [f"%{utf8[0]:02x}", f"25{utf8[0]:02x}", f"x{utf8[0]:x}", f"\\{utf8[0]:03o}"]
+    texts += [f"{name};" for name in _NAMED.get(char, (char,))]
     return (utf8.lower(), *(text.lower().encode("utf-8", "surrogatepass") for text in texts))
 
 
@@ -458,14 +463,15 @@ def _quoted(plain: str, *, escaped_letters: bool) -> bytes:
 
 def _token(found: re.Match[str], *, escaped_letters: bool) -> bytes:
     text, count = found[0], len(found[0])
+    backslash = _backslash_before("" if escaped_letters else found.string[found.end() :][:5])
     match found.lastgroup:
         case "letters":
             return b"".join(map(_letter_pattern, text)) if escaped_letters else text.encode()
         case "inside":
             # However quotes were doubled, swapped and escaped to get through a shell: any that stand here.
-            return _ANY_QUOTE + b"{%d,%d}+" % (count, 40 * count)
+            return _any_quote(backslash) + b"{%d,%d}+" % (count, 40 * count)
         case "backslashes":
-            return b"(?:%b|%b){%d,%d}+" % (_escapes("\\"), _BACKSLASH, count, 16 * count)
+            return b"(?:%b|%b){%d,%d}+" % (_escapes("\\"), backslash, count, 16 * count)
         case "dollars":
             return b"%b{%d,%d}+" % (_character("$"), count, 2 * count)
         case "percent":
@@ -473,6 +479,24 @@ def _token(found: re.Match[str], *, escaped_letters: bool) -> bytes:
         case "line":
             return _LINE_END
     return b"".join(map(_character, text))
+
+
+def _backslash_before(after: str) -> bytes:
+    r"""A backslash that is one, and does not begin the escape of what comes next.
+
+    Where the secret itself goes on like an escape, as in `DOMAIN\123`, that is no reason to doubt it.
+    """
+    return rb"\\" if re.match(_LIKE_AN_ESCAPE.decode(), after) else rb"\\(?!" + _LIKE_AN_ESCAPE + b")"
+
+
+def _any_quote(backslash: bytes) -> bytes:
+    return (
+        rb"(?:\\{1,16}+(?:(?:u00|x)(?:27|22|5[cC])|04[27]|134)|%(?:25){0,4}+(?:27|22|5[cC])|"
+        + _AMPERSAND
+        + rb"(?:#0{0,4}(?:39|34|92);|#[xX]0{0,4}(?:27|22|5[cC]);|(?:apos|quot|QUOT|bsol);)|"
+        + backslash
+        + rb"""|['"])"""
+    )
 
 
 def _percent(count: int, twenty_fives: int) -> bytes:
@@ -515,8 +539,7 @@ def _escapes(char: str) -> bytes:
     if 0x80 <= code < 0x100:
         after_backslash.append(b"x" + _any_case(f"{code:02x}"))
     entities = [b"#0{0,4}%d;" % code, b"#[xX]0{0,4}" + _any_case(f"{code:x}") + b";"]
-    if name := _NAMED.get(char):
-        entities.append(name.encode() + b";" if name != "amp" else b"(?<=amp;)")
+    entities += [name.encode() + b";" if name != "amp" else b"(?<=amp;)" for name in _NAMED.get(char, ())]
     percent = b"".join(_PERCENT + _any_case(f"{byte:02x}") for byte in utf8)
     # Entities first: the `&` of one may itself be escaped.
     return b"%b(?:%b)|%b|%b(?:%b)" % (

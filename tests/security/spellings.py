@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import html.entities
 import json
 import shlex
 import textwrap
@@ -63,6 +64,7 @@ def _base64(secret: str, before: str = "", *, url: bool = False, width: int = 0,
     return end.join(textwrap.wrap(said, width)) if width else said
 
 
+HTML5 = {char: name.removesuffix(";") for name, char in html.entities.html5.items() if name.endswith(";")}
 SPELLINGS: dict[str, Spell] = {
     "plain": lambda s: s.encode(),
     "a blank and a newline after it": lambda s: f"{s} \n".encode(),
@@ -87,6 +89,7 @@ SPELLINGS: dict[str, Spell] = {
     "html, all decimal": lambda s: "".join(f"&#{ord(c)};" for c in s).encode(),
     "html, all hex": lambda s: "".join(f"&#x{ord(c):X};" for c in s).encode(),
     "html, named": lambda s: html.escape(s).encode("ascii", "xmlcharrefreplace"),
+    "html, names of HTML 5": lambda s: "".join(f"&{HTML5.get(c, f'#{ord(c)}')};" for c in s).encode(),
     "html, twice": lambda s: html.escape(html.escape(s)).encode(),
     "markdown": lambda s: _markdown(s).encode(),
     "shell, single quotes": lambda s: ("'" + s.replace("'", "'\\''") + "'").encode(),
@@ -105,6 +108,7 @@ SPELLINGS: dict[str, Spell] = {
     "hex, colons": lambda s: s.encode().hex(":").encode(),
     "hex, blanks": lambda s: s.encode().hex(" ").encode(),
     "hex, as xxd prints it": lambda s: _xxd(s).encode(),
+    "hex, wrapped in json": lambda s: json.dumps("\n".join(textwrap.wrap(s.encode().hex(), 10))).encode(),
     "hex, wrapped": lambda s: "\n".join(textwrap.wrap(s.encode().hex(), 10)).encode(),
     "base64": lambda s: _base64(s).encode(),
     "base64, alone": lambda s: base64.b64encode(s.encode()),
@@ -117,6 +121,8 @@ SPELLINGS: dict[str, Spell] = {
     "base64, wrapped and indented": lambda s: _base64(s, "x" * 50, width=76, end="\n    ").encode(),
     "base64, wrapped in json": lambda s: json.dumps(_base64(s, "x" * 50, width=76)).encode(),
     "base64, in a URL": lambda s: quote(_base64(s), safe="").encode(),
+    "base64, wrapped in a URL": lambda s: quote(_base64(s, "x" * 50, width=76, end="\r\n"), safe="").encode(),
+    "base64, wrapped on a page": lambda s: _base64(s, "x" * 50, width=76).replace("\n", "&#10;").encode(),
     "base64, slash escaped": lambda s: _base64(s).replace("/", "\\/").encode(),
 }
 """What it is called -> what is printed for a secret."""
@@ -131,6 +137,10 @@ SECRETS = {
     "quotes together": "it''s \"\"so\\\\'",
     "percent": "50%25off%%now",
     "only signs": "!\"$%&/()=?'",
+    "Cyrillic with a number": "пароль42",
+    "slashes of base64": "ab?cd?ef",
+    "quotes at its end": 'pa"ss"',
+    "a backslash and digits": "DOMAIN\\123user",
     "digits": "4711081547",
     "short": "aB3$",
 }
