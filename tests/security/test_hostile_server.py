@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import struct
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import paramiko
 import pytest
@@ -19,12 +21,13 @@ from local_sshd import Sshd
 from paramiko.common import cMSG_CHANNEL_DATA
 from paramiko.message import Message
 
-from siteproof.asks import Command, Output
+from siteproof.asks import Command, Output, Stream
 from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unreachable
 from siteproof.evidence import Store
 from siteproof.gather import LocalGatherer
 from siteproof.gather.protocol import Spec
-from siteproof.transport import session, ssh, ssh_config
+from siteproof.transport import http_stream, session, ssh, ssh_config
+from siteproof.transport.channel import Carrier
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
 from siteproof.transport.wire import one_line
@@ -274,6 +277,48 @@ def test_a_command_that_says_a_little_all_the_time_is_late(real: Sshd, tmp_path:
     key = real.let_in("drips", f'environment="PATH={tools}:/usr/bin:/bin"')
     drip = "n=0; while [ $n -lt 400 ]; do echo .; sleep 0.1; n=$((n + 1)); done"
     assert isinstance(ask(real.connection("taken", key), tmp_path, drip, deadline_s=1), TimedOut)
+
+
+def stream(protocol: Literal["dns", "https"], deadline_s: float, **parameters: str) -> Stream:
+    return Stream("taken", "stream", deadline_s, "reads", "127.0.0.1", 53, protocol, tuple(parameters.items()))
+
+
+class OneLateLine(Carrier):
+    """Rubbish on the first line at once; a second stands when all is over, and nobody speaks on it."""
+
+    alive = True
+
+    def __init__(self, deadline_s: float) -> None:
+        self._over = time.monotonic() + deadline_s + 1
+        self.ends: list[float] = []
+        self.theirs: list[socket.socket] = []
+
+    def connect(self, question: Stream, end: float) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        self.theirs.append(theirs)
+        if self.ends:
+            time.sleep(max(0.0, self._over - time.monotonic()))
+        else:
+            theirs.sendall(b"rubbish " * 100)
+        self.ends.append(end)
+        return ours
+
+
+def test_a_line_that_stands_after_the_deadline_is_hung_up() -> None:
+    """The certificate of a server that was not believed is asked for once more, by the same deadline."""
+    carrier = OneLateLine(3)
+    answers: list[bytes] = []
+    question = stream("https", 3, url="https://registry.example/")
+    asking = threading.Thread(target=lambda: answers.append(http_stream.ask(carrier, question)), daemon=True)
+    asking.start()
+    asking.join(20)
+    (answer,) = answers
+    found = json.loads(answer)
+    assert (found["failed"], found["chain"]) == ("tls", [])
+    first, second = carrier.ends
+    assert first == second
+    carrier.theirs[1].settimeout(5)
+    assert carrier.theirs[1].recv(1) == b""  # not a byte of a handshake, and its end
 
 
 def proxied(real: Sshd, key: Path, command: str, **changes: object) -> Connection:

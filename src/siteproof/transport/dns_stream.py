@@ -20,7 +20,7 @@ def ask(carrier: Carrier, question: Stream) -> bytes:
     what = described(question)
     end = time.monotonic() + question.deadline_s
     query = _query(question)
-    channel = carrier.connect(question)
+    channel = carrier.connect(question, end)
     try:
         channel.settimeout(max(0.01, end - time.monotonic()))
         channel.sendall(struct.pack("!H", len(query)) + query)
