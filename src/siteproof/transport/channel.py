@@ -90,6 +90,27 @@ def left_s(end: float) -> float:
     return max(0.01, end - time.monotonic())
 
 
+def send_all(opened: Either, data: bytes, end: float) -> None:
+    """Raises TimeoutError when not all was taken by `end`, and OSError where no more can be sent.
+
+    paramiko's own `sendall` waits anew for each piece, without end for a host that takes a byte now and then, and never
+    stops trying once our side of the channel has ended.
+    """
+    sent = 0
+    while sent < len(data):
+        late = TimeoutError(f"{sent} of {len(data)} bytes were taken in time")
+        if (left := end - time.monotonic()) <= 0:
+            raise late
+        opened.settimeout(left)
+        try:
+            taken = opened.send(data[sent:])
+        except TimeoutError:
+            raise late from None
+        if not taken:
+            raise OSError(f"it ended when {sent} of {len(data)} bytes were sent")
+        sent += taken
+
+
 def as_socket(opened: Either) -> socket.socket:
     """A real socket that leads where `opened` does, for libraries that take nothing else. `opened` stays the caller's,
     who ends both with `end`."""
