@@ -46,6 +46,8 @@ def _query(question: Stream) -> bytes:
 def _receive(channel: Either, length: int, end: float, what: str) -> bytes:
     received = b""
     while len(received) < length:
+        if time.monotonic() >= end:  # who says a little all the time is late as well
+            raise TimeoutError
         channel.settimeout(left_s(end))
         chunk = channel.recv(length - len(received))
         if not chunk:
