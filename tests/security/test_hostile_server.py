@@ -27,7 +27,7 @@ from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unanswer
 from siteproof.evidence import Store
 from siteproof.gather import LocalGatherer
 from siteproof.gather.protocol import Spec
-from siteproof.transport import dns_stream, http_stream, session, shell, ssh, ssh_config
+from siteproof.transport import dns_stream, http_stream, session, shell, ssh, ssh_config, wire
 from siteproof.transport.channel import Carrier, OverSsh
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
@@ -319,6 +319,25 @@ def test_a_host_that_takes_a_dns_question_byte_by_byte_is_late(host: Callable[..
         dns_stream.ask(OverSsh(transport), question)
     assert time.monotonic() - begin < 12
     transport.close()
+
+
+def test_a_packet_that_is_taken_in_drops_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host decides also over the window of TCP, under every window of SSH."""
+    monkeypatch.setattr(wire, "_PACKET_S", 2.0)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(1)
+
+    def drips() -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and theirs.recv(4096):
+            time.sleep(0.1)
+        theirs.close()
+
+    threading.Thread(target=drips, daemon=True).start()
+    packetizer = wire.Packetizer(ours)
+    with pytest.raises(TimeoutError, match="not taken within 2 s"):
+        packetizer.write_all(b"x" * (8 << 20))
+    assert packetizer.closed
 
 
 def stream(protocol: Literal["dns", "https"], deadline_s: float, **parameters: str) -> Stream:
