@@ -120,6 +120,11 @@ class _Line:
         if not self._channels:
             raise ProbeError(f"{what}: nothing was sent: {_innermost(error)}") from error
 
+    def refuse_cut_off(self) -> None:
+        """Raises Unanswered where it was us who hung up: a body without a length then only looks whole."""
+        if self._expired:
+            raise self._unanswered()
+
     def _unanswered(self) -> Unanswered:
         what = channel.described(self._question)
         return Unanswered(f"{what}: connected, and no whole answer within {self.deadline_s:g} s")
@@ -146,6 +151,8 @@ def _exchange(line: _Line, url: str, authorities: str | bool) -> dict[str, Any]:
         body = b""
         while len(body) <= BODY_BYTES and (part := reply.raw.read(BODY_BYTES + 1 - len(body))):
             body += part
+        if len(body) <= BODY_BYTES:
+            line.refuse_cut_off()
         return {
             "status": reply.status_code,
             "headers": {name: reply.headers[name] for name in HEADERS if name in reply.headers},
