@@ -321,6 +321,31 @@ def test_a_host_that_takes_a_dns_question_byte_by_byte_is_late(host: Callable[..
     transport.close()
 
 
+class Dripping(Carrier):
+    """A line on which there is always one more byte, before anybody grows impatient; after a while it is no test."""
+
+    alive = True
+
+    class Line(socket.socket):
+        end = 0.0
+
+        def recv(self, *_: int) -> bytes:
+            assert time.monotonic() < self.end, "it is still read"
+            time.sleep(0.005)
+            return b"\xff"
+
+    def connect(self, question: Stream, end: float) -> socket.socket:
+        ours, self._theirs = socket.socketpair()
+        line = Dripping.Line(fileno=ours.detach())
+        line.end = time.monotonic() + 20
+        return line
+
+
+def test_a_dns_answer_that_drips_is_late() -> None:
+    with pytest.raises(Unanswered, match="no whole answer within 1 s"):
+        dns_stream.ask(Dripping(), stream("dns", 1.0, name="forgejo.home.example", type="A"))
+
+
 def test_a_packet_that_is_taken_in_drops_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host decides also over the window of TCP, under every window of SSH."""
     monkeypatch.setattr(wire, "_PACKET_S", 2.0)
