@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -12,21 +14,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import paramiko
 import pytest
 from local_sshd import Sshd
-from paramiko.common import cMSG_CHANNEL_DATA
+from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_WINDOW_ADJUST
 from paramiko.message import Message
 
-from siteproof.asks import Command, Output
-from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unreachable
+from siteproof.asks import Command, Output, Stream
+from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unanswered, Unreachable
 from siteproof.evidence import Store
 from siteproof.gather import LocalGatherer
 from siteproof.gather.protocol import Spec
-from siteproof.transport import session, ssh, ssh_config
+from siteproof.transport import dns_stream, http_stream, session, shell, ssh, ssh_config, wire
+from siteproof.transport.channel import Carrier, OverSsh
 from siteproof.transport.connection import Connection
 from siteproof.transport.dial import Dialer
+from siteproof.transport.shell import ChannelShell
 from siteproof.transport.wire import one_line
 
 ACTS = "\x1b]0;owned\x07\x1b[2J\u202e\U000e0041"
@@ -34,6 +39,8 @@ ACTS = "\x1b]0;owned\x07\x1b[2J\u202e\U000e0041"
 
 class Server(paramiko.ServerInterface):
     """Lets everybody in and opens everything; then does what the test says with the first channel."""
+
+    command = b""
 
     def get_allowed_auths(self, username: str) -> str:
         return "publickey,password"
@@ -44,7 +51,11 @@ class Server(paramiko.ServerInterface):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
 
+    def check_channel_direct_tcpip_request(self, *where: object) -> int:
+        return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
+
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.command = command
         return True
 
 
@@ -72,8 +83,8 @@ class Host:
         with client, suppress(OSError, EOFError, paramiko.SSHException):
             self._behave(client)
 
-    def transport(self, client: socket.socket) -> paramiko.Transport:
-        server = paramiko.Transport(client)
+    def transport(self, client: socket.socket, **options: int) -> paramiko.Transport:
+        server = paramiko.Transport(client, **options)  # type: ignore[arg-type]
         server.add_server_key(self.key)
         server.start_server(server=Server())
         return server
@@ -274,6 +285,152 @@ def test_a_command_that_says_a_little_all_the_time_is_late(real: Sshd, tmp_path:
     key = real.let_in("drips", f'environment="PATH={tools}:/usr/bin:/bin"')
     drip = "n=0; while [ $n -lt 400 ]; do echo .; sleep 0.1; n=$((n + 1)); done"
     assert isinstance(ask(real.connection("taken", key), tmp_path, drip, deadline_s=1), TimedOut)
+
+
+def grant_a_byte_now_and_then(self: Host, client: socket.socket) -> None:
+    """Often enough for every single wait, and for a minute; then it is too late for the test."""
+    server = self.transport(client, default_window_size=1)
+    channel = accepted(server)
+    for _ in range(120):
+        message = Message()
+        message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
+        message.add_int(channel.remote_chanid)
+        message.add_int(1)
+        server._send_user_message(message)  # type: ignore[attr-defined]
+        time.sleep(0.5)
+
+
+def test_a_host_that_takes_a_script_byte_by_byte_is_lost(
+    host: Callable[..., Host], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "_SEND_S", 2.0)
+    begin = time.monotonic()
+    answer = ask(host(grant_a_byte_now_and_then).connection(), tmp_path)
+    assert isinstance(answer, Unreachable)
+    assert "the connection was lost" in str(answer) and "bytes were taken in time" in str(answer)
+    assert time.monotonic() - begin < 40
+
+
+def test_a_host_that_takes_a_dns_question_byte_by_byte_is_late(host: Callable[..., Host]) -> None:
+    transport = Dialer().dial(ssh_config.resolve(host(grant_a_byte_now_and_then).connection()))
+    question = stream("dns", 2.0, name="forgejo.home.example", type="A")
+    begin = time.monotonic()
+    with pytest.raises(Unanswered, match="no whole answer within 2 s"):
+        dns_stream.ask(OverSsh(transport), question)
+    assert time.monotonic() - begin < 12
+    transport.close()
+
+
+class Dripping(Carrier):
+    """A line on which there is always one more byte, before anybody grows impatient; after a while it is no test."""
+
+    alive = True
+
+    class Line(socket.socket):
+        end = 0.0
+
+        def recv(self, *_: int) -> bytes:
+            assert time.monotonic() < self.end, "it is still read"
+            time.sleep(0.005)
+            return b"\xff"
+
+    def connect(self, question: Stream, end: float) -> socket.socket:
+        ours, self._theirs = socket.socketpair()
+        line = Dripping.Line(fileno=ours.detach())
+        line.end = time.monotonic() + 20
+        return line
+
+
+def test_a_dns_answer_that_drips_is_late() -> None:
+    with pytest.raises(Unanswered, match="no whole answer within 1 s"):
+        dns_stream.ask(Dripping(), stream("dns", 1.0, name="forgejo.home.example", type="A"))
+
+
+def test_a_packet_that_is_taken_in_drops_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host decides also over the window of TCP, under every window of SSH."""
+    monkeypatch.setattr(wire, "_PACKET_S", 2.0)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(1)
+
+    def drips() -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and theirs.recv(4096):
+            time.sleep(0.1)
+        theirs.close()
+
+    threading.Thread(target=drips, daemon=True).start()
+    packetizer = wire.Packetizer(ours)
+    with pytest.raises(TimeoutError, match="not taken within 2 s"):
+        packetizer.write_all(b"x" * (8 << 20))
+    assert packetizer.closed
+
+
+def stream(protocol: Literal["dns", "https"], deadline_s: float, **parameters: str) -> Stream:
+    return Stream("taken", "stream", deadline_s, "reads", "127.0.0.1", 53, protocol, tuple(parameters.items()))
+
+
+def test_who_says_that_root_is_there_after_our_end_is_not_talked_to_for_ever(host: Callable[..., Host]) -> None:
+    """Asks for the password twice, so that our side of the channel ends, and then plays root's shell."""
+
+    def plays_root(self: Host, client: socket.socket) -> None:
+        server = self.transport(client)
+        channel = accepted(server)
+        told = server.server_object
+        assert isinstance(told, Server)
+        end = time.monotonic() + 20
+        while not told.command and time.monotonic() < end:
+            time.sleep(0.02)
+        first, second = re.findall(rb"\b[0-9a-f]{32}\b", told.command)
+        for _ in range(2):
+            channel.sendall_stderr(second + first)
+            channel.recv(100)
+        channel.sendall(first + second + b"\n")
+        time.sleep(20)
+        server.close()
+
+    transport = Dialer().dial(ssh_config.resolve(host(plays_root).connection()))
+    opened = ChannelShell(transport.open("session", 5))
+    with pytest.raises(OSError, match="it ended when 0 of 65 bytes were sent"):
+        opened.start_as_root("taken", "password", 30)
+    transport.close()
+
+
+class OneLateLine(Carrier):
+    """Rubbish on the first line at once; a second stands when all is over, and nobody speaks on it."""
+
+    alive = True
+
+    def __init__(self, deadline_s: float) -> None:
+        self._over = time.monotonic() + deadline_s + 1
+        self.ends: list[float] = []
+        self.theirs: list[socket.socket] = []
+
+    def connect(self, question: Stream, end: float) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        self.theirs.append(theirs)
+        if self.ends:
+            time.sleep(max(0.0, self._over - time.monotonic()))
+        else:
+            theirs.sendall(b"rubbish " * 100)
+        self.ends.append(end)
+        return ours
+
+
+def test_a_line_that_stands_after_the_deadline_is_hung_up() -> None:
+    """The certificate of a server that was not believed is asked for once more, by the same deadline."""
+    carrier = OneLateLine(3)
+    answers: list[bytes] = []
+    question = stream("https", 3, url="https://registry.example/")
+    asking = threading.Thread(target=lambda: answers.append(http_stream.ask(carrier, question)), daemon=True)
+    asking.start()
+    asking.join(20)
+    (answer,) = answers
+    found = json.loads(answer)
+    assert (found["failed"], found["chain"]) == ("tls", [])
+    first, second = carrier.ends
+    assert first == second
+    carrier.theirs[1].settimeout(5)
+    assert carrier.theirs[1].recv(1) == b""  # not a byte of a handshake, and its end
 
 
 def proxied(real: Sshd, key: Path, command: str, **changes: object) -> Connection:

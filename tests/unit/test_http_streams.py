@@ -84,6 +84,14 @@ def says(reply: bytes) -> Speak:
     return speak
 
 
+def drips(client: socket.socket) -> None:
+    """A body without a length ends with its connection."""
+    says(b"HTTP/1.1 200 OK\r\n\r\nno end")(client)
+    for _ in range(300):
+        client.sendall(b".")
+        time.sleep(0.1)
+
+
 def over_tls(context: ssl.SSLContext, speak: Speak) -> Speak:
     def secured(client: socket.socket) -> None:
         with context.wrap_socket(client, server_side=True) as inner:
@@ -219,6 +227,7 @@ class Silent:
 
 SILENT = [
     Silent("accepts and never speaks", lambda: listening(lambda _: time.sleep(30)), "Unanswered"),
+    Silent("speaks and is never done", lambda: listening(drips), "Unanswered"),
     Silent("nobody listens", free_port, "Unanswered"),
     Silent("forwarding refused", lambda: listening(says(OK)), "ChannelRefused", "no-port-forwarding"),
     Silent("no authorities", lambda: listening(says(OK)), "ProbeError", ca="/no/such/ca.pem"),

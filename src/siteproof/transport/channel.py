@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
@@ -27,8 +28,11 @@ class Carrier(ABC):
     """Takes TCP connections to where they leave from the host."""
 
     @abstractmethod
-    def connect(self, question: Stream) -> Either:
-        """Raises ProbeError: Unanswered where nobody lets the host connect, a silence and no answer by itself."""
+    def connect(self, question: Stream, end: float) -> Either:
+        """Until `end` on the monotonic clock.
+
+        Raises ProbeError: Unanswered where nobody lets the host connect, a silence and no answer by itself.
+        """
 
     @property
     @abstractmethod
@@ -43,10 +47,10 @@ class OverSsh(Carrier):
     def alive(self) -> bool:
         return self._transport.is_active()
 
-    def connect(self, question: Stream) -> paramiko.Channel:
+    def connect(self, question: Stream, end: float) -> paramiko.Channel:
         what = described(question)
         try:
-            return self._transport.open("direct-tcpip", question.deadline_s, (question.address, question.port))
+            return self._transport.open("direct-tcpip", left_s(end), (question.address, question.port))
         except Refused as refused:
             if refused.code == PROHIBITED:
                 raise ChannelRefused(f"{what}: sshd on {question.host} forbids forwarding: {refused}") from refused
@@ -69,16 +73,42 @@ class FromHere(Carrier):
     def alive(self) -> bool:
         return True
 
-    def connect(self, question: Stream) -> socket.socket:
+    def connect(self, question: Stream, end: float) -> socket.socket:
         what = described(question)
         if not self._in_lab and is_documentation(question.address):
             raise ChannelRefused(f"{what}: documentation uses that address and nobody has it; nothing was connected to")
         try:
-            return socket.create_connection((question.address, question.port), question.deadline_s)
+            return socket.create_connection((question.address, question.port), left_s(end))
         except TimeoutError as error:
             raise Unanswered(f"{what}: no connection within {question.deadline_s:g} s") from error
         except OSError as error:
             raise Unanswered(f"{what}: {words(error)}") from error
+
+
+def left_s(end: float) -> float:
+    """For a timeout, of which none is another thing than a short one."""
+    return max(0.01, end - time.monotonic())
+
+
+def send_all(opened: Either, data: bytes, end: float) -> None:
+    """Raises TimeoutError when not all was taken by `end`, and OSError where no more can be sent.
+
+    paramiko's own `sendall` waits anew for each piece, without end for a host that takes a byte now and then, and never
+    stops trying once our side of the channel has ended.
+    """
+    sent = 0
+    while sent < len(data):
+        late = TimeoutError(f"{sent} of {len(data)} bytes were taken in time")
+        if (left := end - time.monotonic()) <= 0:
+            raise late
+        opened.settimeout(left)
+        try:
+            taken = opened.send(data[sent:])
+        except TimeoutError:
+            raise late from None
+        if not taken:
+            raise OSError(f"it ended when {sent} of {len(data)} bytes were sent")
+        sent += taken
 
 
 def as_socket(opened: Either) -> socket.socket:

@@ -9,7 +9,7 @@ import dns.message
 
 from siteproof.asks import Stream
 from siteproof.errors import Truncated, Unanswered
-from siteproof.transport.channel import Carrier, Either, described
+from siteproof.transport.channel import Carrier, Either, described, left_s, send_all
 from siteproof.transport.wire import words
 
 _HEADER_LENGTH = 12
@@ -20,10 +20,9 @@ def ask(carrier: Carrier, question: Stream) -> bytes:
     what = described(question)
     end = time.monotonic() + question.deadline_s
     query = _query(question)
-    channel = carrier.connect(question)
+    channel = carrier.connect(question, end)
     try:
-        channel.settimeout(max(0.01, end - time.monotonic()))
-        channel.sendall(struct.pack("!H", len(query)) + query)
+        send_all(channel, struct.pack("!H", len(query)) + query, end)
         (length,) = struct.unpack("!H", _receive(channel, 2, end, what))
         reply = _receive(channel, length, end, what)
     except TimeoutError as error:
@@ -47,7 +46,9 @@ def _query(question: Stream) -> bytes:
 def _receive(channel: Either, length: int, end: float, what: str) -> bytes:
     received = b""
     while len(received) < length:
-        channel.settimeout(max(0.01, end - time.monotonic()))
+        if time.monotonic() >= end:  # who says a little all the time is late as well
+            raise TimeoutError
+        channel.settimeout(left_s(end))
         chunk = channel.recv(length - len(received))
         if not chunk:
             raise Truncated(f"{what}: the answer ended after {len(received)} of {length} bytes")

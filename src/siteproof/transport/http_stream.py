@@ -13,6 +13,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -71,7 +72,9 @@ class _Line:
         self._carrier = carrier
         self._question = question
         self._channels: list[Either] = []
-        self._expired = threading.Event()
+        self._lock = threading.Lock()
+        self._expired = False
+        self._end = time.monotonic() + question.deadline_s
         self._timer = threading.Timer(question.deadline_s, self._expire)
         self.secured: str | None = None
         """The version of TLS, once the server has proven who it is."""
@@ -88,9 +91,16 @@ class _Line:
         self._hang_up()
 
     def open(self) -> socket.socket:
-        opened = self._carrier.connect(self._question)
-        self._channels.append(opened)
-        return channel.as_socket(opened)
+        opened = self._carrier.connect(self._question, self._end)
+        with self._lock:
+            self._channels.append(opened)
+            expired = self._expired
+        if expired:  # nobody else would hang it up before the question is done with
+            channel.end(opened)
+            raise self._unanswered()
+        connected = channel.as_socket(opened)
+        connected.settimeout(channel.left_s(self._end))
+        return connected
 
     def shaken(self, sock: ssl.SSLSocket) -> None:
         self.secured = sock.version()
@@ -103,19 +113,31 @@ class _Line:
     def refuse_no_answer(self, error: BaseException) -> None:
         """Raises ProbeError unless it was the server that ended it."""
         what = channel.described(self._question)
-        if self._expired.is_set():
-            raise Unanswered(f"{what}: connected, and no whole answer within {self.deadline_s:g} s") from error
+        if self._expired or time.monotonic() >= self._end:  # a socket may be late before the timer is
+            raise self._unanswered() from error
         if not self._carrier.alive:
             raise ConnectionLost(f"{self._question.host}: the connection was lost") from error
         if not self._channels:
             raise ProbeError(f"{what}: nothing was sent: {_innermost(error)}") from error
 
+    def refuse_cut_off(self) -> None:
+        """Raises Unanswered where it was us who hung up: a body without a length then only looks whole."""
+        if self._expired:
+            raise self._unanswered()
+
+    def _unanswered(self) -> Unanswered:
+        what = channel.described(self._question)
+        return Unanswered(f"{what}: connected, and no whole answer within {self.deadline_s:g} s")
+
     def _expire(self) -> None:
-        self._expired.set()
+        with self._lock:
+            self._expired = True
         self._hang_up()
 
     def _hang_up(self) -> None:
-        for opened in self._channels:
+        with self._lock:
+            channels = tuple(self._channels)
+        for opened in channels:
             channel.end(opened)
 
 
@@ -129,6 +151,8 @@ def _exchange(line: _Line, url: str, authorities: str | bool) -> dict[str, Any]:
         body = b""
         while len(body) <= BODY_BYTES and (part := reply.raw.read(BODY_BYTES + 1 - len(body))):
             body += part
+        if len(body) <= BODY_BYTES:
+            line.refuse_cut_off()
         return {
             "status": reply.status_code,
             "headers": {name: reply.headers[name] for name in HEADERS if name in reply.headers},

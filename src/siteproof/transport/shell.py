@@ -12,10 +12,12 @@ from collections.abc import Callable
 import paramiko
 
 from siteproof.errors import PrivilegeRefused, ProbeError, ToolMissing
+from siteproof.transport.channel import send_all
 from siteproof.transport.wire import one_line, request
 
 _CHUNK = 1 << 20
-_SEND_S = 10.0
+_SEND_S = 30.0
+"""For all of a script: its 256 KiB take so long on a line of 10 kB/s."""
 _LAST_WORDS_S = 0.5
 _MOST_SAID = 1 << 16
 """Of either stream before root's shell is there; a lecture has a few hundred bytes."""
@@ -163,8 +165,7 @@ class ChannelShell(Shell):
         self._channel.shutdown_write()
 
     def send(self, data: bytes) -> None:
-        self._channel.settimeout(_SEND_S)
-        self._channel.sendall(data)
+        send_all(self._channel, data, time.monotonic() + _SEND_S)
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
         end = time.monotonic() + timeout_s

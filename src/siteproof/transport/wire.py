@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ _LONGEST_SAID = 200
 _LONGEST_PACKET = 1 << 18
 """OpenSSH's own bound."""
 _LONGEST_BANNER = 1 << 16
+_PACKET_S = 30.0
+"""Until a packet of ours was taken: 32 KiB, and others' before it in the kernel's buffer."""
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 PROHIBITED = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
@@ -76,9 +79,14 @@ def _refuse_flood(channel: paramiko.Channel) -> None:
 
 
 class Packetizer(paramiko.packet.Packetizer):
-    """paramiko believes any length that a server announces, and reads a banner without end."""
+    """paramiko believes any length that a server announces, reads a banner without end, and waits as long for a packet
+    to be taken as the host likes."""
 
     _before_version = 0
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__(sock)
+        self._to = sock
 
     @property
     def no_version(self) -> bool:
@@ -89,6 +97,31 @@ class Packetizer(paramiko.packet.Packetizer):
         if n > _LONGEST_PACKET:
             raise paramiko.SSHException(f"the server announced a packet of {n} bytes")
         return super().read_all(n, check_rekey)
+
+    def write_all(self, out: Any) -> None:
+        """Raises TimeoutError, and EOFError where nothing can be written any more."""
+        end = time.monotonic() + _PACKET_S
+        while out:
+            if time.monotonic() >= end:
+                self._give_up()
+                raise TimeoutError(f"a packet was not taken within {_PACKET_S:g} s")
+            try:
+                sent = self._to.send(out)
+            except TimeoutError:  # of one piece
+                if self.closed:
+                    raise EOFError from None
+                continue
+            except Exception as error:
+                raise EOFError from error
+            if not sent:
+                raise EOFError
+            out = out[sent:]
+
+    def _give_up(self) -> None:
+        """A part of a packet has gone: nothing that came after it would be understood."""
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            self._to.shutdown(socket.SHUT_RDWR)
+        self.close()
 
     def _read_timeout(self, timeout: float) -> bytes:
         read: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
