@@ -35,7 +35,10 @@ def command(script: str, *, host: str = "cp1", deadline_s: float = 5, **patterns
         ("curl --max-time 3 x\n$ROOT docker info $DEADLINE", ["docker info 5"]),
         ("$ROOT nft list \\\n  tables <<EOF\nEOF", ["nft list tables"]),
         ("for x in /one \\\n  /two; do $ROOT cat $x; done", ["cat /one", "cat /two"]),
-        ("$ROOT find /a -name '*.crt' -print , -type d", ["find /a -name \\*.crt -print , -type d"]),
+        (
+            "$ROOT find /a -maxdepth 1 -name '*.crt' -print , -type d",
+            ["find /a -maxdepth 1 -name \\*.crt -print , -type d"],
+        ),
         ("n=7\n$ROOT nsenter --net=/proc/$n/ns/net xargs ping --", ["nsenter --net=/proc/7/ns/net xargs ping --"]),
         ("need docker\nimage='a b'\nset -- 'one two' -x\n$ROOT docker info \"$@\"", ["docker info one two -x"]),
         ("# it will read x\nx=/one\n$ROOT cat $x", ["cat /one"]),
