@@ -41,6 +41,11 @@ _REDIRECTION = re.compile(r"[ \t]*\d*[<>]")
 _OPEN = re.compile(r"[$`‹]")
 """Words that are not fixed: what the shell puts in, and what an earlier answer will (see `templates`)."""
 
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\$?")
+_HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OF_SUDOERS = re.compile(r"[A-Z][A-Z0-9_]*|Defaults|(?:User|Runas|Host|Cmnd|Cmd)_Alias")
+"""What sudoers takes for something else than a name: ALL, an alias of the site's, the beginning of another entry."""
+
 Words = tuple[str, ...]
 """A command line as fnmatch has it: what means itself although it is special there has a backslash before it."""
 
@@ -172,6 +177,17 @@ def grants(commands: Iterable[Command]) -> dict[str, list[Grant]]:
     return {host: [Grant(*item) for item in sorted(known.items())] for host, known in sorted(limits.items())}
 
 
+def _shown(host: str) -> str:
+    """The inventory's name of it, which may be any text, without what would end a comment or go on behind it."""
+    return host if re.fullmatch(r"[\w.:-]+", host) else ascii(host)
+
+
+def _one_name(host: str, kind: str, name: str, form: re.Pattern[str]) -> None:
+    """What else stands in an inventory would be written as root's own words, and be more than was asked for."""
+    if not form.fullmatch(name) or _OF_SUDOERS.fullmatch(name):
+        raise BadInput(f"--sudoers: the {kind} of {_shown(host)}, {name!r}, is not a name that sudoers takes for one")
+
+
 def fragment(granted: Mapping[str, Sequence[Grant]], users: Mapping[str, str], hostnames: Mapping[str, str]) -> str:
     """The sudoers file: for all hosts the same, since each line holds on one host alone.
 
@@ -179,7 +195,8 @@ def fragment(granted: Mapping[str, Sequence[Grant]], users: Mapping[str, str], h
     blank's neighbour may then be a path relative to their own directory: CWD=/ leaves them none that is not root's.
     What may be joined to what is the business of `root_tools`.
 
-    `users` are the login users; root needs nothing. `hostnames` are what the hosts call themselves.
+    `users` are the login users; root needs nothing. `hostnames` are what the hosts call themselves. Raises BadInput
+    where one of them would be anything but one name to sudo.
     """
     lines = [
         "# What siteproof runs as root, and nothing else: made by `pytest --sudoers`, never edited.",
@@ -188,11 +205,14 @@ def fragment(granted: Mapping[str, Sequence[Grant]], users: Mapping[str, str], h
         "# It is read last there: a `Defaults` that came after these would have the last word on the environment.",
     ]
     limited = {host: each for host, each in granted.items() if users[host] != "root"}
+    for host in limited:
+        _one_name(host, "login user", users[host], _USER)
+        _one_name(host, "host name", hostnames[host], _HOSTNAME)
     for user in sorted({users[host] for host in limited}):
         lines += ["", f'Defaults:{user} {ENVIRONMENT}, secure_path="{":".join(DIRECTORIES)}"']
     for host, each in limited.items():
         user = users[host]
-        lines += ["", f"# {host}"]
+        lines += ["", f"# {_shown(host)}"]
         if unsure := sorted({path for grant in each for path in grant.doubtful}):
             lines.append(f"# Only if root alone can change these and all above them: {', '.join(map(repr, unsure))}")
         for grant in each:

@@ -86,8 +86,6 @@ _FIND_WITH_WORD = frozenset(
         "-path",
         "-type",
         "-xtype",
-        "-maxdepth",
-        "-mindepth",
         "-printf",
         "-perm",
         "-user",
@@ -96,6 +94,18 @@ _FIND_WITH_WORD = frozenset(
         "-size",
     }
 )
+_FIND_STARTS = re.compile(r"((?:-[LH]\0)*)(/[^\0]*)\0(?:-mindepth\0[0-9]+\0)?-maxdepth\0[0-9]+\0")
+"""One starting point, and right behind it how deep it goes. Joined to the path the option is gone, and so is the place
+where find looks. From a second one find would go on without any depth: in /proc down to the directories that a process
+holds open, where whoever started it has put links."""
+_FIND_LEAVES = re.compile(r"/proc/1/(?:ns/[a-z]+|root)|/(?:usr|var)/[a-z0-9/]+/containerd")
+"""Links and files, for `test -ef`. Any word becomes a starting point, if all before it is joined to the first: what is
+no directory leads nowhere, as long as find follows no link."""
+_IN_ROOT = re.compile(
+    r"(?:\.\.?|s?bin|boot|dev|etc|home|lib(?:x?32|64)?|lost\+found|media|mnt|opt|proc|root|run|snap|srv|sys|tmp|usr|var)"
+    r"(?:/|\Z)"
+)
+"""What is relative starts at /, where sudo starts find."""
 _FOUND = r"\{\}(?:/(?:comm|status|stat|cgroup|cmdline))?"
 _FOR_EACH = re.compile(
     rf"grep\0(?:-[EFaciqsvwx]+\0)+{_NAME}\0{_FOUND}\0|cat\0{_FOUND}\0|readlink\0\{{\}}(?:/exe)?\0|"
@@ -173,14 +183,21 @@ def _against_find(arguments: Sequence[str]) -> str | None:
     torn = (half for word in arguments if " " in word for half in word.split() if others_write(f"/{half}"))
     if where := next(torn, None):
         return f"sudo does not know where words end, and others may decide what {where} is"
+    begun = _FIND_STARTS.match("".join(f"{word}\0" for word in arguments))
+    if begun is None:
+        return "find takes one starting point, and -maxdepth right behind it: else nothing keeps it there"
+    if others_write(begun[2]):
+        return f"others may decide what {begun[2]} is"
+    if " " in begun[2]:
+        return f"sudo does not know where words end, so that {begun[2]!r} could be several files"
+    del rest[: begun[0].count("\0")]
+    if start := next(
+        (half for word in rest for half in word.split() if _starts_find(half, follows=begun[1] != "")), None
+    ):
+        return f"sudo does not know where words end, so that find could start at {start}, however deep"
     while rest:
         word = rest.pop(0)
-        if word.startswith("/"):
-            if others_write(word):
-                return f"others may decide what {word} is"
-            if " " in word:
-                return f"sudo does not know where words end, so that {word!r} could be several files"
-        elif word in _FIND_WITH_WORD and rest:
+        if word in _FIND_WITH_WORD and rest:
             rest.pop(0)
         elif word == "-exec" and ";" in rest:
             end = rest.index(";")
@@ -190,6 +207,13 @@ def _against_find(arguments: Sequence[str]) -> str | None:
         elif word not in _FIND_ALONE:
             return f"`{word}` of find is not among those that only look"
     return None
+
+
+def _starts_find(word: str, *, follows: bool) -> bool:
+    """Whether find would have something to walk through there."""
+    if word.startswith("/"):
+        return follows or _FIND_LEAVES.fullmatch(word) is None
+    return _IN_ROOT.match(word) is not None
 
 
 def others_write(path: str) -> bool:

@@ -80,20 +80,36 @@ WORDS = [
     ),
     *("xargs", "xargs ping", "xargs sh -c", "xargs -a /etc/shadow ping --", "xargs ping -f --"),
     *(
-        "find / -exec sh -c id ';'",
-        "find / -delete",
-        "find / -fprintf /etc/x y",
-        "find / -ok id ';'",
-        "find / -execdir id ';'",
+        "find / -maxdepth 1 -exec sh -c id ';'",
+        "find / -maxdepth 1 -delete",
+        "find / -maxdepth 1 -fprintf /etc/x y",
+        "find / -maxdepth 1 -ok id ';'",
+        "find / -maxdepth 1 -execdir id ';'",
     ),
     *(
-        "find /tmp -name x",
-        "find /etc -exec cat /etc/shadow ';'",
-        "find /etc -exec sed -i x '{}' ';'",
-        "find / -newerXY x",
+        "find /tmp -maxdepth 1 -name x",
+        "find /etc -maxdepth 1 -exec cat /etc/shadow ';'",
+        "find /etc -maxdepth 1 -exec sed -i x '{}' ';'",
+        "find / -maxdepth 1 -newerXY x",
     ),
-    *("find /etc -exec sed 's/a/b/e' '{}' ';'", "find /etc -exec sed 's/a/b/w /etc/x' '{}' ';'", "find -files0-from -"),
-    *("find /etc -exec cat '{}' +", "find /proc/12 -name x", "find /proc -exec cat '{}/root/etc/shadow' ';'"),
+    *(
+        "find /etc -maxdepth 1 -exec sed 's/a/b/e' '{}' ';'",
+        "find /etc -maxdepth 1 -exec sed 's/a/b/w /etc/x' '{}' ';'",
+        "find -files0-from -",
+    ),
+    *("find /proc /proc/. -maxdepth 1 -name x", "find -L /etc/x /etc/y -maxdepth 2 -name x", "find /etc -name x"),
+    *("find /etc -depth -maxdepth 1", "find /etc -maxdepth 1 -maxdepth 9", "find /etc -maxdepth 1 -o -maxdepth 9"),
+    *("find /etc -maxdepth 1 -path /etc/x", "find /etc -maxdepth 1 -exec test '{}/root' -ef / ';'", "find -maxdepth 1"),
+    *("find /etc -maxdepth 1 -user root", "find /etc -maxdepth 1 -name .", "find /etc -maxdepth 1 -printf 'a etc/x'"),
+    *(
+        "find -L /etc -maxdepth 1 -exec test '{}' -ef /proc/1/root ';'",
+        "find /etc -maxdepth 1 -exec sed 's/^/| /' '{}' ';'",
+    ),
+    *(
+        "find /etc -maxdepth 1 -exec cat '{}' +",
+        "find /proc/12 -maxdepth 1 -name x",
+        "find /proc -maxdepth 1 -exec cat '{}/root/etc/shadow' ';'",
+    ),
     *(
         "cat /tmp/x",
         "cat -- /var/tmp/x",
@@ -140,10 +156,10 @@ WORDS = [
     *("iptables-save -f /etc/x", "iptables-save -M /tmp/x", "ip netns exec a sh", "ip -b - addr", "ip link set x down"),
     # As sudo joins them, and others may split them.
     *("cat -- '/etc/my conf/a file'", "cat -- '/etc/a /tmp/x'", "cat -- ''", "cat -- '/etc/a '", "cat -- '/etc/a  b'"),
-    *("unbound-control -c '/etc/a b' status", "find '/etc/x -maxdepth' 0", "find /etc -printf 'a tmp/x'"),
+    *("unbound-control -c '/etc/a b' status", "find '/etc/x -maxdepth' 0", "find /etc -maxdepth 1 -printf 'a tmp/x'"),
     *("docker info --format 'a --x'", "journalctl -u x --no-pager", "systemctl show x --no-pager", "docker info ''"),
     "docker service create --label siteproof.a=1 --name siteproof_a -- image sh --mount x",
-    *("find /proc -exec cat '{}/environ' ';'", "grep -azEh -e . -- /proc/1/environ", "grep -r . /etc"),
+    *("find /proc -maxdepth 1 -exec cat '{}/environ' ';'", "grep -azEh -e . -- /proc/1/environ", "grep -r . /etc"),
     *("ping -f a", "id", "id -u root x", "less /etc/passwd", "vi /etc/passwd", "sed -n p /etc/passwd"),
 ]
 
@@ -278,7 +294,7 @@ def test_however_the_words_are_joined_none_is_a_file_of_others(every_line: list[
             for end in range(begin + 1, len(parts) + 1):
                 word = " ".join(parts[begin:end])
                 if re.match(
-                    r"/proc/(?:\.|1/ns/[a-z]+|\[1-9\]\S*/(?:stat|environ))(?: |\Z)", word
+                    r"/proc/(?:1/root|1/ns/[a-z]+|\[1-9\]\S*/(?:stat|environ))(?: |\Z)", word
                 ):  # the kernel's, not a link
                     continue
                 assert not others_write("/" + word.lstrip("/")), (tool, word)
@@ -311,7 +327,6 @@ def as_granted(parts: list[str]) -> list[str]:
     words: list[str] = []
     for part in parts:
         whole = not words or len(words) < 2 or words[-2] not in ("-printf", "--format") or part[0] in "-()!;"
-        whole = whole and not (words and words[-1].startswith("s/") and words[-1].count("/") < 3)
         words[len(words) - (not whole) :] = [part] if whole else [f"{words[-1]} {part}"]
     return words
 
@@ -329,8 +344,8 @@ def test_split_elsewhere_no_line_reads_or_runs_what_lies_in_the_users_directory(
     tried = []
     for tool, *parts in lines:
         name = Path(tool).name
-        if any("[" in part for part in parts) or parts[:1] == ["/proc"] or not tool.startswith("/usr/sbin"):
-            continue  # patterns, of which no word has a blank; /proc, see below; a containerd that is not here
+        if any("[" in part for part in parts if name != "find") or not tool.startswith("/usr/sbin"):
+            continue  # patterns, of which no word has a blank; a containerd that is not here
         tried += [[name, *words] for words in resplit(as_granted(parts))]
     names = {word for line in tried for word in line if word[0] not in "/-" and len(word) < 200 and "{}" not in word}
     host.write("/home/prober/bait.sh", f"#!/bin/sh\necho {shlex.quote(BAIT)}\n", mode=0o755)
@@ -355,28 +370,78 @@ def swallowing(parts: list[str]) -> Iterator[list[str]]:
     """A `find` all of whose tests are text of other words, and then one of its -exec, of whatever is there."""
     first = parts.index("-printf")
     if parts[0] == "/proc":
-        name = parts.index("-name")
-        other = next(at for at in range(name, len(parts)) if parts[at : at + 2] == ["-o", "-printf"])
-        begun = [*parts[: first - 1], " ".join(parts[first - 1 : first + 2]), *parts[first + 2 : name + 1]]
-        begun, first = [*begun, " ".join(parts[name + 1 : other]), "-o"], other + 1
+        path = parts.index("-path")
+        other = next(at for at in range(path, len(parts)) if parts[at : at + 2] == ["-o", "-printf"])
+        begun, first = [*parts[: path + 1], " ".join(parts[path + 1 : other]), "-o"], other + 1
     else:
-        begun = [*parts[:2], " ".join(parts[2:first])]
+        begun = parts[:first]
     for at in (at for at, part in enumerate(parts) if part == "-exec" and at > first):
         end = parts.index(";", at)
         if parts[end + 1] == "-printf":
-            text, *operands = parts[at + 2 : end]
-            program = [text, *operands] if len(operands) != 2 else [f"{text} {operands[0]}", operands[1]]
-            text = " ".join(parts[first + 1 : at])
-            rest = [";", "-printf", " ".join(parts[end + 2 :])]
-            yield [*begun, "-printf", text, "-exec", parts[at + 1], *program, *rest]
+            closing = [")"] if "(" in begun else []
+            rest = [";", "-printf", " ".join(parts[end + 2 : len(parts) - len(closing)]), *closing]
+            yield [*begun, "-printf", " ".join(parts[first + 1 : at]), *parts[at:end], *rest]
+
+
+def deeper(words: list[str]) -> list[str]:
+    """The depth is gone, into the path before it."""
+    at = words.index("-maxdepth")
+    return [*words[: at - 1], " ".join(words[at - 1 : at + 1]), *words[at + 1 :]]
+
+
+def started_elsewhere(parts: list[str]) -> Iterator[list[str]]:
+    """A `find` that starts at one of its later words, and does there what its last -exec does."""
+    options, parts = (parts[:1], parts[1:]) if parts[0] == "-L" else ([], parts)
+    last = len(parts) - 1 - parts[::-1].index("-exec")
+    end = parts.index(";", last)
+    closing = ["-printf", " ".join(parts[end + 2 :])]
+    for at in range(1, last):
+        if parts[at][0] not in "-()!;":
+            between = [" ".join(parts[at + 1 : last])] if at + 1 < last else []
+            start = [" ".join(parts[:at]), parts[at], *between]
+            yield [*options, *start, *parts[last : end + 1], *closing]
+
+
+HELD = "what root alone can read"
+
+
+@pytest.mark.parametrize("how", ["as it was granted", "without its depth", "nor its tests", "from another word"])
+def test_no_find_leaves_the_place_where_it_was_sent(how: str, host: IsolatedHost) -> None:
+    """The login user holds a directory open, so that find would come to it below /proc, and has links in it to a file of
+    root's by all names that find reads; it looks as a containerd of the host's does.
+    """
+    host.write("/root/held", f"{HELD}\n", mode=0o600)
+    host.write("/usr/local/bin/containerd", "#!/bin/sh\n", mode=0o755)
+    host.run(f"mkdir -p {CERTS}/a/b/c; cp /root/held {CERTS}/a/b/c/hosts.toml; chmod 600 {CERTS}/a/b/c/hosts.toml")
+    lines = [line[1:] for line in granted_lines(host.read("/etc/sudoers.d/siteproof")) if line[0].endswith("/find")]
+    running = [parts for parts in lines if "-exec" in parts]
+    tried = {
+        "as it was granted": [as_granted(parts) for parts in lines],
+        "without its depth": [deeper(as_granted(parts)) for parts in lines],
+        "nor its tests": [deeper(words) for parts in running for words in swallowing(parts)],
+        "from another word": [words for parts in running for words in started_elsewhere(parts)],
+    }[how]
+    looks = """mkdir -p ~/held && cd ~/held && ln -sfn /proc/1/ns ns && ln -sfn / root && echo containerd >comm
+        for name in stat cgroup cmdline hosts.toml; do ln -sfn /root/held $name; done
+        ln -sfn /usr/local/bin/containerd exe && printf 'Uid:\\t0\\t0\\t0\\t0\\n' >status\n"""
+    script = "".join(f"sudo -n find {shlex.join(words)} </dev/null 2>&1\n" for words in tried)
+    try:
+        done = host.run("exec sh", given=f"HOME=/home/prober\n{looks}\nexec 9<.\n{script}true", user="prober")
+    finally:
+        host.run(f"rm -rf /root/held /usr/local/bin/containerd /home/prober/held {CERTS}/a")
+    assert {words[0] for words in lines} == {"/proc", "-L"} and len(tried) >= (100 if how == "from another word" else 5)
+    assert "not allowed" not in done.stdout and "a password is required" not in done.stdout
+    assert HELD not in done.stdout
+    walked = re.findall(r"^find: '/(?!proc/\d|etc/|var/).*", done.stdout, re.MULTILINE)
+    assert [line for line in walked if "No such file" not in line] == []
 
 
 def test_a_program_of_the_users_is_not_run_by_a_find_that_reads_certificates(host: IsolatedHost) -> None:
     host.run(f"mkdir -p {CERTS}")
     text = r"""cd && mkdir -p w && cd w && mkdir -p 2/x "sed s/^" && : >2/hosts.toml
-        printf '#!/bin/sh\nid; head -c 60 /etc/shadow\n' >'sed s/^/|'; chmod +x 'sed s/^/|'
+        printf '#!/bin/sh\nid; head -c 60 /etc/shadow\n' >'sed s/^/|\x20'; chmod +x 'sed s/^/|\x20'
         D=/etc/containerd/certs.d
-        sudo -n find -L "$D" "$D/. -maxdepth" 2 '(' -xtype l -printf '\n== siteproof link %p\n -o -true ) ( -path '$D'/. -printf \n== siteproof directory %h\n -prune -o ( -type d -o -name hosts.toml -type f ) ( ! -user 0 -o -perm /022 ) -printf \n== siteproof foreign %p\n -prune -o -type d ! -path '$D' -printf \n== siteproof directory %p\n' -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec 'sed s/^/|' / '{}' ';' -printf '\n== siteproof whole %h\n' ')'"""  # noqa: E501
+        sudo -n find -L "$D -maxdepth" 2 '(' -xtype l -printf '\n== siteproof link %p\n -o -true ) ( ( -type d -o -name hosts.toml -type f ) ( ! -user 0 -o -perm -020 -o -perm -002 ) -printf \n== siteproof foreign %p\n -prune -o -type d -printf \n== siteproof directory %p\n' -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec 'sed s/^/|\x20/' '{}' ';' -printf '\n== siteproof whole %h\n' ')'"""  # noqa: E501
     done = host.run(f"HOME=/home/prober; {text}", user="prober", check=False)
     assert "find: " in done.stderr and "not allowed" not in done.stderr
     assert "uid=0" not in done.stdout and "root:" not in done.stdout

@@ -35,7 +35,10 @@ def command(script: str, *, host: str = "cp1", deadline_s: float = 5, **patterns
         ("curl --max-time 3 x\n$ROOT docker info $DEADLINE", ["docker info 5"]),
         ("$ROOT nft list \\\n  tables <<EOF\nEOF", ["nft list tables"]),
         ("for x in /one \\\n  /two; do $ROOT cat $x; done", ["cat /one", "cat /two"]),
-        ("$ROOT find /a -name '*.crt' -print , -type d", ["find /a -name \\*.crt -print , -type d"]),
+        (
+            "$ROOT find /a -maxdepth 1 -name '*.crt' -print , -type d",
+            ["find /a -maxdepth 1 -name \\*.crt -print , -type d"],
+        ),
         ("n=7\n$ROOT nsenter --net=/proc/$n/ns/net xargs ping --", ["nsenter --net=/proc/7/ns/net xargs ping --"]),
         ("need docker\nimage='a b'\nset -- 'one two' -x\n$ROOT docker info \"$@\"", ["docker info one two -x"]),
         ("# it will read x\nx=/one\n$ROOT cat $x", ["cat /one"]),
@@ -106,6 +109,79 @@ def test_each_host_allows_its_own_user_its_own_commands() -> None:
     assert "edge" not in text
     assert "kai out.example = (root) CWD=/ TIMEOUT=31 NOPASSWD: \\\n    /usr/sbin/nmap -p 1\\,2 -oX - a, \\\n" in text
     assert text.count("Defaults:kai") == 1
+
+
+NO_NAMES = [
+    *(
+        "",
+        "ALL",
+        "ADMINS",
+        "a b",
+        "a,b",
+        "!a",
+        "%a",
+        "+a",
+        "#0",
+        "a#",
+        "a:b",
+        "a=b",
+        '"a"',
+        "a\\",
+        "*",
+        "a\tb",
+        "a\n",
+        "\n",
+    ),
+    *("web = (root) NOPASSWD: ALL\nkai ALL", "kai, ALL", "é", "Defaults", "Host_Alias", "-a"),
+]
+"""To sudoers more than one name, another thing, or nothing."""
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_what_is_not_one_name_does_not_come_into_the_fragment(name: str) -> None:
+    granted = grants([command("$ROOT nft -j list ruleset")])
+    with pytest.raises(BadInput, match="the host name of cp1, .* is not a name"):
+        fragment(granted, {"cp1": "kai"}, {"cp1": name})
+    with pytest.raises(BadInput, match="the login user of cp1, .* is not a name"):
+        fragment(granted, {"cp1": name}, {"cp1": "cp1"})
+
+
+@pytest.mark.parametrize(
+    ("user", "hostname"), [("kai", "web"), ("k.a-i_1", "web-1.example.org"), ("_kai$", "10.0.0.1"), ("Kai", "Web_1")]
+)
+def test_names_as_hosts_have_them_are_taken(user: str, hostname: str) -> None:
+    text = fragment(grants([command("$ROOT nft -j list ruleset")]), {"cp1": user}, {"cp1": hostname})
+    assert f"\n{user} {hostname} = (root) CWD=/ TIMEOUT=" in text
+
+
+def test_the_inventorys_name_of_a_host_stays_in_its_comment() -> None:
+    host = "cp1\nkai ALL = (root) NOPASSWD: ALL"
+    text = fragment(grants([command("$ROOT nft -j list ruleset", host=host)]), {host: "kai"}, {host: "cp1"})
+    assert "\nkai ALL" not in text
+
+
+@pytest.mark.parametrize("what", ["siteproof_hostname", "ansible_user"])
+def test_an_inventory_that_has_no_name_there_ends_the_run_and_nothing_is_written(what: str, tmp_path: Path) -> None:
+    everyone = tmp_path / "inventory"
+    shutil.copytree(PROJECT / "inventories/example", everyone)
+    hosts = everyone / "hosts.yml"
+    others = "" if what == "ansible_user" else "    ansible_user: kai\n"
+    told = f"{others}    {what}: 'web = (root) NOPASSWD: ALL'\n"
+    hosts.write_text(hosts.read_text().replace("    ansible_user: siteproof\n", told))
+    file = tmp_path / "sudoers"
+    line = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:hypothesispytest",
+        f"--hosts={everyone}",
+        f"--sudoers={file}",
+    ]
+    done = subprocess.run(line, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, file.exists()) == (4, False), done.stdout
+    assert "is not a name that sudoers takes for one" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,21 @@
 #
 # `test -ef` compares what two paths lead to; its last question about namespaces cannot be answered yes, and shows that
 # it works. NUL and newline change places, so that each word of a process is one line, and nothing in it is another. The
-# time of the start, before and after, shows that no other process had the number meanwhile. `/proc/.` comes last and
-# shows that find came to its end; a process that ended before it was looked at is none that runs.
+# time of the start, before and after, shows that no other process had the number meanwhile. `/proc` itself comes
+# last and shows that find came to its end; a process that ended before it was looked at is none that runs. It is the one
+# starting point, its depth right behind it, and no other word is a directory (`?proc`, /proc/1/root is a link): sudo
+# compares joined words, and find would start there too, without the depth that somebody has joined to the first. Then it
+# would come to where a process shows its own files.
 containerds() {
     listed=$(
         {
-            $ROOT find /proc /proc/. -maxdepth 1 -path /proc/. -printf 'SITEPROOF_ALL=\0' -prune -o -name '[1-9]*' \
+            $ROOT find /proc -maxdepth 1 -depth -path '?proc' -printf 'SITEPROOF_ALL=\0' -o -name '[1-9]*' \
                 -exec grep -qsx containerd '{}/comm' ';' \
                 '(' -exec grep -Eqsx 'Uid:([[:space:]]+0){4}' '{}/status' ';' \
                 -o -printf 'SITEPROOF_PASSED=%f is of another user\0' -false ')' \
                 '(' -exec test '{}/ns/pid' -ef /proc/1/ns/pid ';' -exec test '{}/ns/cgroup' -ef /proc/1/ns/cgroup ';' \
                 -exec test '{}/ns/user' -ef /proc/1/ns/user ';' ! -exec test '{}/ns/pid' -ef /proc/1/ns/user ';' \
-                -exec test '{}/root' -ef / ';' \
+                -exec test '{}/root' -ef /proc/1/root ';' \
                 -o -printf 'SITEPROOF_PASSED=%f is of a container\0' -false ')' \
                 '(' -exec test '{}/ns/mnt' -ef /proc/1/ns/mnt ';' \
                 -o -printf 'SITEPROOF_UNSEEN=%f has mounts of its own, so that it may see other files\0' -false ')' \

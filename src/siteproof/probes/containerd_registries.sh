@@ -66,8 +66,6 @@ imports_are_roots() {
     done
 }
 
-newline='
-'
 # Docker may run a containerd of its own, without the CRI plugin.
 chosen=
 for process in $found; do
@@ -110,8 +108,11 @@ case $settings in /var/lib/rancher/*)
     $ROOT find -L /etc/rancher -mindepth 2 -maxdepth 2 -name registries.yaml -printf '%T@ %p\n' || exit ;;
 esac
 
-# What others than root may change below the directory is named, and not looked into. The directory comes last once more,
-# as `DIRECTORY/.`, and shows that find came to its end; each file's `whole`, that all of it was read.
+# What others than root may change below the directory is named, and not looked into: so `-depth`, which would put the
+# directory itself last, is not to be had. That find began it says itself, by naming the directory; that it came to its end,
+# its status; that all of a file was read, the file's `whole`. There is one starting point with the depth right behind it,
+# and no other word is a path, not even the end of sed's (`\x20` is a blank): whoever joins the words anew would have find
+# start there, without any depth (see root_tools).
 printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\)[\"']\$/\1/p" | tr ':' '\n' | {
     before=
     while IFS= read -r wanted; do
@@ -122,29 +123,27 @@ printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\
         for root in /etc/containerd/certs.d /etc/docker/certs.d \
             /var/lib/rancher/k3s/agent/etc/containerd/certs.d /var/lib/rancher/rke2/agent/etc/containerd/certs.d; do
             [ "$root" = "$wanted" ] || continue
-            listed=$($ROOT find -L $root $root/. -maxdepth 2 \
+            listed=$($ROOT find -L $root -maxdepth 2 \
                 '(' -xtype l -printf '\n== siteproof link %p\n' -o -true ')' \
-                '(' -path $root/. -printf '\n== siteproof directory %h\n' -prune \
-                -o '(' -type d -o -name hosts.toml -type f ')' '(' ! -user 0 -o -perm /022 ')' \
+                '(' '(' -type d -o -name hosts.toml -type f ')' '(' ! -user 0 -o -perm -020 -o -perm -002 ')' \
                 -printf '\n== siteproof foreign %p\n' -prune \
-                -o -type d ! -path $root -printf '\n== siteproof directory %p\n' \
-                -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/| /' '{}' ';' \
+                -o -type d -printf '\n== siteproof directory %p\n' \
+                -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/|\x20/' '{}' ';' \
                 -printf '\n== siteproof whole %h\n' ')' 2>&1)
             status=$?
         done
         if [ -z "$status" ]; then
-            listed=$(find -L "$wanted" "$wanted/." -maxdepth 2 \
+            listed=$(find -L "$wanted" -maxdepth 2 \
                 '(' -xtype l -printf '\n== siteproof link %p\n' -o -true ')' \
-                '(' -path "$wanted/." -printf '\n== siteproof directory %h\n' -prune \
-                -o '(' -type d -o -name hosts.toml -type f ')' '(' ! -user 0 -o -perm /022 ')' \
+                '(' '(' -type d -o -name hosts.toml -type f ')' '(' ! -user 0 -o -perm -020 -o -perm -002 ')' \
                 -printf '\n== siteproof foreign %p\n' -prune \
-                -o -type d ! -path "$wanted" -printf '\n== siteproof directory %p\n' \
-                -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/| /' '{}' ';' \
+                -o -type d -printf '\n== siteproof directory %p\n' \
+                -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/|\x20/' '{}' ';' \
                 -printf '\n== siteproof whole %h\n' ')' 2>&1)
             status=$?
         fi
         missing="No such file or directory"
-        if [ "$listed" = "find: '$wanted': $missing${newline}find: '$wanted/.': $missing" ]; then
+        if [ "$listed" = "find: '$wanted': $missing" ]; then
             printf '\n== siteproof absent %s\n' "$wanted"
             continue
         elif [ "$status" != 0 ]; then

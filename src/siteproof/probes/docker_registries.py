@@ -19,13 +19,14 @@ _FORMAT = (
     '"http":{{json .HTTPProxy}},"https":{{json .HTTPSProxy}},"no":{{json .NoProxy}}}'
 )
 _CERTIFICATES = "/etc/docker/certs.d"
-# The directory itself comes last, and shows that find came to its end.
+# The directory itself comes last, and shows that find came to its end. The `?` is the slash: no word but the first is a
+# path that is there, since find could be made to start at each (see root_tools).
 _SCRIPT = f"""\
 {section("info")}
 $ROOT docker info --format '{_FORMAT}' || exit
 {section("certificates")}
-listed=$($ROOT find -L {_CERTIFICATES} -depth -maxdepth 2 -path '{_CERTIFICATES}/*/*.crt' -print \\
-    -o -path {_CERTIFICATES} -print 2>&1) ||
+listed=$($ROOT find -L {_CERTIFICATES} -maxdepth 2 -depth -path '?{_CERTIFICATES[1:]}/*/*.crt' -print \\
+    -o -path '?{_CERTIFICATES[1:]}' -print 2>&1) ||
     case $listed in
     "find: '{_CERTIFICATES}': No such file or directory") ;;
     *) printf '%s\\n' "$listed" >&2; exit 1 ;;
