@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 from operators_project import Project
 from vaulted import FOREIGN, NAMES, SHORT, WORD, encrypted, leaks, vaulted
+
+from siteproof.guard import _Guarded
+from siteproof.redaction import Redactor
 
 pytest_plugins = "pytester"
 
@@ -298,3 +302,10 @@ async def test_plain(node: Node, link: Link) -> None:
     """Where no secret stood all is told."""
     assert await read(node.host, "c") == "nothing secret"
 '''
+
+
+@pytest.mark.parametrize(("token", "start"), [("", r"\x0d"), ("T", "\r")], ids=["-s", "terminal"])
+def test_only_lines_of_pytest_s_own_progress_begin_anew(token: str, start: str) -> None:
+    file = io.StringIO()
+    _Guarded(file, Redactor([WORD]), token).write(f"\rall 9 held {WORD}\r")
+    assert file.getvalue() == rf"{start}all 9 held «redacted»\x0d"
