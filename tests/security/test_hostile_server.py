@@ -311,6 +311,19 @@ def test_a_host_that_takes_a_script_byte_by_byte_is_lost(
     assert time.monotonic() - begin < 40
 
 
+def test_a_shell_that_ends_before_it_takes_anything_has_its_say(host: Callable[..., Host], tmp_path: Path) -> None:
+    def not_available(self: Host, client: socket.socket) -> None:
+        channel = accepted(self.transport(client, default_window_size=0))
+        time.sleep(1)  # by now somebody waits to be let say something
+        channel.sendall_stderr(b"This account is not available.\n")
+        channel.close()
+        time.sleep(20)
+
+    answer = ask(host(not_available).connection(), tmp_path)
+    assert isinstance(answer, Unreachable)
+    assert "the login shell ended" in str(answer) and "This account is not available." in str(answer)
+
+
 def test_a_host_that_takes_a_dns_question_byte_by_byte_is_late(host: Callable[..., Host]) -> None:
     transport = Dialer().dial(ssh_config.resolve(host(grant_a_byte_now_and_then).connection()))
     question = stream("dns", 2.0, name="forgejo.home.example", type="A")

@@ -165,7 +165,12 @@ class ChannelShell(Shell):
         self._channel.shutdown_write()
 
     def send(self, data: bytes) -> None:
-        send_all(self._channel, data, time.monotonic() + _SEND_S)
+        try:
+            send_all(self._channel, data, time.monotonic() + _SEND_S)
+        except OSError:
+            if not (self._channel.closed and self._channel.get_transport().is_active()):
+                raise
+            # The shell has ended before it took anything: what it has said tells why.
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
         end = time.monotonic() + timeout_s
