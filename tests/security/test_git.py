@@ -110,13 +110,23 @@ def place() -> Iterator[Place]:
         shutil.rmtree(top)
 
 
+LIMIT = "ulimit -v 1048576"
+
+
 def ask(
-    path: Path, *, user: int = 0, variables: dict[str, str] | None = None, deadline_s: float | None = None
+    path: Path,
+    *,
+    user: int = 0,
+    variables: dict[str, str] | None = None,
+    deadline_s: float | None = None,
+    limit: str = LIMIT,
 ) -> Repository:
     """What the probe makes of it, asked by the login user `user`, in the frame of a real batch."""
     asked = repository("host", str(path))
     assert isinstance(asked, Single) and isinstance(asked.question, Command)
-    question = replace(asked.question, deadline_s=deadline_s or asked.question.deadline_s)
+    assert asked.question.script.count(LIMIT) == 1
+    limited = asked.question.script.replace(LIMIT, limit)
+    question = replace(asked.question, deadline_s=deadline_s or asked.question.deadline_s, script=limited)
     become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"] if ROOT and user else []
     nonce = new_nonce()
     ended = subprocess.run(
@@ -719,6 +729,51 @@ def test_more_names_than_anybody_could_take_are_unknown(place: Place) -> None:
     place.belongs_to(OWNER)
     with pytest.raises(ToolFailed, match="names of files with secrets are more than 2 MB"):
         ask(place.repository, user=0 if ROOT else OWNER)
+
+
+def test_a_file_that_takes_more_memory_than_there_is_for_it_is_unknown(place: Place) -> None:
+    """Zeros, which take nearly nothing where they lie. So few are read with the limit that there is."""
+    user = 0 if ROOT else OWNER
+    place.belongs_to(OWNER)
+    for limit in ("ulimit -v none", "ulimit -v 20000"):
+        assert ask(place.repository, user=user, limit=limit).secrets == ("token.yml",)
+    place.commit({"zeros": bytes(16 << 20)})
+    place.belongs_to(OWNER)
+    assert ask(place.repository, user=user, deadline_s=30).secrets == ("token.yml",)
+    with pytest.raises(ProbeError, match="[Oo]ut of memory|ended with status 2"):
+        ask(place.repository, user=user, deadline_s=30, limit="ulimit -v 20000")
+
+
+def test_git_has_a_limit_of_memory_and_looks_at_one_file_at_a_time(place: Place) -> None:
+    tools = place.top / "tools"
+    tools.mkdir()
+    real = shutil.which("git")
+    told = f"ulimit -v; {real} config grep.threads; {real} config core.packedGitLimit"
+    (tools / "git").write_text(f"#!/bin/sh\n{{ {told}; }} >>'{place.marker}'\nexec {real} \"$@\"\n")
+    (tools / "git").chmod(0o755)
+    place.belongs_to(OWNER)
+    ask(place.repository, user=0 if ROOT else OWNER, variables={"PATH": f"{tools}:{os.environ['PATH']}"})
+    assert {*place.marker.read_text().split()} == {"1048576", "1", "256m"}
+
+
+def test_an_author_of_any_length_is_unknown(place: Place) -> None:
+    head = git(place.repository, "cat-file", "commit", "HEAD").replace("author A B", f"author {'A' * 200_000}")
+    commit = git(place.repository, "hash-object", "-t", "commit", "-w", "--stdin", stdin=f"{head}\n")
+    git(place.repository, "update-ref", "refs/heads/main", commit)
+    place.belongs_to(OWNER)
+    with pytest.raises(ToolFailed, match="names of authors are more than 100 kB"):
+        ask(place.repository, user=0 if ROOT else OWNER)
+
+
+def test_what_the_owners_shell_says_is_not_kept_without_an_end(place: Place) -> None:
+    """A git that writes to no end stands for whatever the owner's other processes do to this one."""
+    tools = place.top / "tools"
+    tools.mkdir()
+    (tools / "git").write_text("#!/bin/sh\nyes error: >&2\n")
+    (tools / "git").chmod(0o755)
+    place.belongs_to(OWNER)
+    with pytest.raises(ToolFailed, match="has no end within 4 MB"):
+        ask(place.repository, user=0 if ROOT else OWNER, variables={"PATH": f"{tools}:{os.environ['PATH']}"})
 
 
 def test_names_are_no_words_of_a_script(place: Place) -> None:

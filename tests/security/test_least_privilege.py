@@ -407,8 +407,9 @@ HELD = "what root alone can read"
 
 @pytest.mark.parametrize("how", ["as it was granted", "without its depth", "nor its tests", "from another word"])
 def test_no_find_leaves_the_place_where_it_was_sent(how: str, host: IsolatedHost) -> None:
-    """The login user holds a directory open, so that find would come to it below /proc, and has links in it to a file of
-    root's by all names that find reads; it looks as a containerd of the host's does.
+    """The login user holds a directory open, so that find would come to it below /proc.
+
+    Links in it lead to a file of root's, by all names that find reads, and it looks as a containerd of the host's does.
     """
     host.write("/root/held", f"{HELD}\n", mode=0o600)
     host.write("/usr/local/bin/containerd", "#!/bin/sh\n", mode=0o755)

@@ -75,7 +75,7 @@ def repository(host: str, path: str) -> Ask[Repository]:
         given={"path": PATH(path)},
         probe=f"git rev-list and git grep in {path}",
         parse=parse_repository,
-        tools=("git", "ls", "awk", "grep", "mktemp", "find", "readlink"),
+        tools=("git", "ls", "awk", "grep", "mktemp", "find", "readlink", "head", "tail", "sed"),
         may_use=("setpriv", "su"),
         deadline_s=10,
     )

@@ -5,6 +5,12 @@
 # git is not run in the repository but in a git directory of our own, which has the repository's objects and nothing
 # else of it: no configuration, and so no program, file, remote or attribute that this could name, no hook, no graft, no
 # replacement, no promise that an object may be fetched. That holds for every version of git.
+
+# A blob of zeros is small in a repository and has as many bytes as its owner likes, and git takes it into memory as a
+# whole. Root's session is in no limits of the owner's, so it has its own: 1 GiB, and a git that wants more says that it
+# failed. Where a shell or the host has no such limit, or a smaller one, the deadline is what remains.
+ulimit -v 1048576 2>/dev/null || :
+
 refuse() {
     printf 'siteproof: %s\n' "$1" >&2
     exit 3
@@ -104,8 +110,18 @@ find /tmp -maxdepth 1 -name 'siteproof_git.??????' -type d -user "$(id -u)" -mmi
 trap 'rm -rf -- "$made"' EXIT
 trap 'exit 143' HUP INT TERM PIPE
 made=$(mktemp -d /tmp/siteproof_git.XXXXXX) && mkdir "$made/refs" && echo 'ref: refs/heads/none' >"$made/HEAD" || exit
-printf '[core]\nrepositoryformatversion = %s\nbare = true\ncommitGraph = false\n%s\n' "$version" "$format" \
-    >"$made/config" || exit
+# One file at a time, and of a pack a part: by itself git takes a window of 1 GiB.
+cat >"$made/config" <<CONFIG || exit
+[core]
+repositoryformatversion = $version
+bare = true
+commitGraph = false
+packedGitWindowSize = 32m
+packedGitLimit = 256m
+[grep]
+threads = 1
+$format
+CONFIG
 shallow=no
 if [ -s "$common/shallow" ]; then
     own "$common/shallow"
@@ -119,7 +135,14 @@ git() {
 cd "$made" || exit
 
 printf '\n== siteproof commits\n'
-git rev-list -n 20 --encoding=UTF-8 --pretty=tformat:'%H %ae %an' "$head" -- || exit
+{ git rev-list -n 20 --encoding=UTF-8 --pretty=tformat:'%H %ae %an' "$head" --; printf 'status %s\n' "$?"; } | awk '
+    /^status [0-9]+$/ { status = $2; next }
+    (size += length($0) + 1) > 100000 { many = 1; exit }
+    { print }
+    END {
+        if (many) print "siteproof: the names of authors are more than 100 kB"
+        exit status == "" || status > 0 ? 2 : 0
+    }' || exit
 printf '\n== siteproof shallow\n%s\n' "$shallow"
 
 # What there is to look through, as git ls-tree says: files, empty ones, links, submodules, and what it cannot tell.

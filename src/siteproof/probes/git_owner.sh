@@ -6,7 +6,8 @@
 # may be looked at by anybody who can read it. Anything else is refused. There is no terminal that a process of the owner's
 # could type into: neither sshd nor the operator's own machine gives these shells one.
 #
-# It waits for the owner's shell to take away what it made, also at the deadline.
+# It waits for the owner's shell to take away what it made, also at the deadline: so what counts its output goes on until
+# that has ended. More than this is no answer, and a shell of root's would keep all of it in memory.
 trap 'exit 143' HUP INT TERM PIPE
 cd -P -- "$path" || exit
 told=$(ls -dln .) || exit
@@ -36,7 +37,12 @@ case $owner in '' | *[!0-9]*) echo "ls does not say who owns $path" >&2; exit 1 
 links_are_theirs
 
 # Its output goes through a pipe of ours, with its errors: a process that it left behind cannot write into other answers.
-clean() { env -i PATH="$PATH" LC_ALL=C owner="$owner" "$@" 2>&1; }
+clean() {
+    {
+        env -i PATH="$PATH" LC_ALL=C owner="$owner" "$@" 2>&1
+        printf '\nstatus %s' "$?"
+    } | (trap '' HUP INT TERM && exec head -c 4000000)
+}
 if [ "$owner" = "$me" ] || [ "$owner" = 0 ]; then
     said=$(clean sh -c "$look")
 elif [ "$me" != 0 ]; then
@@ -53,7 +59,12 @@ else
     *) refused "it belongs to user $owner, who has no name, and there is no setpriv" ;;
     esac
 fi
-status=$?
-printf '%s\n' "$said"
+# By tail and sed: the shell itself would be quadratic here.
+status=$(printf '%s\n' "$said" | tail -n 1)
+case $status in
+'status '[0-9]*) status=${status#* } ;;
+*) echo "siteproof: what the owner's shell says has no end within 4 MB" >&2; exit 1 ;;
+esac
+printf '%s\n' "$said" | sed '$d'
 [ "$status" = 0 ] || printf '%s\n' "$said" | grep '^[a-z]*: ' >&2
 exit "$status"
