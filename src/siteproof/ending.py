@@ -22,7 +22,7 @@ from siteproof.bundle import write_record
 from siteproof.characters import printable
 from siteproof.crossing import encodable
 from siteproof.guard import escape_of
-from siteproof.options import only_looks
+from siteproof.options import judges
 from siteproof.report import announce, terminal, without_secrets, write_files
 from siteproof.results import ExitCode, Run
 from siteproof.suite import Suite, iso
@@ -144,7 +144,7 @@ class Ending:
         except Exception as error:  # noqa: BLE001
             _mend_stdout(self.config)
             self._fail(session, failed("siteproof, pytest or a plugin of it failed at the end of the run", error))
-        if _is_judged(self.config) and self.config.stash.get(RUN, None) is None:
+        if judges(self.config) and self.config.stash.get(RUN, None) is None:
             try:
                 session.exitstatus = finish(self.config, self.suite, ExitCode.FAILED_INSIDE).exit_code
             except Exception as error:  # noqa: BLE001
@@ -182,10 +182,6 @@ class Ending:
                 write_files(run, self.suite.directory, self.suite.redactor)
         with suppress(Exception):
             print(f"siteproof: {printable(self.suite.redactor.text(said))}", file=sys.stderr, flush=True)
-
-
-def _is_judged(config: pytest.Config) -> bool:
-    return not (only_looks(config) or config.option.check_access)
 
 
 def _mend_stdout(config: pytest.Config) -> None:

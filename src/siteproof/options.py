@@ -78,6 +78,11 @@ def only_looks(config: pytest.Config) -> bool:
     return any(getattr(config.option, name, None) for name in LOOKS)
 
 
+def judges(config: pytest.Config) -> bool:
+    """Whether there are to be verdicts: not where somebody only looks, or asks for access alone."""
+    return not (only_looks(config) or config.option.check_access)
+
+
 def without_workers(config: pytest.Config) -> None:
     """Whoever only looks does so in this process, also where -n is said: there is nothing to share out."""
     given: Any = config.option

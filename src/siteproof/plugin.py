@@ -75,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[SUITE] = opening.join(given)
             config.stash[guard.REDACTOR] = config.stash[SUITE].redactor
         elif config.getoption("hosts", None) is not None:
-            if options.only_looks(config) or config.option.check_access:
+            if not options.judges(config):
                 options.without_workers(config)
             ending.heed_signals(config)
             suite = config.stash[SUITE] = opening.open_suite(config)
@@ -272,10 +272,9 @@ def _drop_deselected(session: pytest.Session, suite: Suite) -> None:
 def _refused_by_pytest(session: pytest.Session) -> bool:
     """Whether pytest will judge nothing, because some of the checks could not be read. Workers judge the rest."""
     config = session.config
-    looks = options.only_looks(config) or config.option.check_access  # at all of it, or it would say what is not so
-    goes_on = config.option.continue_on_collection_errors and not looks
-    judges = goes_on or opening.from_controller(config) is not None
-    return bool(session.testsfailed) and not judges
+    # Who does not judge looks at all of it, or would say what is not so.
+    goes_on = config.option.continue_on_collection_errors and options.judges(config)
+    return bool(session.testsfailed) and not (goes_on or opening.from_controller(config) is not None)
 
 
 def _start(item: pytest.Item) -> Make | None:
@@ -298,7 +297,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """`--plan`, `--sudoers`, `--register` and `--check-access` judge nothing."""
     config = session.config
     suite = config.stash.get(SUITE, None)
-    if suite is None or not (options.only_looks(config) or config.option.check_access):
+    if suite is None or options.judges(config):
         return None
     for said in suite.shortfalls:
         _say(config, f"SHORTFALL {said}")
