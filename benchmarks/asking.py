@@ -16,11 +16,11 @@ from pathlib import Path
 
 from benchmarks import workload
 from siteproof.asks import Command, Output
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather.local import LocalGatherer
-from siteproof.transport import ssh_config
 from siteproof.transport.connection import Connection
-from siteproof.transport.dial import Dialer
+from siteproof.transport.ssh import ssh_config
+from siteproof.transport.ssh.dial import Dialer
 
 LINES = workload.commands(workload.SITEPROOF / "tests_infra/test_hosts.py")
 

@@ -30,8 +30,8 @@ import recorded  # noqa: E402
 
 from siteproof.asks import Command, Output  # noqa: E402
 from siteproof.errors import ProbeError  # noqa: E402
-from siteproof.evidence import Store  # noqa: E402
-from siteproof.suite import new_nonce  # noqa: E402
+from siteproof.evidence.store import Store  # noqa: E402
+from siteproof.judging.run import new_nonce  # noqa: E402
 from siteproof.transport.batch import Frames, RunContext, script  # noqa: E402
 
 

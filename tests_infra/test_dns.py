@@ -3,10 +3,10 @@
 from siteproof.asks import each, note
 from siteproof.facts import Client, Dns, Name, View
 from siteproof.invariants import invariant
-from siteproof.probes.dig import addresses, each_way
-from siteproof.probes.dns import Address, dns_addresses
-from siteproof.probes.getent import getent_addresses
-from siteproof.probes.resolver import resolver_servers
+from siteproof.probes.names.dig import addresses, each_way
+from siteproof.probes.names.dns import Address, dns_addresses
+from siteproof.probes.names.getent import getent_addresses
+from siteproof.probes.names.resolver import resolver_servers
 
 
 @invariant(

@@ -3,10 +3,10 @@
 from siteproof.asks import note, total
 from siteproof.facts import Asker, Dns, Ingress, Name, Resolving, Zone
 from siteproof.invariants import invariant
-from siteproof.probes.dig import each_way, replies
-from siteproof.probes.dns import dns_reply
-from siteproof.probes.ip import host_addresses
-from siteproof.probes.unbound import unbound_forwards
+from siteproof.probes.names.dig import each_way, replies
+from siteproof.probes.names.dns import dns_reply
+from siteproof.probes.names.unbound import unbound_forwards
+from siteproof.probes.path.ip import host_addresses
 
 HAIRPIN = "image pulls rode the public hairpin"
 # Nobody has a host of this name; who gets an answer for it gets one for everything.

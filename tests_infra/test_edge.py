@@ -3,9 +3,9 @@
 from siteproof.asks import note, total
 from siteproof.facts import Edge, Outside, PublicAddress, Router
 from siteproof.invariants import invariant
-from siteproof.probes.iptables import iptables_forwards
-from siteproof.probes.nft import nft_forwards
-from siteproof.probes.nmap import tcp_scan
+from siteproof.probes.edge.iptables import iptables_forwards
+from siteproof.probes.edge.nft import nft_forwards
+from siteproof.probes.edge.nmap import tcp_scan
 
 
 @invariant(

@@ -3,11 +3,11 @@
 from siteproof.asks import each, note
 from siteproof.facts import Canary, ContainerdNode, Group, Pulls, Registry
 from siteproof.invariants import invariant
-from siteproof.models.pull_failure import cause
-from siteproof.models.pull_route import Endpoint, Image
-from siteproof.probes.crictl import Pull, observed_pull
-from siteproof.probes.crictl_images import images, pull_again
-from siteproof.probes.registry import registry_answer
+from siteproof.probes.pulls.crictl import Pull, observed_pull
+from siteproof.probes.pulls.crictl_images import images, pull_again
+from siteproof.probes.pulls.registry import registry_answer
+from siteproof.runtimes.pull_failure import cause
+from siteproof.runtimes.pull_route import Endpoint, Image
 
 
 def went_well(pull: Pull, pulls: Pulls) -> None:

@@ -2,8 +2,8 @@
 
 from siteproof.facts import Link, Node, Path, Transfer
 from siteproof.invariants import invariant
-from siteproof.probes.curl import transfer as download
-from siteproof.probes.ip import default_link
+from siteproof.probes.path.curl import transfer as download
+from siteproof.probes.path.ip import default_link
 
 
 @invariant(

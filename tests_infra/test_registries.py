@@ -6,16 +6,16 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from siteproof.asks import Ask, both, each, note, total
 from siteproof.facts import ContainerdNode, DockerHost, Mirrored, Node, Puller, Pulls, Pushed, Pusher, Registry
 from siteproof.invariants import invariant
-from siteproof.models.containerd import Containerd
-from siteproof.models.dockerd import Dockerd
-from siteproof.models.pull_route import NO_PROXIES, Endpoint, Image, Proxies, upstream_url
-from siteproof.probes.containerd_registries import containerd_registries
-from siteproof.probes.dns import dns_addresses
-from siteproof.probes.docker_registries import docker_registries
-from siteproof.probes.getent import getent_addresses
-from siteproof.probes.reflection import reflection
-from siteproof.probes.registry import RegistryAnswer, registry_answer
-from siteproof.probes.resolver import resolver_servers
+from siteproof.probes.names.dns import dns_addresses
+from siteproof.probes.names.getent import getent_addresses
+from siteproof.probes.names.resolver import resolver_servers
+from siteproof.probes.pulls.containerd_registries import containerd_registries
+from siteproof.probes.pulls.docker_registries import docker_registries
+from siteproof.probes.pulls.reflection import reflection
+from siteproof.probes.pulls.registry import RegistryAnswer, registry_answer
+from siteproof.runtimes.containerd import Containerd
+from siteproof.runtimes.dockerd import Dockerd
+from siteproof.runtimes.pull_route import NO_PROXIES, Endpoint, Image, Proxies, upstream_url
 
 Address = IPv4Address | IPv6Address
 

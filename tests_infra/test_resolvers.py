@@ -3,11 +3,11 @@
 from siteproof.asks import Ask, each, note
 from siteproof.facts import Client, Dns, Fleet
 from siteproof.invariants import invariant
-from siteproof.probes.ip import default_link
-from siteproof.probes.name_files import hosts_entries, lookup_order, resolv_conf, resolver_settings
-from siteproof.probes.resolved import current_servers, resolved_settings
-from siteproof.probes.resolver import resolver_servers
-from siteproof.verdicts import shown
+from siteproof.judging.verdicts import shown
+from siteproof.probes.names.name_files import hosts_entries, lookup_order, resolv_conf, resolver_settings
+from siteproof.probes.names.resolved import current_servers, resolved_settings
+from siteproof.probes.names.resolver import resolver_servers
+from siteproof.probes.path.ip import default_link
 
 HAIRPIN = "image pulls rode the public hairpin"
 STICKY = "resolved stays on a server that it failed over to, also when the first one is back"

@@ -1,20 +1,20 @@
 """Swarm: the overlays that everything joins, and the addresses on them."""
 
+from siteproof.analysis.addresses import overlay_fill, use
+from siteproof.analysis.projection import project
+from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
 from siteproof.asks import both, each, note, total
 from siteproof.errors import NoControl
+from siteproof.evidence.earlier import past
 from siteproof.facts import SETTLES_DAYS, Checkout, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
-from siteproof.history import past
 from siteproof.invariants import invariant
-from siteproof.models.addresses import overlay_fill, use
-from siteproof.models.projection import project
-from siteproof.models.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
-from siteproof.probes.docker import overlay_networks
-from siteproof.probes.docker_api import local_networks, overlay_view, swarm_moments, swarm_state
-from siteproof.probes.dockerd import allocator_log, daemon
-from siteproof.probes.git import repository
-from siteproof.probes.ip import routes
-from siteproof.probes.overlay_ping import overlay_pings
-from siteproof.probes.text_file import file_lines
+from siteproof.probes.files.git import repository
+from siteproof.probes.files.text_file import file_lines
+from siteproof.probes.path.ip import routes
+from siteproof.probes.swarm.docker import overlay_networks
+from siteproof.probes.swarm.docker_api import local_networks, overlay_view, swarm_moments, swarm_state
+from siteproof.probes.swarm.dockerd import allocator_log, daemon
+from siteproof.probes.swarm.overlay_ping import overlay_pings
 
 INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
 ENLARGE = (

@@ -1,10 +1,10 @@
 """Swarm, by trying: services of our own on an overlay, for seconds. Only with --changes."""
 
+from siteproof.analysis.addresses import overlay_fill
 from siteproof.errors import NoControl
 from siteproof.facts import DeployCanary, LeakBudget, Manager, Swarm
 from siteproof.invariants import invariant
-from siteproof.models.addresses import overlay_fill
-from siteproof.probes.swarm_canary import allocation_canary, deploy_canary
+from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 
 INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from siteproof.crossing import encodable
+from siteproof.text.crossing import encodable
 
 
 class Verdict(StrEnum):

@@ -21,12 +21,12 @@ from lab_command import lab_ok, needs_root, own_lab
 
 from lab import enter
 from lab import state as states
-from siteproof import live
 from siteproof.asks import MISSING, Command, Output, Stream
 from siteproof.errors import ProbeError
-from siteproof.evidence import HostRecord, Store
+from siteproof.evidence.store import HostRecord, Store
 from siteproof.gather import LocalGatherer
-from siteproof.suite import Suite
+from siteproof.judging.run import Suite
+from siteproof.plugin import host_fixture
 from siteproof.transport.connection import Connection
 
 pytestmark = [pytest.mark.lab, needs_root]
@@ -306,12 +306,12 @@ def test_no_stream_leaves_from_a_container(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_host_fixture_is_of_the_container(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "LIVE_DEADLINE_S", 1.0)
+    monkeypatch.setattr(host_fixture, "LIVE_DEADLINE_S", 1.0)
     store = Store(tmp_path / "evidence")
     hosts = {name: connection(name) for name in ("debian", "stopped")}
     with closing(LocalGatherer(hosts, store, "abcdef012345", byte_cap=1 << 20)) as gatherer:
         suite = cast(Suite, SimpleNamespace(gatherer=gatherer, store=store, live={}))
-        host = live.live_host("debian", suite)
+        host = host_fixture.live_host("debian", suite)
         assert host.file("/etc/passwd").is_file
         assert host.user("siteproof").uid == 1500
         assert not host.file("/no/such").exists
@@ -321,5 +321,5 @@ def test_the_host_fixture_is_of_the_container(site: Site, tmp_path: Path, monkey
                 host.run(command)
             assert raised.value.kind == error
         with pytest.raises(ProbeError) as raised:
-            assert live.live_host("stopped", suite).file("/etc/passwd").exists
+            assert host_fixture.live_host("stopped", suite).file("/etc/passwd").exists
         assert raised.value.kind == "Unreachable"

@@ -18,9 +18,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "unit")]
 
 from test_hostile_values import PROBES, asked, good_arguments  # noqa: E402
 
-from siteproof import versions  # noqa: E402
 from siteproof.asks import Command  # noqa: E402
-from siteproof.transport import batch, identity, process, shell, through  # noqa: E402
+from siteproof.probes.common import versions  # noqa: E402
+from siteproof.transport import batch, identity, shell  # noqa: E402
+from siteproof.transport.backends import backend_session, process  # noqa: E402
 from siteproof.transport.connection import Connection  # noqa: E402
 
 EXCEPTED = {
@@ -52,7 +53,7 @@ def scripts() -> Iterator[tuple[str, str]]:
         yield f"batch, {sudo or 'as root'}{', stop' if stop else ''}", f"# shellcheck shell=sh\n{made.decode()}"
     yield "root's shell", f"# shellcheck shell=sh\n{shell.RootPrompt().line}\n"
     yield "end of a tree", f"# shellcheck shell=sh\n{process._END_TREE} end 1\n"
-    yield "no orphans", f"# shellcheck shell=sh\n{through._NO_ORPHANS.decode()}\ntimeout 1 true\n"
+    yield "no orphans", f"# shellcheck shell=sh\n{backend_session._NO_ORPHANS.decode()}\ntimeout 1 true\n"
 
 
 def main() -> int:

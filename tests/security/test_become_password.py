@@ -12,12 +12,14 @@ from isolated_host import IsolatedHost, isolated_host
 
 from siteproof.asks import Command, Output
 from siteproof.errors import BadInput, PrivilegeRefused, ProbeError, ToolMissing
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.transport import shell, ssh, through
+from siteproof.transport import shell
+from siteproof.transport.backends import backend_session
+from siteproof.transport.backends.process import ProcessShell
 from siteproof.transport.connection import Connection
-from siteproof.transport.process import ProcessShell
 from siteproof.transport.shell import ChannelShell
+from siteproof.transport.ssh import ssh_session
 
 PASSWORD = "correct horse; echo battery >&2"
 ROOT = "id -u; cat"
@@ -37,8 +39,8 @@ def host() -> Iterator[IsolatedHost]:
 def afresh(host: IsolatedHost, monkeypatch: pytest.MonkeyPatch) -> None:
     host.sudoers("prober ALL = (root) ALL")
     host.run("rm -rf /run/sudo/ts /heard/* /usr/local/bin/sudo; cp -p /etc/pam.d/sudo /root/pam || true")
-    monkeypatch.setattr(ssh, "START_S", 2.0)
-    monkeypatch.setattr(through, "START_S", 2.0)
+    monkeypatch.setattr(ssh_session, "START_S", 2.0)
+    monkeypatch.setattr(backend_session, "START_S", 2.0)
 
 
 @pytest.fixture
@@ -133,7 +135,7 @@ def test_a_lecture_is_listened_to(host: IsolatedHost, connection: Connection, tm
 def test_a_wrong_password_is_said_once(
     host: IsolatedHost, connection: Connection, sent: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (ssh, through):
+    for module in (ssh_session, backend_session):
         monkeypatch.setattr(module, "START_S", 20.0)  # PAM lets who was wrong wait for two
     host.run("chpasswd", given="prober:another\n")
     try:

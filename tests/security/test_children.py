@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from heeding import heeds_signals
 
-from siteproof import inventory
-from siteproof.child import Child
 from siteproof.errors import BadInput
-from siteproof.inventory import load
+from siteproof.inventory import inventory
+from siteproof.inventory.inventory import load
+from siteproof.machine.child import Child
 
 SPREADS = """#!/bin/sh
 echo $$ >>{directory}/pids
@@ -58,7 +58,7 @@ def spread(directory: Path) -> list[int]:
 def waiting(tmp_path: Path) -> subprocess.Popen[str]:
     """A run whose vault password script has spread and hangs."""
     (tmp_path / "inv.yml").write_text("all: {hosts: {a: }}\n")
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["siteproof.plugin"]\n')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["siteproof.plugin.hooks"]\n')
     (tmp_path / "temporary").mkdir()
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hosts=inv.yml"]
     return subprocess.Popen(

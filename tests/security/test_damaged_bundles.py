@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from operators_project import CHECKS, Project
 
 from siteproof.asks import Command, Output
-from siteproof.bundle import read_record
 from siteproof.errors import BadInput, NotRecorded
-from siteproof.evidence import Attempt, HostRecord, Store
+from siteproof.evidence.bundle import read_record
+from siteproof.evidence.store import Attempt, HostRecord, Store
 
 pytest_plugins = "pytester"
 
@@ -307,7 +307,7 @@ def test_a_host_that_is_not_known_any_more_is_not_believed(project: Project) -> 
 def test_a_line_damaged_while_the_run_lives_is_one_unknown_question(project: Project) -> None:
     project.checks(CHECKS)
     project.pytester.makeconftest(
-        'pytest_plugins = ["siteproof.plugin"]\n'
+        'pytest_plugins = ["siteproof.plugin.hooks"]\n'
         "from siteproof import evidence\n"
         "append = evidence._append\n"
         "def damaged(path, line):\n"

@@ -39,7 +39,7 @@ def start(project: Project, *options: str, before: str = ":", session: bool = Fa
 
 
 def conftest(project: Project, source: str) -> None:
-    project.pytester.makeconftest(f'import pytest\npytest_plugins = ["siteproof.plugin"]\n{source}')
+    project.pytester.makeconftest(f'import pytest\npytest_plugins = ["siteproof.plugin.hooks"]\n{source}')
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="a full file system takes root")
@@ -102,10 +102,10 @@ def test_one_report_that_cannot_be_written_does_not_keep_the_others(project: Pro
 BUGS = {
     "a report": "from siteproof import report\nreport.REPORTS['report.html'] = None\n",
     "the terminal's report": "from siteproof.report import terminal\nterminal.lines = None\n",
-    "the results": "from siteproof.suite import Suite\nSuite._hosts = None\n",
+    "the results": "from siteproof.judging.run import Suite\nSuite._hosts = None\n",
     "the end": "from siteproof import ending\nending.finish_ = ending.finish\n"
     "def once(*given):\n    ending.finish = ending.finish_\n    raise KeyError('x')\nending.finish = once\n",
-    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin import SUITE\n"
+    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin.hooks import SUITE\n"
     "def pytest_collection_finish(session):\n"
     "    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))\n"
     "    session.config.stash[SUITE].started = first\n",

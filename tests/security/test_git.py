@@ -19,8 +19,8 @@ import pytest
 
 from siteproof.asks import Command, Output, Recorded, Single
 from siteproof.errors import NoControl, PrivilegeRefused, ProbeError, ToolFailed, Unparseable
-from siteproof.probes.git import Repository, repository
-from siteproof.suite import new_nonce
+from siteproof.judging.run import new_nonce
+from siteproof.probes.files.git import Repository, repository
 from siteproof.transport.batch import Frames, RunContext, script
 
 ROOT = os.geteuid() == 0

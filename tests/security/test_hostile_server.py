@@ -24,14 +24,16 @@ from paramiko.message import Message
 
 from siteproof.asks import Command, Output, Stream
 from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unanswered, Unreachable
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
 from siteproof.gather.protocol import Spec
-from siteproof.transport import dns_stream, http_stream, session, shell, ssh, ssh_config, wire
+from siteproof.transport import session, shell, wire
 from siteproof.transport.channel import Carrier, OverSsh
 from siteproof.transport.connection import Connection
-from siteproof.transport.dial import Dialer
 from siteproof.transport.shell import ChannelShell
+from siteproof.transport.ssh import ssh_config, ssh_session
+from siteproof.transport.ssh.dial import Dialer
+from siteproof.transport.streams import dns_stream, http_stream
 from siteproof.transport.wire import one_line
 
 ACTS = "\x1b]0;owned\x07\x1b[2J\u202e\U000e0041"
@@ -209,7 +211,7 @@ def test_what_comes_before_the_handshake_is_bounded(first: bytes, says: str, hos
 
     connection = host(talk).connection(connect_timeout_s=2.0)
     with pytest.raises(HostError) as refused:
-        ssh.SshSession.connect(connection, Dialer())
+        ssh_session.SshSession.connect(connection, Dialer())
     assert says in str(refused.value) and str(refused.value).isprintable()
     assert len(str(refused.value)) < 500
 
@@ -269,7 +271,7 @@ def test_a_host_that_never_stops_talking_is_late(
 ) -> None:
     """Before its shell has started, which no byte cap covers."""
     monkeypatch.setattr(session, "START_S", 2.0)
-    monkeypatch.setattr(ssh, "START_S", 2.0)
+    monkeypatch.setattr(ssh_session, "START_S", 2.0)
     key = real.let_in(f"talks{abs(hash(drips))}", f'command="{drips}"')
     begin = time.monotonic()
     assert isinstance(ask(real.connection("taken", key), tmp_path), Unreachable)

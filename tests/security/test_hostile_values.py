@@ -32,10 +32,12 @@ from recorded import Recording
 from sandbox import SHELLS, Sandbox
 from test_corruption_verdicts import CHECKS, HEALTHY, ROOT
 
-from siteproof import facts, invariants, inventory, probes, rounds
+from siteproof import facts, invariants, probes
 from siteproof.asks import Ask, Check, Command, Output, Question, Stream
-from siteproof.models.pull_route import Endpoint, Image, Proxies
-from siteproof.probes.dns import dns_reply
+from siteproof.inventory import inventory
+from siteproof.judging import rounds
+from siteproof.probes.names.dns import dns_reply
+from siteproof.runtimes.pull_route import Endpoint, Image, Proxies
 
 EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
 PARTS = 8 if EVERYTHING else 1
@@ -89,8 +91,8 @@ Probe = Callable[..., Any]
 def every_probe() -> dict[str, Probe]:
     """Every function of the probes that makes questions, by its name."""
     found: dict[str, Probe] = {}
-    for info in pkgutil.iter_modules(probes.__path__):
-        module = importlib.import_module(f"{probes.__name__}.{info.name}")
+    for info in pkgutil.walk_packages(probes.__path__, f"{probes.__name__}."):
+        module = importlib.import_module(info.name)
         for name, function in inspect.getmembers(module, inspect.isfunction):
             returned = str(function.__annotations__.get("return"))
             own = function.__module__ == module.__name__ and not name.startswith("_")

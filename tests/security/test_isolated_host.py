@@ -8,7 +8,7 @@ from pathlib import Path
 from isolated_host import isolated_host
 
 from siteproof.asks import Command, Output
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
 
 

@@ -16,11 +16,11 @@ from isolated_host import IsolatedHost, isolated_host
 
 from siteproof.asks import Command, Output
 from siteproof.errors import BadInput, ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.privilege import root_commands
-from siteproof.probes.text_file import file_lines
-from siteproof.root_tools import others_write
+from siteproof.previews.root_tools import others_write
+from siteproof.previews.sudoers import root_commands
+from siteproof.probes.files.text_file import file_lines
 
 PROJECT = Path(__file__).parents[2]
 

@@ -18,8 +18,8 @@ from a_node import STRANGER, Node, a_node, compiled, question
 
 from siteproof.asks import Single
 from siteproof.errors import Unparseable
-from siteproof.probes.crictl import Pull, observed_pull
-from siteproof.probes.crictl_images import pull_again
+from siteproof.probes.pulls.crictl import Pull, observed_pull
+from siteproof.probes.pulls.crictl_images import pull_again
 
 SOURCE = r"""
 #include <arpa/inet.h>

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from isolated_host import IsolatedHost, isolated_host
 
-from siteproof.probes.owned import OWNED
+from siteproof.probes.common.owned import OWNED
 
 MADE = """
 umask 022

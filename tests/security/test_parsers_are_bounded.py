@@ -30,12 +30,12 @@ import recorded
 from recorded import Recording
 
 from siteproof.asks import LARGE, Controlled, Derived, Heard, Output, Single
-from siteproof.characters import printable
 from siteproof.errors import ProbeError, TooLarge
-from siteproof.models.pull_failure import cause
-from siteproof.probes.dns import LONGEST_REPLY
-from siteproof.probes.sections import MARK
+from siteproof.probes.common.sections import MARK
+from siteproof.probes.names.dns import LONGEST_REPLY
 from siteproof.report.text import wrapped
+from siteproof.runtimes.pull_failure import cause
+from siteproof.text.characters import printable
 
 EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
 CASES = 300 if EVERYTHING else 40

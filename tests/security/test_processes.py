@@ -16,9 +16,9 @@ from a_node import STRANGER, Node, a_node, compiled, question
 
 from siteproof.asks import Ask, Output, Single
 from siteproof.errors import ToolFailed, Unparseable
-from siteproof.models.containerd import Containerd
-from siteproof.probes.containerd_registries import containerd_registries
-from siteproof.probes.crictl_images import images
+from siteproof.probes.pulls.containerd_registries import containerd_registries
+from siteproof.probes.pulls.crictl_images import images
+from siteproof.runtimes.containerd import Containerd
 
 SOURCE = r"""
 #include <stdio.h>

@@ -10,8 +10,8 @@ import pytest
 from operators_project import Project
 from vaulted import FOREIGN, NAMES, SHORT, WORD, encrypted, leaks, vaulted
 
-from siteproof.guard import _Guarded
-from siteproof.redaction import Redactor
+from siteproof.plugin.guard import _Guarded
+from siteproof.text.redaction import Redactor
 
 pytest_plugins = "pytester"
 
@@ -175,7 +175,7 @@ def test_what_is_traced_by_the_environment_is_refused(
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_what_fails_after_the_end_does_not_say_one(project: Project, password: Path, workers: str) -> None:
     project.pytester.makeconftest(
-        'pytest_plugins = ["siteproof.plugin"]\n'
+        'pytest_plugins = ["siteproof.plugin.hooks"]\n'
         f'def pytest_unconfigure():\n    raise RuntimeError("said {WORD} \\x1b]0;owned\\x07")\n'
     )
     ran = project.run(f"--vault-password-file={password}", workers)

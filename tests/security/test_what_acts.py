@@ -12,9 +12,9 @@ import pytest
 from operators_project import Project
 from report_samples import evidence, host, mtu, result, run
 
-from siteproof.characters import as_json, printable
 from siteproof.report import pages
 from siteproof.results import Run, Verdict
+from siteproof.text.characters import as_json, printable
 
 pytest_plugins = "pytester"
 

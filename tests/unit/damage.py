@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from siteproof.asks import Output
-from siteproof.probes.sections import MARK
+from siteproof.probes.common.sections import MARK
 
 Object = dict[str, Any]
 Ways = Iterator[tuple[str, Output]]

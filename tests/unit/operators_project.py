@@ -55,7 +55,7 @@ class Project:
             "ansible_ssh_private_key_file": str(key),
             "ansible_ssh_common_args": f"-F /dev/null -o UserKnownHostsFile={sshd.known_hosts} -o IdentitiesOnly=yes",
         }
-        pytester.makeconftest('pytest_plugins = ["siteproof.plugin"]')
+        pytester.makeconftest('pytest_plugins = ["siteproof.plugin.hooks"]')
         pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider -p no:hypothesispytest")
         self.checks(CHECKS)
 

@@ -27,7 +27,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from siteproof import models, probes
+from siteproof import analysis, probes, runtimes
 from siteproof.asks import Ask, Controlled, Derived, Heard, Output, Single
 from siteproof.errors import ProbeError
 
@@ -39,9 +39,10 @@ def _names() -> dict[str, Any]:
         n: getattr(ipaddress, n) for n in ("IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network")
     }
     found = [
-        f"{package.__name__}.{m.name}" for package in (models, probes) for m in pkgutil.iter_modules(package.__path__)
+        sorted(m.name for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}.") if not m.ispkg)
+        for package in (runtimes, analysis, probes)
     ]
-    for name in found:
+    for name in (name for names in found for name in sorted(names, key=lambda name: name.rpartition(".")[2])):
         module = importlib.import_module(name)
         names[module.__name__.rpartition(".")[2]] = module  # where two have a class of the same name
         names |= {n: v for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__}

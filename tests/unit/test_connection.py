@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from siteproof.errors import BadInput
-from siteproof.transport import known_hosts, ssh_config
 from siteproof.transport.connection import Connection
+from siteproof.transport.ssh import known_hosts, ssh_config
 
 
 def test_a_host_without_variables_is_reached_by_its_name() -> None:

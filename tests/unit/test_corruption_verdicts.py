@@ -16,9 +16,11 @@ import pytest
 from recorded import Recording
 from test_corruption import EVERYTHING, RECORDINGS, named, ways
 
-from siteproof import facts, invariants, inventory, rounds, verdicts
+from siteproof import facts, invariants
 from siteproof.asks import Check, Output, Question
 from siteproof.facts import Case
+from siteproof.inventory import inventory
+from siteproof.judging import rounds, verdicts
 from siteproof.results import Verdict
 
 ROOT = Path(__file__).parents[2]

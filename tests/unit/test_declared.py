@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import Field, ValidationError, field_validator
 
-from siteproof.declared import CITED, Citation, Declared, declared_at, nearest, read, read_all
 from siteproof.errors import BadInput
-from siteproof.inventory import Value
+from siteproof.facts.declared import CITED, Citation, Declared, declared_at, nearest, read, read_all
+from siteproof.inventory.inventory import Value
 
 
 class Name(Declared):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from siteproof.asks import Command, Output, Question
 from siteproof.errors import HostKeyUnknown, ProbeError, TimedOut
-from siteproof.evidence import Attempt, HostRecord, Store
-from siteproof.redaction import REDACTED, Redactor
+from siteproof.evidence.store import Attempt, HostRecord, Store
+from siteproof.text.redaction import REDACTED, Redactor
 
 
 def question(host: str = "cp1", script: str = "true") -> Command:

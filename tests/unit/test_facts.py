@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from siteproof.declared import read
 from siteproof.errors import BadInput
 from siteproof.facts import FAMILIES, PREFIX
-from siteproof.inventory import Value
+from siteproof.facts.declared import read
+from siteproof.inventory.inventory import Value
 
 PROJECT = Path(__file__).parents[2]
 

@@ -21,12 +21,12 @@ import pytest
 from test_gather_sshd import ANSWERS, FAILS, NONCE, Answers, Fails, assert_siblings_are_intact, by_name, questions
 from test_gather_streams import answer as answer_dns
 
-from siteproof import live
 from siteproof.asks import Command, Output, Stream
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.suite import Suite
+from siteproof.judging.run import Suite
+from siteproof.plugin import host_fixture
 from siteproof.transport.connection import Connection
 
 HERE_TOO: list[Answers | Fails] = [
@@ -134,7 +134,7 @@ FAR = [
 
 @pytest.mark.parametrize("row", FAR, ids=lambda row: f"{row.kind}-{row.target}")
 def test_a_tool_leads_there_or_says_why_not(row: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("siteproof.transport.through.START_S", 1.0)
+    monkeypatch.setattr("siteproof.transport.backends.backend_session.START_S", 1.0)
     monkeypatch.setattr("siteproof.transport.session.START_S", 1.0)
     kept = store(tmp_path)
     asked = [Command("x", f"question {n}", 5, "reads", f"echo {n}; echo e{n} >&2; exit {n}") for n in range(3)]
@@ -269,11 +269,11 @@ def test_nothing_leaves_this_machine_for_what_documentation_uses(address: str, t
 
 @pytest.mark.parametrize("kind", ["local", "docker", "podman", "kubectl"])
 def test_the_host_fixture_is_asked_the_same_way(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "LIVE_DEADLINE_S", 1.0)
+    monkeypatch.setattr(host_fixture, "LIVE_DEADLINE_S", 1.0)
     kept = store(tmp_path)
     with closing(LocalGatherer({"x": connection("x", kind)}, kept, NONCE, byte_cap=1 << 20)) as gatherer:
         suite = SimpleNamespace(gatherer=gatherer, store=kept, live={})
-        host = live.live_host("x", cast(Suite, suite))
+        host = host_fixture.live_host("x", cast(Suite, suite))
         assert host.run("echo out; exit 3").rc == 3
         assert host.file("/").is_directory
         assert not host.file("/no/such").exists

@@ -16,7 +16,7 @@ from local_sshd import free_port
 
 from siteproof.asks import MISSING, Command, Output
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
 from siteproof.transport.connection import Connection
 

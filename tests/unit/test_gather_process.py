@@ -19,7 +19,7 @@ from local_sshd import Sshd, free_port
 from siteproof import errors
 from siteproof.asks import Command, Output
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import Gatherer, LocalGatherer, Progress, RemoteGatherer, spawn
 from siteproof.transport.connection import Connection
 
@@ -212,7 +212,7 @@ def test_the_gatherer_ends_with_the_process_that_started_it(tmp_path: Path) -> N
     parent = textwrap.dedent(
         f"""
         import os, pathlib, signal
-        from siteproof.evidence import Store
+        from siteproof.evidence.store import Store
         from siteproof.gather import spawn
         gatherer = spawn({{}}, Store(pathlib.Path({str(tmp_path)!r}) / "evidence"), run_nonce="x")
         print(gatherer._process.pid, gatherer.socket_path, flush=True)

@@ -22,7 +22,7 @@ from local_sshd import Sshd, free_port
 from siteproof import errors
 from siteproof.asks import MISSING, Command, Output, Question
 from siteproof.errors import ProbeError
-from siteproof.evidence import Attempt, Store
+from siteproof.evidence.store import Attempt, Store
 from siteproof.gather import LocalGatherer
 from siteproof.transport.connection import Connection
 

@@ -18,7 +18,7 @@ from local_sshd import Sshd, free_port
 
 from siteproof.asks import Command, Output, Stream
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
 
 DEADLINE_S = 1.0

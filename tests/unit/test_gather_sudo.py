@@ -16,7 +16,7 @@ from local_sshd import Sshd
 
 from siteproof.asks import Command, Output, refuse_no_answer
 from siteproof.errors import PrivilegeRefused, ProbeError, ToolMissing
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
 from siteproof.transport.connection import Connection
 

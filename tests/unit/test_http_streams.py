@@ -21,11 +21,11 @@ from cryptography.x509.oid import NameOID
 from local_sshd import Sshd, free_port
 
 from siteproof.asks import Recorded
-from siteproof.bundle import Replay, RunRecord, write_record
 from siteproof.errors import NotRecorded, ProbeError, Unparseable
-from siteproof.evidence import Store
+from siteproof.evidence.bundle import Replay, RunRecord, write_record
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.probes.http import HttpAnswer, http_get
+from siteproof.probes.path.http import HttpAnswer, http_get
 
 NAME = "registry.example"
 LOOPBACK = IPv4Address("127.0.0.1")

@@ -15,7 +15,7 @@ from textwrap import dedent
 import pytest
 
 from siteproof.errors import BadInput
-from siteproof.inventory import Inventory, Value, load
+from siteproof.inventory.inventory import Inventory, Value, load
 
 BIN = Path(sys.executable).parent
 
@@ -293,7 +293,7 @@ def test_settings_cannot_make_it_keep_quiet(tmp_path: Path) -> None:
 def test_a_source_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"hosts.sh": f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n"})
     (tmp_path / "hosts.sh").chmod(0o755)
-    monkeypatch.setattr("siteproof.inventory.PATIENCE_S", 3)
+    monkeypatch.setattr("siteproof.inventory.inventory.PATIENCE_S", 3)
     with pytest.raises(
         BadInput, match="^reading the inventory took longer than 3 s and was ended; it was at the source .*hosts.sh$"
     ):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from siteproof.errors import BadInput
-from siteproof.inventory import load
+from siteproof.inventory.inventory import load
 
 ONE = "all: {hosts: {a: }}\n"
 

@@ -16,11 +16,11 @@ import testinfra.host
 from local_sshd import Sshd, free_port
 from operators_project import Project
 
-from siteproof import live
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.suite import Suite
+from siteproof.judging.run import Suite
+from siteproof.plugin import host_fixture
 from siteproof.transport.connection import Connection
 
 pytest_plugins = "pytester"
@@ -74,7 +74,7 @@ class Site:
 
     def host(self, name: str) -> testinfra.host.Host:
         suite = SimpleNamespace(gatherer=self.gatherer, store=self.store, live={})
-        return live.live_host(name, cast(Suite, suite))
+        return host_fixture.live_host(name, cast(Suite, suite))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "LIVE_DEADLINE_S", 1.0)
+    monkeypatch.setattr(host_fixture, "LIVE_DEADLINE_S", 1.0)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

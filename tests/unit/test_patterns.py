@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from siteproof.errors import BadInput
-from siteproof.inventory import Inventory, load
+from siteproof.inventory.inventory import Inventory, load
 
 HOSTS = """\
 all:

@@ -12,7 +12,7 @@ import pytest
 
 from siteproof.asks import Command
 from siteproof.errors import BadInput
-from siteproof.privilege import Grant, fragment, grants, root_commands
+from siteproof.previews.sudoers import Grant, fragment, grants, root_commands
 
 PROJECT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from siteproof.models.projection import DAY_S, Sample, project
+from siteproof.analysis.projection import DAY_S, Sample, project
 
 
 def nightly(used: Sequence[int | None], life: str = "a", first_day: int = 0) -> list[Sample]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from siteproof.models.pull_failure import cause
+from siteproof.runtimes.pull_failure import cause
 
 REFERENCE = 'failed to pull and unpack image "r.example/a:1": failed to resolve reference "r.example/a:1": '
 HEAD = f'{REFERENCE}failed to do request: Head "https://r.example/v2/a/manifests/1": '

@@ -9,8 +9,8 @@ import pytest
 
 from siteproof.asks import Output
 from siteproof.errors import NoControl, ProbeError, ToolFailed, Unparseable
-from siteproof.probes import containerd_registries, crictl_images, docker_registries, reflection, registry
-from siteproof.probes.registry import RegistryAnswer
+from siteproof.probes.pulls import containerd_registries, crictl_images, docker_registries, reflection, registry
+from siteproof.probes.pulls.registry import RegistryAnswer
 
 TAG = "r.example/a:1"
 DIGEST = f"r.example/a@sha256:{'0' * 64}"

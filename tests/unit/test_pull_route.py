@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from siteproof.models.containerd import Containerd, NotTaken, Version, parse_hosts, registry_settings
-from siteproof.models.dockerd import Dockerd
-from siteproof.models.pull_route import Endpoint, Image, Proxies, Route, upstream_url
+from siteproof.runtimes.containerd import Containerd, NotTaken, Version, parse_hosts, registry_settings
+from siteproof.runtimes.dockerd import Dockerd
+from siteproof.runtimes.pull_route import Endpoint, Image, Proxies, Route, upstream_url
 
 ROOT = "/etc/containerd/certs.d"
 FORGEJO = "forgejo.home.example"

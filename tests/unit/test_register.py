@@ -13,8 +13,8 @@ import pytest
 from siteproof.errors import BadInput
 from siteproof.facts import Node
 from siteproof.invariants import SeenCheck, invariant, of, probes_of
-from siteproof.probes.ip import default_link
-from siteproof.register import entries, unproven
+from siteproof.previews.register import entries, unproven
+from siteproof.probes.path.ip import default_link
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ import pytest
 import report_samples as made
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase
 
-from siteproof import files
+from siteproof.machine import writing
 from siteproof.report import junit, pages, prometheus, write_all
 from siteproof.results import Result, Run, Verdict
 
@@ -62,7 +62,7 @@ def test_latest_points_to_the_last_run_and_moves_with_the_folder(tmp_path: Path)
 def test_latest_is_never_missing_while_it_is_swapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "one").mkdir()
     link = tmp_path / "latest"
-    files.point(link, tmp_path / "one")
+    writing.point(link, tmp_path / "one")
     replaced = []
     replace = Path.replace
 
@@ -71,7 +71,7 @@ def test_latest_is_never_missing_while_it_is_swapped(tmp_path: Path, monkeypatch
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", watching)
-    files.point(link, tmp_path / "two")
+    writing.point(link, tmp_path / "two")
     assert replaced == ["one"]
     assert str(link.readlink()) == "two"
 
@@ -88,14 +88,14 @@ def test_a_dangling_latest_is_replaced_and_a_real_directory_is_left_alone(tmp_pa
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.json"
-    files.write(path, "old")
+    writing.write(path, "old")
 
     def full(self: Path, target: Path) -> Path:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="no space"):
-        files.write(path, "new")
+        writing.write(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from siteproof.errors import BadInput
-from siteproof.inventory import resolve_source
+from siteproof.inventory.inventory import resolve_source
 
 
 @pytest.fixture

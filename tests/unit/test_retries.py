@@ -12,7 +12,7 @@ from operators_project import CHECKS, Project
 
 from siteproof.asks import Command, Output
 from siteproof.errors import TimedOut, Truncated
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
 
 pytest_plugins = "pytester"

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from siteproof import rounds
 from siteproof.asks import (
     Ask,
     Command,
@@ -32,6 +31,7 @@ from siteproof.errors import (
     Unparseable,
     Unreachable,
 )
+from siteproof.judging import rounds
 
 
 def ask(host: str, script: str = "echo", answers: Collection[int] = (0,)) -> Ask[str]:

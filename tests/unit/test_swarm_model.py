@@ -6,9 +6,9 @@ from ipaddress import IPv4Network
 
 import pytest
 
+from siteproof.analysis.swarm import Creation, creations, out_of_order, unreached
 from siteproof.errors import NoControl, Unparseable
-from siteproof.models.swarm import Creation, creations, out_of_order, unreached
-from siteproof.probes.overlay_ping import Pings
+from siteproof.probes.swarm.overlay_ping import Pings
 
 NIX = """\
   # docker network create --driver overlay --attachable --subnet 10.9.0.0/16 proxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from siteproof.asks import Ask, Check, Command, Output, both, command, each
-from siteproof.templates import Answer, later_questions
+from siteproof.previews.stand_ins import Answer, later_questions
 
 
 def ask(script: str) -> Ask[str]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from siteproof.errors import NoControl, Unreachable
+from siteproof.judging.verdicts import Comparison, Outcome, outcome, shown
 from siteproof.results import ExitCode, Result, Run, Verdict
-from siteproof.verdicts import Comparison, Outcome, outcome, shown
 
 HERE = Path(__file__).parent
 

@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 
-from siteproof import versions
 from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import ProbeError, TimedOut
 from siteproof.gather.protocol import question_from_json, question_to_json
-from siteproof.probes.sections import MARK
+from siteproof.probes.common import versions
+from siteproof.probes.common.sections import MARK
 
 SAID = "".join(
     f"\n{MARK}status {line}\n{status}\n{MARK}{line}\n{text}\n"

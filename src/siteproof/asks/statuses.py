@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from siteproof.asks.questions import Output, Question
 from siteproof.errors import PrivilegeRefused, ToolFailed, ToolMissing, Withheld
-from siteproof.redaction import REDACTED
+from siteproof.text.redaction import REDACTED
 
 MISSING = "siteproof: not on this host: "
 """What the `need` function of the batch prints before it ends with status 127."""

@@ -4,17 +4,7 @@ One variable `siteproof_<family>` per family, one file here per subject. A famil
 `subjects` say over what the family's checks are parametrized. No expected value stands in Python.
 """
 
-from siteproof.facts.dns import (
-    Asker,
-    Client,
-    Dns,
-    Fleet,
-    Ingress,
-    Name,
-    Resolving,
-    View,
-    Zone,
-)
+from siteproof.facts.dns import Asker, Client, Dns, Fleet, Ingress, Name, Resolving, View, Zone
 from siteproof.facts.edge import Edge, PublicAddress
 from siteproof.facts.history import SETTLES_DAYS, History
 from siteproof.facts.model import Absent, Family, HostsOf, Node, Outside, Router, Subjects, Unseen

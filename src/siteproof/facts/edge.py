@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from siteproof.declared import Declared
+from siteproof.facts.declared import Declared
 from siteproof.facts.model import Family, HostsOf, Outside, Port, Router, Service, Subjects, Unseen, nodes
 
 ARBITRARY_PORTS = 8

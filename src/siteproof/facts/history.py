@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from siteproof.declared import Declared
+from siteproof.facts.declared import Declared
 
 SETTLES_DAYS = 7
 """Fewer days show no trend."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from siteproof.asks.words import URL, Form
-from siteproof.declared import Declared
+from siteproof.facts.declared import Declared
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from siteproof.declared import Declared
+from siteproof.facts.declared import Declared
 from siteproof.facts.model import Family, HostsOf, Node, Subjects, Url
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from siteproof.asks.words import IMAGE
-from siteproof.declared import Declared
+from siteproof.facts.declared import Declared
 from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url, formed
-from siteproof.models.pull_route import Image
+from siteproof.runtimes.pull_route import Image
 
 
 class Puller(Node):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from siteproof.declared import Declared, nearest, read, read_all
 from siteproof.errors import BadInput
+from siteproof.facts.declared import Declared, nearest, read, read_all
 from siteproof.facts.dns import Dns
 from siteproof.facts.edge import Edge
 from siteproof.facts.history import History
@@ -17,7 +17,7 @@ from siteproof.facts.model import Absent, Family, HostsOf, Node
 from siteproof.facts.path import Link, Path
 from siteproof.facts.pulls import Pulls
 from siteproof.facts.swarm import Swarm
-from siteproof.inventory import Inventory, Value
+from siteproof.inventory.inventory import Inventory, Value
 
 PREFIX = "siteproof_"
 

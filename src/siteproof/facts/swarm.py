@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from siteproof.asks.words import ARGUMENT, IMAGE, NETWORK_NAME, PATH
-from siteproof.declared import Declared
+from siteproof.facts.declared import Declared
 from siteproof.facts.model import Absent, Family, HostsOf, Node, Subjects, Unseen, formed
 
 Path = Annotated[str, formed(PATH)]

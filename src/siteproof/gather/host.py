@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import ChannelRefused, HostError, ProbeError, Unreachable
-from siteproof.evidence import Attempt, HostRecord, Store
+from siteproof.evidence.store import Attempt, HostRecord, Store
+from siteproof.transport.backends.backend_session import BackendSession
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
-from siteproof.transport.dial import Dialer
 from siteproof.transport.identity import Identity
 from siteproof.transport.session import MOST_CHANNELS, Session
-from siteproof.transport.ssh import SshSession
-from siteproof.transport.through import BackendSession
+from siteproof.transport.ssh.dial import Dialer
+from siteproof.transport.ssh.ssh_session import SshSession
 from siteproof.transport.wire import ConnectionLost
 
 T = TypeVar("T")

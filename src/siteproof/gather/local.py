@@ -11,15 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, repeat
 
-from siteproof import history
 from siteproof.asks import Earlier, Output, Question
 from siteproof.errors import ProbeError, Unreachable
-from siteproof.evidence import Store
+from siteproof.evidence import earlier
+from siteproof.evidence.store import Store
 from siteproof.gather.base import Gatherer, Phase, Progress, Report
 from siteproof.gather.host import Host, Round
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
-from siteproof.transport.dial import Dialer
+from siteproof.transport.ssh.dial import Dialer
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class LocalGatherer(Gatherer):
         by_host = defaultdict(list)
         for question in questions:
             if isinstance(question, Earlier):
-                self._store.add(question, history.answer(question, self._store))
+                self._store.add(question, earlier.answer(question, self._store))
             else:
                 by_host[question.host].append(question)
         if not by_host:

@@ -13,9 +13,9 @@ from typing import Any
 
 from siteproof.asks import Command, Earlier, Output, Question, Stream
 from siteproof.errors import ProbeError
+from siteproof.probes.common.versions import Versions
 from siteproof.transport.backend import Backend
 from siteproof.transport.connection import Connection
-from siteproof.versions import Versions
 
 _LENGTH = struct.Struct("!I")
 _LONGEST = 256 << 20

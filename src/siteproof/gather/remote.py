@@ -14,7 +14,7 @@ from pathlib import Path
 
 from siteproof.asks import Output, Question
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import protocol
 from siteproof.gather.base import Gatherer, Progress, Report
 from siteproof.gather.protocol import Message, Spec

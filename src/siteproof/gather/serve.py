@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TextIO
 
 from siteproof.errors import ProbeError
-from siteproof.evidence import Store
+from siteproof.evidence.store import Store
 from siteproof.gather import protocol
 from siteproof.gather.base import Gatherer, Progress
 from siteproof.gather.local import LocalGatherer
 from siteproof.gather.protocol import Message, Spec
-from siteproof.redaction import NOTHING_SECRET, Redactor
+from siteproof.text.redaction import NOTHING_SECRET, Redactor
 from siteproof.transport.wire import spelled_out
 
 _PARENT_LOOKED_AT_S = 1.0

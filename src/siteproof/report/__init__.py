@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from siteproof import files
-from siteproof.redaction import NOTHING_SECRET, Redactor, apart
+from siteproof.machine import writing
 from siteproof.report import document, junit, pages, prometheus
 from siteproof.results import HostResult, Result, Run, Verdict
+from siteproof.text.redaction import NOTHING_SECRET, Redactor, apart
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 STEP_SUMMARY_BYTES = 900_000
@@ -75,7 +75,7 @@ def write_files(run: Run, directory: Path, redactor: Redactor = NOTHING_SECRET) 
     for name, render in REPORTS.items():
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files.write(directory / name, _once_more(run, render, redactor))
+            writing.write(directory / name, _once_more(run, render, redactor))
         except Exception as error:  # noqa: BLE001 - one report is not the others
             unwritten.append(f"{name} could not be written: {_reason(error)}")
     return unwritten
@@ -131,7 +131,7 @@ def announce(run: Run, directory: Path, redactor: Redactor = NOTHING_SECRET) -> 
     unsaid = []
     try:
         if not run.replayed:
-            files.point(directory.parent / "latest", directory)
+            writing.point(directory.parent / "latest", directory)
     except OSError as error:
         unsaid.append(f"{directory.parent / 'latest'} does not point to this run: {_reason(error)}")
     if target := os.environ.get(STEP_SUMMARY):

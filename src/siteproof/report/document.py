@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from siteproof.characters import as_json
 from siteproof.results import Run
+from siteproof.text.characters import as_json
 
 
 def render(run: Run) -> Iterator[str]:

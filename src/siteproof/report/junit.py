@@ -8,9 +8,9 @@ from itertools import chain
 
 from junitparser import Error, Failure, JUnitXml, Properties, Property, Skipped, TestCase, TestSuite
 
-from siteproof.characters import printable
 from siteproof.report import findings as told
 from siteproof.results import Result, Run, Verdict
+from siteproof.text.characters import printable
 
 _END = "</testsuite></testsuites>"
 

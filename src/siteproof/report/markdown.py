@@ -12,7 +12,7 @@ from itertools import groupby
 
 from markupsafe import Markup, escape
 
-from siteproof.characters import printable
+from siteproof.text.characters import printable
 
 # What is Markup below is put together from parts that were escaped.
 _PLAIN_WORD = re.compile(r"""["(']{0,2}[A-Za-z]+(?:['’-][A-Za-z]+)*["')]{0,2}[,.;:!?]?["')]?|[0-9]{1,6}[,;]?|[—–·…]""")

@@ -10,11 +10,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from siteproof.characters import printable
 from siteproof.report import findings as told
 from siteproof.report import markdown as markdown_text
 from siteproof.report.text import cut
 from siteproof.results import WORST_FIRST, Result, Run, Verdict
+from siteproof.text.characters import printable
 
 OPEN_AT_FIRST = 6
 """So many findings are unfolded when the page opens."""

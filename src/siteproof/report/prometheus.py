@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from siteproof.characters import printable
 from siteproof.report import findings as told
 from siteproof.results import Run
+from siteproof.text.characters import printable
 
 Sample = tuple[dict[str, str], float]
 

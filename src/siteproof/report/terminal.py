@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from siteproof.characters import printable
 from siteproof.report import findings as told
 from siteproof.report.findings import Cause, Finding, Said
 from siteproof.report.text import cut, excerpt, listed, most_telling, telling_words, wrapped
 from siteproof.results import EvidenceRef, Result, Run, Verdict
+from siteproof.text.characters import printable
 
 NARROWEST, WIDEST = 40, 120
 LABEL = 10

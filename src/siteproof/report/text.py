@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
-from siteproof.characters import printable
+from siteproof.text.characters import printable
 
 _WORD = re.compile(r"\w[\w.]*\w")
 SHORTEST_WORD = 2

@@ -15,7 +15,7 @@ import testinfra.backend
 import testinfra.host
 
 from siteproof.errors import BadInput
-from siteproof.spelling import did_you_mean
+from siteproof.text.spelling import did_you_mean
 from siteproof.transport.variables import Variables
 
 Kind = Literal["local", "docker", "podman", "kubectl"]

@@ -12,7 +12,7 @@ import paramiko
 
 from siteproof.asks import Stream
 from siteproof.errors import ChannelRefused, ToolFailed, Unanswered
-from siteproof.transport.documentation import is_documentation
+from siteproof.transport.documentation_addresses import is_documentation
 from siteproof.transport.wire import CONNECT_FAILED, PROHIBITED, ConnectionLost, Refused, Transport, words
 
 Either = socket.socket | paramiko.Channel

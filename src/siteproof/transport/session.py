@@ -22,13 +22,14 @@ from siteproof.errors import (
     Truncated,
     Unreachable,
 )
-from siteproof.evidence import Attempt
-from siteproof.transport import batch, dns_stream, http_stream, identity
+from siteproof.evidence.store import Attempt
+from siteproof.transport import batch, identity
 from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext, Sudo
 from siteproof.transport.channel import Carrier
 from siteproof.transport.connection import Connection
 from siteproof.transport.identity import Identity
 from siteproof.transport.shell import Shell
+from siteproof.transport.streams import dns_stream, http_stream
 
 MOST_CHANNELS = 5
 """At once, per host. sshd's default MaxSessions is 10; eight at once were seen to be refused."""

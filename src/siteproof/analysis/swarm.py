@@ -1,0 +1,144 @@
+"""What of a swarm is in motion, in the way, or left behind."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from siteproof.errors import NoControl, Unparseable
+from siteproof.facts import Overlay
+from siteproof.probes.path.ip import Route
+from siteproof.probes.swarm.docker_api import RUNNING, STATES, Network, Swarm, View
+from siteproof.probes.swarm.overlay_ping import Pings
+
+
+def overlapping(overlay: Overlay, found: Mapping[str, tuple[Iterable[Network], Iterable[Route]]]) -> dict[str, str]:
+    """What else has addresses of an overlay: Docker networks and routes, by host."""
+    shared: dict[str, str] = {}
+    for host, (networks, routes) in found.items():
+        for network in networks:
+            if network.name != overlay.name and any(overlay.subnet.overlaps(s) for s in network.subnets):
+                # The swarm's networks are the same on every node that knows them.
+                where = "swarm" if network.of_swarm else host
+                shared[f"{where}: network {network.name}"] = ", ".join(map(str, network.subnets))
+        for route in routes:
+            if overlay.subnet.overlaps(route.target):
+                shared[f"{host}: route over {route.device}"] = str(route.target)
+    return shared
+
+
+def moving(swarm: Swarm) -> dict[str, str]:
+    """Services that change at this moment, and how."""
+    found = {s.name: s.update for s in swarm.services if s.update not in ("", "completed", "rollback_completed")}
+    found |= {s.name: f"{s.running} of {s.wanted} tasks run" for s in swarm.services if s.running < s.wanted}
+    for task in swarm.tasks:
+        transitional = STATES.index(task.state) < RUNNING and task.desired not in ("shutdown", "remove")
+        draining = task.state == "running" and STATES.index(task.desired) > RUNNING
+        if transitional or draining:
+            found.setdefault(swarm.service_name(task), f"a task is {task.state} and shall be {task.desired}")
+    return found
+
+
+def dangling(swarm: Swarm, views: Iterable[View], after_s: float) -> dict[str, str]:
+    """Overlays of stacks that have no service any more, on which nothing is."""
+    stacks = {service.stack for service in swarm.services}
+    occupied = {network for task in swarm.tasks if task.holds_addresses for network, _ in task.addresses}
+    occupied |= {v.network for v in views if any(not e.name.endswith("-endpoint") for e in v.endpoints)}
+    return {
+        network.name: f"of the removed stack {network.stack}"
+        for network in stack_overlays(swarm)
+        if network.stack not in stacks and network.id not in occupied and swarm.at - network.created > after_s
+    }
+
+
+def stack_overlays(swarm: Swarm) -> list[Network]:
+    return [n for n in swarm.networks if n.of_swarm and n.stack]
+
+
+def unreached(pings: Mapping[str, Pings], among: Collection[IPv4Address]) -> dict[str, str]:
+    """Which address of `among` does not answer to whom. Raises NoControl if nobody could send."""
+    if not any(seen.source for seen in pings.values()):
+        raise NoControl("no node has a container on the overlay, so nobody could send on it")
+    return {
+        f"{host} to {target}": "no answer"
+        for host, seen in pings.items()
+        for target, answered in seen.answered.items()
+        if not answered and target in among
+    }
+
+
+LONGEST_LINE = 8192
+"""Characters of a line that creates a network, with those that it continues on."""
+
+
+@dataclass(frozen=True)
+class Creation:
+    """A line that creates a network."""
+
+    number: int
+    subnet: IPv4Network | None
+    hides_errors: bool
+
+
+def creations(lines: Sequence[str], network: str) -> list[Creation]:
+    """The lines of a script, or of a file that holds one, that create `network`; commented ones do not."""
+    found = []
+    for number, line in _logical(lines):
+        if not re.search(r"\bnetwork\s+create\b", line):
+            continue
+        words = _words(line[line.index("create") :])
+        if network not in words:
+            continue
+        value = next((v for o, v in zip(words, words[1:], strict=False) if o == "--subnet"), None)
+        value = next((w.partition("=")[2] for w in words if w.startswith("--subnet=")), value)
+        try:
+            subnet = IPv4Network(value) if value else None
+        except ValueError:
+            raise Unparseable(f"line {number} creates {network} with the subnet {value!r}, which is not one") from None
+        found.append(Creation(number, subnet, "|| true" in line or "2>/dev/null" in line))
+    return found
+
+
+def _logical(lines: Sequence[str]) -> Iterable[tuple[int, str]]:
+    """Lines with those they continue on; without comments."""
+    start, whole = 0, ""
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("#"):
+            continue
+        start = start if whole else number
+        whole += line.rstrip("\\") if line.endswith("\\") else line
+        if not line.endswith("\\"):
+            yield start, whole
+            whole = ""
+    if whole:
+        yield start, whole
+
+
+def _words(line: str) -> list[str]:
+    if len(line) > LONGEST_LINE:
+        raise Unparseable(f"a line of {len(line)} characters is not read: {line[:200]!r}")
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&<>")
+    lexer.whitespace_split = True
+    try:
+        return list(lexer)
+    except ValueError:  # a quote that the shell closes on another line
+        return line.split()
+
+
+def out_of_order(lines: Sequence[str], steps: Sequence[str], before: str) -> list[str]:
+    """The steps that a script does not take, in their order, before the line that has `before`."""
+    numbered = list(_logical(lines))
+    last = next((i for i, (_, line) in enumerate(numbered) if before in line), None)
+    if last is None:
+        raise Unparseable(f"no line of the script has {before!r}, so nothing can come before it")
+    missing, place = [], 0
+    for step in steps:
+        at = next((i for i in range(place, last) if step in numbered[i][1]), None)
+        if at is None:
+            missing.append(step)
+        else:
+            place = at + 1
+    return missing

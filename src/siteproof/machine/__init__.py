@@ -1,0 +1,1 @@
+"""The operator's own machine: files of a run, programs that we start."""

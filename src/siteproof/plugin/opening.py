@@ -1,0 +1,312 @@
+"""How a run begins: what `--hosts` names becomes a site, a run directory and a gatherer; workers join in."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from siteproof import facts
+from siteproof.errors import BadInput
+from siteproof.evidence.bundle import Replay, RunRecord, write_record
+from siteproof.evidence.store import Blank, Store
+from siteproof.facts import Case, Site
+from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
+from siteproof.invariants import Invariant
+from siteproof.inventory import inventory
+from siteproof.inventory.inventory import Inventory
+from siteproof.judging.missing_hosts import lost
+from siteproof.judging.run import Suite, iso, merged, new_directory, new_nonce, plain
+from siteproof.judging.selection import Planned, Selection, shard
+from siteproof.plugin.guard import without
+from siteproof.plugin.options import only_looks
+from siteproof.plugin.refusals import (
+    MOST_HOSTS_AT_ONCE,
+    number,
+    refuse_leaks,
+    refuse_optimized,
+    refuse_options,
+    refuse_without_parts,
+)
+from siteproof.plugin.workers import Place
+from siteproof.text import crossing
+from siteproof.text.redaction import Redactor
+from siteproof.transport.connection import Connection
+from siteproof.transport.documentation_addresses import is_documentation
+
+
+def open_suite(config: pytest.Config) -> Suite:
+    """The suite of the process that the operator started. Raises BadInput; then nothing was made and nothing asked."""
+    root = config.rootpath
+    refuse_options(config.option)
+    refuse_without_parts(config.pluginmanager)
+    fanout = number(config.option.fanout, "--fanout", at_most=MOST_HOSTS_AT_ONCE)
+    source = inventory.resolve_source(config.option.hosts, root, config.getini("siteproof_inventory"), os.environ)
+    if isinstance(source, str) and "://" in source:
+        raise BadInput(f"--hosts={source}: facts live in an inventory, and a backend has none")
+    limit, vault = config.option.limit, config.option.vault_password_file
+    read = inventory.load(source, limit=limit, rootpath=root, vault_password_file=vault, waits=_say)
+    with without(read.secrets):
+        if read.secrets:
+            refuse_leaks(config)
+        return _open(config, shard(read, config.option.shard), fanout)
+
+
+def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
+    root = config.rootpath
+    site = facts.read_site(read)
+    connections = connections_of(read)
+    started, nonce = datetime.now(UTC), new_nonce()
+    if only_looks(config):
+        directory = root / "reports"
+        return _suite(config, site, directory, nonce, Blank(), None, started)
+    reports = Path(config.option.reports or root / "reports")
+    if config.option.replay:
+        replay = Replay([Path(named) for named in config.option.replay])
+        site = replace(site, today=replay.started.date())
+        return _suite(config, site, new_directory(reports, started), nonce, replay, None, replay.started)
+    if site.lab is not None:
+        _enter_lab(site.lab, root)
+    else:
+        _refuse_documentation(connections.values())
+    _refuse_missing_tools(connections.values())
+    directory = new_directory(reports, started)
+    try:
+        store = Store(directory / "evidence", secrets=read.secrets)
+        gatherer: Gatherer
+        if _has_workers(config):
+            gatherer = spawn(connections, store, run_nonce=nonce, fanout=fanout, secrets=read.secrets)
+        else:
+            gatherer = LocalGatherer(connections, store, nonce, fanout=fanout)
+        suite = _suite(config, site, directory, nonce, store, gatherer, started)
+        suite.whole = _is_whole(config) and suite.selection.every_host
+        suite.lost = lost(reports / "latest", read, suite.redactor) if suite.selection.every_host else []
+        write_record(directory, record_of(suite, None), suite.redactor)
+    except BaseException as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise BadInput(f"{directory}: no run can be kept there: {error.strerror or error}") from None
+        raise
+    return suite
+
+
+def never_mind(suite: Suite) -> None:
+    """Leave nothing behind of a run that was refused before it asked anybody."""
+    if suite.gatherer is not None:
+        suite.gatherer.close()
+    if isinstance(suite.store, Replay) or (type(suite.store) is Store and not suite.store.hosts):
+        shutil.rmtree(suite.directory, ignore_errors=True)
+
+
+def _say(sentence: str) -> None:
+    """Before there is anything that writes the run's own lines."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _suite(
+    config: pytest.Config, site: Site, directory: Path, nonce: str, store: Store, gatherer: Any, started: datetime
+) -> Suite:
+    return Suite(
+        site=site,
+        directory=directory,
+        nonce=nonce,
+        store=store,
+        gatherer=gatherer,
+        checks=config.rootpath / "tests_infra",
+        started=started,
+        selection=selection(config, site.inventory, store),
+        remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())],
+    )
+
+
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether the operator asked for everything: no expression, no file, no subset of the checks."""
+    given = config.option
+    parts = "keyword markexpr gate read_only maxfail deselect ignore ignore_glob lf stepwise"
+    some = any(getattr(given, name, None) for name in parts.split())
+    return not some and all((config.invocation_params.dir / arg).is_dir() for arg in config.args)
+
+
+def selection(config: pytest.Config, read: Inventory, store: Store) -> Selection:
+    """What the options leave of the plan. What a bundle was never meant to hold is not missed in it."""
+    given = config.option
+    every_host = read.selected >= read.hosts.keys()
+    if not isinstance(store, Replay):
+        return Selection(given.gate, given.read_only, given.changes, read.selected, every_host)
+    return Selection(
+        gate=given.gate or store.all_had("gate"),
+        read_only=given.read_only or store.all_had("read_only"),
+        changes=given.changes or store.all_had("changes"),
+        hosts=read.selected,
+        every_host=every_host,
+        unasked=read.selected - store.hosts_asked,
+    )
+
+
+def record_of(suite: Suite, finished: datetime | None) -> RunRecord:
+    """What run.json says."""
+    read, chosen = suite.site.inventory, suite.selection
+    return RunRecord(
+        started=iso(suite.started),
+        finished=None if finished is None else iso(finished),
+        nonce=suite.nonce,
+        inventory=read.source,
+        hosts=tuple(read.hosts),
+        selected=tuple(sorted(read.selected)),
+        options={"gate": chosen.gate, "read_only": chosen.read_only, "changes": chosen.changes},
+        versions={
+            "siteproof": metadata.version("siteproof"),
+            "python": platform.python_version(),
+            "pytest": pytest.__version__,
+        },
+        planned=tuple(planned.name for _, planned in sorted(suite.planned.items())),
+    )
+
+
+def connections_of(read: Inventory) -> dict[str, Connection]:
+    """How each host is reached, after its variables. Raises BadInput naming the host and the variable."""
+    hides = Redactor(read.secrets)
+    facts_too = ("siteproof_hostname", "siteproof_machine_id", "siteproof_lab")
+    return {
+        host.name: Connection.from_variables(
+            host.name,
+            dict(host.variables) | {n: host.facts[n].value for n in facts_too if n in host.facts},
+            host.places,
+            {name for name, value in host.variables.items() if hides.text(str(value)) != str(value)},
+        )
+        for host in read.hosts.values()
+        if host.name in read.selected
+    }
+
+
+def _refuse_documentation(connections: Iterable[Connection]) -> None:
+    """An inventory that still has the template's addresses must not make anyone send packets to them."""
+    for connection in connections:
+        if connection.backend is None and is_documentation(connection.address):
+            raise BadInput(
+                f"{connection.name}: ansible_host is {connection.address}, which documentation uses and nobody has; "
+                "nothing was connected to"
+            )
+
+
+def _refuse_missing_tools(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        if connection.backend is not None:
+            connection.backend.refuse_missing_tool()
+
+
+def _enter_lab(name: str, root: Path) -> None:
+    """Join the lab's operator, whose network is the only one from which lab addresses may be sent to."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    api = importlib.import_module("lab.api")
+    if api.state(name) is None:
+        raise BadInput(f"the inventory is that of the lab `{name}`, which is not up: python -m lab up --name {name}")
+    try:
+        api.enter_operator(name)
+    except api.LabError as error:
+        raise BadInput(str(error)) from None
+
+
+def _has_workers(config: pytest.Config) -> bool:
+    return bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
+
+
+def from_controller(config: pytest.Config) -> Mapping[str, Any] | None:
+    """What the controller told this worker; None in any other process."""
+    told: Mapping[str, Any] | None = getattr(config, "workerinput", {}).get("siteproof")
+    return told
+
+
+def for_worker(suite: Suite, worker: str) -> dict[str, Any]:
+    """Everything a worker needs; it goes through execnet's pipe, never to a file."""
+    gatherer = suite.gatherer
+    if gatherer is not None and not isinstance(gatherer, RemoteGatherer):
+        raise TypeError("workers need a gatherer in a process of its own")
+    return {
+        "worker": worker,
+        "deadly": suite.deadly,
+        "inventory": suite.site.inventory.to_json(),
+        "directory": str(suite.directory),
+        "nonce": suite.nonce,
+        "started": suite.started.isoformat(),
+        "checks": str(suite.checks),
+        "selection": asdict(suite.selection),
+        "socket": None if gatherer is None else str(gatherer.socket_path),
+        "replay": [str(path) for path in suite.store.directories] if isinstance(suite.store, Replay) else None,
+    }
+
+
+def join(told: Mapping[str, Any]) -> Suite:
+    """A worker's part of the controller's suite. Raises BadInput."""
+    refuse_optimized(sys.flags.optimize, "the Python of a worker")
+    read = Inventory.from_json(told["inventory"])
+    directory = Path(told["directory"])
+    store: Store
+    if told["replay"] is not None:
+        store = Replay([Path(path) for path in told["replay"]])
+    elif told["socket"] is not None:
+        store = Store(directory / "evidence", secrets=read.secrets)
+    else:
+        store = Blank()
+    return Suite(
+        site=facts.read_site(read),
+        directory=directory,
+        nonce=told["nonce"],
+        store=store,
+        gatherer=None if told["socket"] is None else RemoteGatherer(Path(told["socket"])),
+        checks=Path(told["checks"]),
+        started=datetime.fromisoformat(told["started"]),
+        selection=Selection(**told["selection"]),
+        whole=True,
+        deadly=dict(told["deadly"]),
+        place=Place(directory, told["worker"]) if store.directory != Path(os.devnull) else None,
+    )
+
+
+def tell(suite: Suite) -> dict[str, Any]:
+    """What a worker knows that its reports do not carry."""
+    told = {
+        "checks": {planned.invariant.id: asdict(planned.invariant) for planned in suite.planned.values()},
+        "planned": {nodeid: [p.invariant.id, p.case.id, p.case.host] for nodeid, p in suite.planned.items()},
+        "follows": {check: list(roots) for check, roots in suite.follows.items()},
+        "tools": {host: sorted(tools) for host, tools in suite.tools.items()},
+        "remarks": suite.remarks,
+        "failures": suite.failures,
+        "whole": suite.whole,
+    }
+    carried: dict[str, Any] = crossing.plain(told)
+    return carried
+
+
+def take_over(suite: Suite, told: Mapping[str, Any]) -> None:
+    """The controller learns what a worker told. Every worker plans the same; the first to end says it for all."""
+    checks = {id: _invariant(fields) for id, fields in told["checks"].items()}
+    for nodeid, (check, subject, host) in told["planned"].items():
+        suite.planned.setdefault(nodeid, Planned(checks[check], Case(subject, host, {}), nodeid))
+    suite.follows.update({check: tuple(roots) for check, roots in told["follows"].items()})
+    suite.tools = merged([suite.tools, {host: set(tools) for host, tools in told["tools"].items()}])
+    suite.remarks += [remark for remark in told["remarks"] if remark not in suite.remarks]
+    suite.failures += [failure for failure in told["failures"] if failure not in suite.failures]
+    suite.whole = suite.whole and told["whole"]
+
+
+def _invariant(told: Mapping[str, Any]) -> Invariant:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
+    return Invariant(**fields)
+
+
+def unnamed(nodeid: str) -> Planned:
+    """What was planned, as far as its node id says it: whoever knew more has died."""
+    function, _, subject = nodeid.rpartition("::")[2].partition("[")
+    return Planned(plain(function, function), Case(subject.removesuffix("]"), None, {}), nodeid)

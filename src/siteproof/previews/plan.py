@@ -1,0 +1,184 @@
+"""`--plan`: what would be asked. `--sudoers`: what of it needs root. `--check-access`: whether it could be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from siteproof.asks import Command, Output, Question, Stream
+from siteproof.errors import BadInput, HostError, ProbeError
+from siteproof.judging import rounds
+from siteproof.judging.run import Suite
+from siteproof.judging.selection import Make, Start
+from siteproof.plugin.opening import connections_of
+from siteproof.plugin.progress import Progress
+from siteproof.previews import sudoers
+from siteproof.previews.stand_ins import later_questions
+from siteproof.probes.common import versions
+from siteproof.results import ExitCode
+from siteproof.text.characters import printable
+from siteproof.transport.connection import Connection
+from siteproof.transport.ssh import ssh_config
+
+
+def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
+    """The questions of the first round, host by host, then the templates of later ones, check by check."""
+    _, questions = rounds.next_questions([make for _, make in checks], suite.store)
+    connections = connections_of(suite.site.inventory)
+    by_host: dict[str, list[Question]] = {}
+    for question in [*questions.values(), *versions.Asking().beside(questions.values())]:
+        by_host.setdefault(question.host, []).append(question)
+    yield f"round 1: {len(questions)} questions on {len(by_host)} hosts; later rounds depend on the answers"
+    for host, asked in by_host.items():
+        yield ""
+        yield f"{host}{_through(connections.get(host))}"
+        for question in asked:
+            yield f"  {question.probe}"
+            yield f"      {_terms(question)}{_not_carried(question, connections.get(host))}"
+            if isinstance(question, Command):
+                # Before it is cut into lines, over which a secret may go.
+                yield from (f"      | {line}" for line in suite.redactor.text(question.script).splitlines())
+    yield from _later(suite, checks)
+
+
+def _through(connection: Connection | None) -> str:
+    return f", through {connection.backend.url}" if connection and connection.backend else ""
+
+
+def _not_carried(question: Question, connection: Connection | None) -> str:
+    backend = connection.backend if connection else None
+    if backend is None or backend.carries_streams or not isinstance(question, Stream):
+        return ""
+    return ": there is no stream through it, this will be unknown"
+
+
+def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
+    """‹probe› stands for what that probe's answer will tell."""
+    templates: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
+    incomplete: dict[str, None] = {}
+    for planned, make in checks:
+        questions, complete = later_questions(make)
+        for question in questions:
+            asked = templates.setdefault(planned.invariant.id, {})
+            asked.setdefault((question.probe, _terms(question)), {})[question.host] = None
+        if not complete:
+            incomplete[planned.invariant.id] = None
+    if templates or incomplete:
+        yield from ("", "later rounds, as far as they can be known before the answers")
+    for id in sorted(templates.keys() | incomplete.keys()):
+        yield from ("", id)
+        for (probe, terms), hosts in templates.get(id, {}).items():
+            yield f"  {probe}"
+            yield f"      {terms}, on {', '.join(hosts)}"
+        if id in incomplete:
+            yield f"  whether it asks more depends on the answers; its probes: {', '.join(suite.checks_seen[id].asks)}"
+
+
+def sudoers_fragment(suite: Suite, checks: Sequence[Start]) -> str:
+    """The sudoers fragment for this plan. Raises BadInput where it could not be exact."""
+    _, first = rounds.next_questions([make for _, make in checks], suite.store)
+    later = [question for _, make in checks for question in later_questions(make)[0]]
+    connections = connections_of(suite.site.inventory)
+    users = {host: _login_user(connection) for host, connection in connections.items()}
+    asked = [q for q in (*first.values(), *later) if isinstance(q, Command) and users[q.host] != "root"]
+    granted = sudoers.grants(asked)
+    if nobody := [host for host in granted if not users[host]]:
+        raise BadInput(f"--sudoers: which user {', '.join(nobody)} runs commands as is only known there: ansible_user")
+    if with_password := [host for host in granted if connections[host].become_password is not None]:
+        raise BadInput(
+            f"--sudoers: {', '.join(with_password)} has a password for sudo, so that everything goes through one root "
+            "shell, for which no fragment can be exact; leave the password out where the fragment is installed"
+        )
+    fragment = sudoers.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
+    if suite.redactor.text(fragment) != fragment:
+        raise BadInput(
+            "--sudoers: a command that runs as root has a secret of the inventory in it, which no file may show"
+        )
+    return fragment
+
+
+def _login_user(connection: Connection) -> str:
+    """Empty where only the host knows."""
+    if connection.backend is not None:
+        return connection.backend.user or ""
+    return ssh_config.resolve(connection).user
+
+
+def _terms(question: Question) -> str:
+    terms = [question.probe_class, f"deadline {question.deadline_s:g} s"]
+    if isinstance(question, Command):
+        terms.append("as root" if question.root else "as the login user")
+        if question.slow:
+            terms.append("on a channel of its own")
+    elif isinstance(question, Stream):
+        terms.append(f"TCP to {question.address}:{question.port} through the host")
+    return ", ".join(terms)
+
+
+def _access_questions(host: str, tools: Sequence[str]) -> list[Command]:
+    script = "".join(f"command -v {tool} >/dev/null || echo {tool}\n" for tool in tools)
+    return [
+        Command(host, "which tools are there", 5, "reads", f"{script}echo end"),
+        Command(host, "sudo", 5, "reads", "$ROOT id -u", root=True),
+    ]
+
+
+def check_access(suite: Suite, progress: Progress, checks: Sequence[Make]) -> list[str]:
+    """Ask each host of the plan whether it lets us in, as root too, and which tools it lacks; the lines of a table."""
+    _, questions = rounds.next_questions(checks, suite.store)
+    needed: dict[str, list[Command]] = {host: [] for host in suite.site.inventory.selected}
+    for question in questions.values():
+        needed.setdefault(question.host, [])
+        if isinstance(question, Command):
+            needed[question.host].append(question)
+    asked = {host: _access_questions(host, _tools(commands)) for host, commands in sorted(needed.items())}
+    if suite.gatherer is not None:
+        progress.round(1, [q for questions in asked.values() for q in questions], suite.gatherer.ask)
+    connections = connections_of(suite.site.inventory)
+    rows = [_row(suite, host, asked[host], any(c.root for c in needed[host]), connections.get(host)) for host in asked]
+    suite.access_failed = any(not ok for *_, ok in rows)
+    return _table(rows)
+
+
+def _tools(commands: Sequence[Command]) -> list[str]:
+    return sorted({tool for command in commands for tool in command.tools})
+
+
+Row = tuple[str, str, str, str, bool]
+
+
+def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool, connection: Connection | None) -> Row:
+    """Host, how it was reached, sudo, missing tools, and whether everything the plan needs is there."""
+    tools, root = (suite.store.get(question) for question in questions)
+    record = suite.store.host_records().get(host)
+    user = f" as {record.login_user}" if record and record.login_user else ""
+    if isinstance(tools, HostError):
+        return host, f"{tools.kind}: {tools}", "-", "-", False
+    if not isinstance(tools, Output) or not tools.text.endswith("end\n"):
+        return host, f"unknown: {tools if isinstance(tools, ProbeError) else 'no answer'}", "-", "-", False
+    missing = tools.text.split()[:-1]
+    is_root = isinstance(root, Output) and root.status == 0 and root.text.strip() == "0"
+    said = "root" if is_root else "refused" if needs_root else "not needed"
+    return (
+        host,
+        f"reached{user}{_through(connection)}",
+        said,
+        ", ".join(missing) or "none",
+        (is_root or not needs_root) and not missing,
+    )
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    header = ("host", "access", "root", "missing tools")
+    # One line a host, whatever the host said.
+    cells = [[" ".join(printable(cell).split()) for cell in row] for row in (header, *(row[:4] for row in rows))]
+    widths = [max(len(row[column]) for row in cells if len(row[column]) < 40) for column in range(4)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def access_exit_code(suite: Suite) -> int:
+    """As for a run: what cannot be asked is unknown."""
+    if suite.access_failed is None:
+        return ExitCode.FAILED_INSIDE
+    if suite.access_failed:
+        return ExitCode.UNKNOWN
+    return ExitCode.SHORTFALL if suite.shortfalls else ExitCode.HELD

@@ -1,0 +1,1 @@
+"""What several probes are made of."""

@@ -1,0 +1,140 @@
+"""Which version of a tool answered on a host: one question more in the host's batch, of which no verdict hangs.
+
+Tools that are not there are passed over. What a bundle lacks, because it is older than this, was not recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from siteproof.asks import Command, Output, Question, Recorded
+from siteproof.errors import NotRecorded, ProbeError
+from siteproof.judging.rounds import Evidence
+from siteproof.probes.common.sections import END, MARK, split
+
+COREUTILS, FINDUTILS, UTIL_LINUX, IPROUTE, SYSTEMD = (
+    "cat --version", "find --version", "setsid --version", "ip -V", "systemctl --version",
+)  # fmt: skip
+SAYS: Mapping[str, str] = {
+    "awk": "awk -W version",
+    "busctl": SYSTEMD,
+    "cat": COREUTILS,
+    "crictl": "crictl --version",
+    "curl": "curl --version",
+    "date": COREUTILS,
+    "dig": "dig -v",
+    "docker": "docker --version",
+    "drill": "drill -v",
+    "find": FINDUTILS,
+    "getent": "getent --version",
+    "git": "git --version",
+    "grep": "grep --version",
+    "head": COREUTILS,
+    "ip": IPROUTE,
+    "iptables-legacy-save": "iptables-legacy-save --version",
+    "iptables-nft-save": "iptables-nft-save --version",
+    "iptables-save": "iptables-save --version",
+    "journalctl": SYSTEMD,
+    "ls": COREUTILS,
+    "mktemp": COREUTILS,
+    "nft": "nft --version",
+    "nmap": "nmap --version",
+    "nsenter": UTIL_LINUX,
+    "ping": "ping -V",
+    "readlink": COREUTILS,
+    "sed": "sed --version",
+    "setpriv": UTIL_LINUX,
+    "setsid": UTIL_LINUX,
+    "sha256sum": COREUTILS,
+    "sleep": COREUTILS,
+    "sort": COREUTILS,
+    "ss": IPROUTE,
+    "su": UTIL_LINUX,
+    "systemctl": SYSTEMD,
+    "tr": COREUTILS,
+    "unbound-control": "unbound -V",
+    "xargs": FINDUTILS,
+}
+"""Tool -> what makes it, or one that comes with it, say its version on its first line. netplan says none."""
+
+_SCRIPT = f"""\
+line_end='
+'
+says() {{{{
+    command -v "$1" >/dev/null || return
+    said=$("$@" 2>&1)
+    printf '\\n%s\\n%s\\n%s\\n%s\\n' "{MARK}status $*" "$?" "{MARK}$*" "${{{{said%%"$line_end"*}}}}"
+}}}}
+{{each}}
+{END}
+"""
+_VERSION = re.compile(r"\d+\.\d|\b\d{3,}\b")
+_LONGEST = 120
+_MOST_PARTS = 64
+
+
+@dataclass(frozen=True)
+class Versions(Command):
+    """What a host is asked for the versions of tools: `part` 1 with the first round, another with a round of new ones.
+
+    The evidence finds it by these two, whatever the tools are.
+    """
+
+    BESIDE = Command.BESIDE | {"script"}
+
+    part: int = 0
+
+
+def question(host: str, part: int, tools: Collection[str] = ()) -> Versions:
+    """One that says nothing of `tools` only finds the answer."""
+    lines = dict.fromkeys(SAYS[tool] for tool in sorted(tools) if tool in SAYS)
+    script = _SCRIPT.format(each="\n".join(f"says {line}" for line in lines))
+    return Versions(host, "versions of the tools", 5, "reads", script=script, part=part)
+
+
+class Asking:
+    """Which tools each host has been asked about, from round to round."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, set[str]] = {}
+        self._parts: Counter[str] = Counter()
+
+    def beside(self, questions: Iterable[Question]) -> list[Question]:
+        """One question for each host that is asked something by tools that it was not asked by before."""
+        new: dict[str, set[str]] = {}
+        for asked in questions:
+            if isinstance(asked, Command) and (tools := set(asked.tools) - self._asked.setdefault(asked.host, set())):
+                new.setdefault(asked.host, set()).update(tools)
+        for host, tools in new.items():
+            self._asked[host] |= tools
+            self._parts[host] += 1
+        return [question(host, self._parts[host], tools) for host, tools in new.items()]
+
+
+def read(store: Evidence, host: str, tools: Collection[str]) -> dict[str, str | None]:
+    """Tool -> its version in its own words, None where it does not say. Empty where nobody asked."""
+    answers: list[Recorded] = []
+    for part in range(1, _MOST_PARTS + 1):
+        answer = store.get(question(host, part))
+        if answer is None or isinstance(answer, NotRecorded):  # a file that cannot be read says so of any part
+            break
+        answers.append(answer)
+    if not answers:
+        return {}
+    said = {line: version for answer in answers for line, version in _said(answer)}
+    return {tool: said.get(SAYS.get(tool, "")) for tool in sorted(tools)}
+
+
+def _said(answer: Recorded) -> Iterator[tuple[str, str]]:
+    if not isinstance(answer, Output) or answer.status != 0:
+        return
+    try:
+        sections = split(answer.text)
+    except ProbeError:
+        return
+    for line, text in sections.items():
+        if sections.get(f"status {line}", "").strip() == "0" and _VERSION.search(text):
+            yield line, text.strip()[:_LONGEST]

@@ -1,0 +1,1 @@
+"""What resolves names: on a host, on a router, and servers asked directly."""

@@ -1,0 +1,83 @@
+"""getent: what the host's own programs get for a name (glibc NSS: hosts file, resolved, DNS)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
+
+from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command, controlled
+from siteproof.errors import ToolFailed, Unparseable
+from siteproof.probes.common.sections import END, section, split, whole_number
+
+Address = IPv4Address | IPv6Address
+Service = Literal["dns", "files"]
+
+FOUND, NOT_FOUND = 0, 2
+# getaddrinfo gives each address once for each of these; getent prints what it gives.
+SOCKET_TYPES = frozenset({"STREAM", "DGRAM", "RAW"})
+
+
+# `-s hosts:dns` would mean the service `dns` for the database `hosts`, which ahosts is not.
+_TOOLS = {
+    (only, ipv6): f"getent {f'-s {only} ' if only else ''}{'ahostsv6' if ipv6 else 'ahostsv4'}"
+    for only in (None, "dns", "files")
+    for ipv6 in (False, True)
+}
+_SCRIPTS = {
+    asked: f'{section("found")}\n{tool} "$name"\nstatus=$?\n{section("status")}\necho $status\n{END}'
+    for asked, tool in _TOOLS.items()
+}
+
+
+def getent_addresses(
+    host: str, name: str, *, control: str, only: Service | None = None, ipv6: bool = False
+) -> Ask[frozenset[Address]]:
+    """The IPv4 (or IPv6) addresses of `name` as programs on `host` get them; empty if they get none.
+
+    `only` asks one source of nsswitch.conf, where programs ask all of them in turn. `control` is a name with an IPv4
+    address that must be found from there, or an empty answer is NoControl: getent says the same of a name that does
+    not exist and of a resolver that does not answer.
+    """
+    return controlled(
+        _ahosts(host, name, only, ipv6),
+        _ahosts(host, control, only, False),
+        silent=lambda found: not found,
+        seen=bool,
+        proves=f"{control} is not found either, so this resolver answers nothing at all",
+    )
+
+
+def _ahosts(host: str, name: str, only: Service | None, ipv6: bool) -> Ask[frozenset[Address]]:
+    return command(
+        host,
+        _SCRIPTS[only, ipv6],
+        probe=f"{_TOOLS[only, ipv6]} {name}",
+        parse=parse,
+        at_most=SMALL,
+        given={"name": HOST_NAME(name)},
+        tools=("getent",),
+        # resolved gives up on a dead server after 5 s and goes on to the next.
+        deadline_s=12,
+    )
+
+
+def parse(output: Output) -> frozenset[Address]:
+    """`10.0.20.203     STREAM forgejo.home.example`, one line per address and socket type."""
+    sections = split(output.text, "found", "status")
+    status, lines = whole_number(sections, "status"), sections["found"].splitlines()
+    if status not in (FOUND, NOT_FOUND):
+        raise ToolFailed(f"getent ended with status {status}, which is not an answer")
+    if status == NOT_FOUND and lines:
+        raise Unparseable(f"getent says not found, and yet prints {lines[0]!r}")
+    if status == FOUND and not lines:
+        raise Unparseable("getent says found, and prints nothing")
+    types: dict[Address, set[str]] = {}
+    for line in lines:
+        address, *rest = line.split() or [""]
+        if not rest or rest[0] not in SOCKET_TYPES:
+            raise Unparseable(f"getent does not print lines like {line!r}")
+        types.setdefault(ip_address(address), set()).add(rest[0])
+    if partial := [str(address) for address, seen in types.items() if seen != SOCKET_TYPES]:
+        raise Unparseable(f"getent prints every address once for each socket type, but not so {', '.join(partial)}")
+    # ahostsv6 dresses IPv4 addresses up (::ffff:10.0.20.203) where a name has no other.
+    return frozenset(a for a in types if not (isinstance(a, IPv6Address) and a.ipv4_mapped))

@@ -1,0 +1,1 @@
+"""How packets get there: links, routes, HTTP."""

@@ -1,0 +1,1 @@
+"""What images are pulled by, and from where."""

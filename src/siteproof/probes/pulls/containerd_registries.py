@@ -1,0 +1,100 @@
+"""containerd's own binary, configuration and hosts.toml files: what decides where it pulls from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import resources
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import Unparseable
+from siteproof.probes.common.root_words import PIDS
+from siteproof.probes.common.sections import Sections, split
+from siteproof.probes.pulls.crictl import CONTAINERDS, CRICTL_SETTINGS, TOOLS
+from siteproof.runtimes.containerd import HOSTS_FILE, Containerd, Version, read_toml, registry_settings
+from siteproof.runtimes.pull_route import Proxies
+
+_SCRIPT = CRICTL_SETTINGS + CONTAINERDS + resources.files(__package__).joinpath("containerd_registries.sh").read_text()
+_TICKS = 100
+"""Per second, in /proc/PID/stat, on every architecture of Linux."""
+_GRACE_S = 2
+
+
+def containerd_registries(node: str) -> Ask[Containerd]:
+    """How the containerd that runs on `node` is told to pull."""
+    return command(
+        node,
+        _SCRIPT,
+        probe="containerd config dump and hosts.toml",
+        parse=parse,
+        tools=("crictl", "date", "head", *TOOLS),
+        root=True,
+        root_patterns={"pid": PIDS},
+        deadline_s=10,
+    )
+
+
+def parse(output: Output) -> Containerd:
+    """Raises Unparseable where a part is missing or was not printed by the tool that should have read it."""
+    of_files = ("hosts ", "whole ", "directory ", "absent ", "foreign ", "link ")
+    sections = split(output.text, "runtime", "config", "environment", "times", of_files)
+    runtime = dict(re.findall(r"^(\w+): +(\S+)$", sections["runtime"], re.MULTILINE))
+    if runtime.get("RuntimeName") != "containerd":
+        raise Unparseable(f"crictl does not speak to containerd: {sections['runtime'][:200]!r}")
+    config_path, mirrors = registry_settings(read_toml(_barred(sections["config"])))
+    *variables, last = _barred(sections["environment"]).splitlines()
+    if last != "SITEPROOF_END=":
+        raise Unparseable(f"the environment of containerd was not read to its end: {last!r}")
+    environment = {name: value for name, _, value in (line.partition("=") for line in variables)}
+    return Containerd(
+        version=Version.parse(runtime["RuntimeVersion"]),
+        config_path=config_path,
+        mirrors=mirrors,
+        directories=_directories(sections, config_path),
+        proxies=Proxies.of(environment),
+        newer_than_process=_newer(sections["times"]),
+        foreign=frozenset(_foreign(sections)),
+    )
+
+
+def _directories(sections: Sections, config_path: str) -> dict[str, str | None]:
+    """Each directory below those of `config_path`, and the text of its hosts.toml."""
+    listed = {name.partition(" ")[2] for name in sections if name.startswith("directory ")}
+    roots = {root.rstrip("/") for root in config_path.split(":") if root}
+    if missing := {root for root in roots if root not in listed and f"absent {root}" not in sections}:
+        raise Unparseable(f"find did not come to the end of {', '.join(sorted(missing))}")
+    directories: dict[str, str | None] = {d: None for d in sorted(listed) if d.rpartition("/")[0] in roots}
+    for name, body in sections.items():
+        if (match := re.fullmatch(r"hosts (\d+) (.*)", name)) is None:
+            continue
+        size, directory = int(match[1]), match[2]
+        if directory not in listed or f"whole {directory}" not in sections:
+            raise Unparseable(f"the hosts.toml in {directory} was not read to its end")
+        if directory in directories:
+            directories[directory] = _barred(body) if size else ""
+    return directories
+
+
+def _foreign(sections: Sections) -> Iterator[str]:
+    """The directories of registries that others than root may change, or whose hosts.toml they may."""
+    for name in sections:
+        if name.startswith("foreign "):
+            yield name.removeprefix("foreign ").removesuffix(f"/{HOSTS_FILE}")
+
+
+def _barred(text: str) -> str:
+    lines = text.strip("\n").splitlines()
+    if not lines or not all(line.startswith("| ") for line in lines):
+        raise Unparseable(f"sed did not print what it was to read: {text[:200]!r}")
+    return "\n".join(line[2:] for line in lines)
+
+
+def _newer(text: str) -> tuple[str, ...]:
+    """`now uptime start-in-ticks`, then `written path` for each file: the files written after the process started."""
+    first, *rest = text.strip().splitlines()
+    now, uptime, started = (int(number) for number in first.split())
+    start = now - uptime + started / _TICKS
+    files = [(float(written), path) for written, _, path in (line.partition(" ") for line in rest)]
+    if not files:
+        raise Unparseable("containerd's configuration file is not there")
+    return tuple(path for written, path in files if written > start + _GRACE_S)

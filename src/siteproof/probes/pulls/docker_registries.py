@@ -1,0 +1,91 @@
+"""docker: the daemon's registry settings, and the certificates below /etc/docker/certs.d."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from ipaddress import ip_network
+from typing import Any
+
+from siteproof.asks import Ask, Output, command
+from siteproof.errors import Unparseable
+from siteproof.probes.common.sections import END, from_json, section, split
+from siteproof.runtimes.dockerd import Dockerd
+from siteproof.runtimes.pull_route import Proxies
+
+# The proxies in docker's own report come without their passwords since 20.10.
+_FORMAT = (
+    '{"version":{{json .ServerVersion}},"registries":{{json .RegistryConfig}},'
+    '"http":{{json .HTTPProxy}},"https":{{json .HTTPSProxy}},"no":{{json .NoProxy}}}'
+)
+_CERTIFICATES = "/etc/docker/certs.d"
+# The directory itself comes last, and shows that find came to its end. The `?` is the slash: no word but the first is a
+# path that is there, since find could be made to start at each (see root_tools).
+_SCRIPT = f"""\
+{section("info")}
+$ROOT docker info --format '{_FORMAT}' || exit
+{section("certificates")}
+listed=$($ROOT find -L {_CERTIFICATES} -maxdepth 2 -depth -path '?{_CERTIFICATES[1:]}/*/*.crt' -print \\
+    -o -path '?{_CERTIFICATES[1:]}' -print 2>&1) ||
+    case $listed in
+    "find: '{_CERTIFICATES}': No such file or directory") ;;
+    *) printf '%s\\n' "$listed" >&2; exit 1 ;;
+    esac
+printf '%s\\n' "$listed"
+{END}
+"""
+
+
+def docker_registries(host: str) -> Ask[Dockerd]:
+    """How the dockerd that runs on `host` is told to pull."""
+    return command(
+        host,
+        _SCRIPT,
+        probe="docker info, registries",
+        parse=parse,
+        tools=("docker", "find"),
+        root=True,
+        deadline_s=10,
+    )
+
+
+def parse(output: Output) -> Dockerd:
+    """Raises Unparseable for anything but the daemon's own report."""
+    sections = split(output.text, "info", "certificates")
+    try:
+        return _dockerd(from_json(sections["info"], "docker"), _certificates(sections["certificates"].splitlines()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unparseable(f"not docker's report on its registries: {sections['info'][:200]!r}") from error
+
+
+def _certificates(lines: list[str]) -> list[str]:
+    *found, last = lines
+    if last == f"find: '{_CERTIFICATES}': No such file or directory" and not found:
+        return []
+    if last != _CERTIFICATES:
+        raise ValueError(f"find did not come to the end of {_CERTIFICATES}: {last}")
+    return found
+
+
+def _dockerd(info: dict[str, Any], certificates: list[str]) -> Dockerd:
+    registries = info["registries"]
+    if not isinstance(mirrors := registries["Mirrors"], list) or not info["version"]:
+        raise TypeError("docker has a version and a list of mirrors")
+    if not all(isinstance(text, str) for text in (info["version"], info["http"], info["https"], info["no"], *mirrors)):
+        raise TypeError("not texts where docker has them")
+    secure = {name: index["Secure"] for name, index in registries["IndexConfigs"].items()}
+    if not all(isinstance(is_secure, bool) for is_secure in secure.values()):
+        raise TypeError("docker says yes or no to whether a registry is secure")
+    by_registry: dict[str, list[str]] = defaultdict(list)
+    for path in certificates:
+        if not (match := re.fullmatch(r"/etc/docker/certs\.d/([^/]+)/[^/]+\.crt", path)):
+            raise ValueError(f"not a certificate of a registry: {path}")
+        by_registry[match[1]].append(path)
+    return Dockerd(
+        version=info["version"],
+        mirrors=tuple(mirrors),
+        insecure=frozenset(name for name, is_secure in secure.items() if not is_secure),
+        insecure_networks=tuple(ip_network(network) for network in registries["InsecureRegistryCIDRs"]),
+        ca={name: tuple(paths) for name, paths in by_registry.items()},
+        proxies=Proxies(info["http"], info["https"], info["no"]),
+    )

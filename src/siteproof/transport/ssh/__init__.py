@@ -1,0 +1,1 @@
+"""SSH: which way to a host, whose key it has, how many channels it takes."""

@@ -1,0 +1,1 @@
+"""TCP conversations that leave from a host, spoken on our side."""
