@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import breaking, faults, lifecycle, paths, state, topology
+from lab import breaking, faults, following, lifecycle, paths, state, topology
 from lab.errors import LabError, UsageError, nearest
 
 PROJECT = Path(__file__).parent.parent
@@ -54,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     entry.add_argument("host")
     entry.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
     add("restart", restart, "switch a host off and on again").add_argument("host")
-    add("faults", list_faults, "list the faults, what they do and what must notice")
+    lister = add("faults", list_faults, "list the faults, what they do and what must notice")
+    lister.add_argument("--json", action="store_true", help="as JSON: what each does to which results, by which edges")
+    lister.add_argument(
+        "--register", metavar="FILE", help="the checks, as `pytest --register=FILE.json` writes them; - is stdin"
+    )
     add("heal", heal, "heal faults, all that are broken if none is named").add_argument("fault", nargs="*")
     breaker = add("break", break_, "break the lab by faults")
     breaker.add_argument("fault", nargs="+")
@@ -171,16 +175,31 @@ def restart(options: argparse.Namespace) -> int:
 
 
 def list_faults(options: argparse.Namespace) -> int:
-    for fault in faults.load(topology.load()).values():
+    """Without the checks nobody knows what follows from what: then only what the faults themselves say is listed."""
+    known = faults.load(topology.load())
+    plan = following.read_register(options.register) if options.register else None
+    expected = known.expected(plan) if plan else {}
+    if idle := [f"{id}: {said}" for id, found in expected.items() for said in found.idle]:
+        raise LabError("; ".join(idle))
+    if options.json:
+        if plan is None:
+            raise UsageError("faults --json: what follows from what stands in the register: --register FILE")
+        found = [
+            {"id": id, "does": known.by_id[id].does, "expected": e.verdicts, "edges": sorted(e.edges)}
+            for id, e in expected.items()
+        ]
+        print(json.dumps({"faults": found}, indent=1))
+        return 0
+    for fault in known.by_id.values():
         print(f"{fault.id}\n  {fault.does}")
-        for pattern, verdict in fault.expect.items():
+        for pattern, verdict in (expected[fault.id].verdicts if plan else fault.roots).items():
             print(f"  {verdict}: {pattern}")
     return 0
 
 
 def break_(options: argparse.Namespace) -> int:
     site = topology.load()
-    chosen = faults.choose(faults.load(site), options.fault)
+    chosen = faults.load(site).choose(options.fault)
     current = breaking.break_faults(options.name, chosen, site, options.report)
     print(f"broken: {', '.join(current.broken)}")
     return 0
@@ -190,7 +209,7 @@ def heal(options: argparse.Namespace) -> int:
     site = topology.load()
     known = faults.load(site)
     names = options.fault or lifecycle.must_run(options.name).broken
-    current = breaking.heal_faults(options.name, faults.choose(known, names), site)
+    current = breaking.heal_faults(options.name, known.choose(names), site)
     print(f"still broken: {', '.join(current.broken)}" if current.broken else "nothing is broken")
     return 0
 
@@ -212,8 +231,8 @@ def prove(options: argparse.Namespace) -> int:
 
     site = topology.load()
     known = faults.load(site)
-    chosen = faults.choose(known, options.fault or known)
-    return prove_all(options.name, site, chosen, options.json, options.labs, changes=options.changes)
+    chosen = known.choose(options.fault or known.by_id)
+    return prove_all(options.name, site, known, chosen, options.json, options.labs, changes=options.changes)
 
 
 def swarm_leak_demo(options: argparse.Namespace) -> int:

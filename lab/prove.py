@@ -18,7 +18,8 @@ from typing import Any
 
 from lab import breaking, lifecycle, state, suite
 from lab.errors import LabError
-from lab.faults import Fault
+from lab.faults import Fault, Faults, Patterns
+from lab.following import Edge
 from lab.suite import Report
 from lab.topology import Topology
 
@@ -29,6 +30,7 @@ EXITS = {"violated": 1, "unknown": 6}
 class Proof:
     fault: Fault
     expected: dict[str, str] = field(default_factory=dict)
+    edges: frozenset[Edge] = frozenset()
     got: dict[str, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
     tries: int = 1
@@ -38,12 +40,20 @@ class Proof:
         return not self.differences
 
     def as_json(self) -> dict[str, Any]:
-        found = {"id": self.fault.id, "expected": self.expected, "got": self.got, "ok": self.ok}
+        edges = sorted(map(list, self.edges))
+        found = {"id": self.fault.id, "expected": self.expected, "got": self.got, "edges": edges, "ok": self.ok}
         return found | ({"tries": self.tries} if self.tries > 1 else {})
 
 
 def prove_all(
-    lab: str, site: Topology, faults: Sequence[Fault], out: Path | None, labs: int = 1, *, changes: bool = False
+    lab: str,
+    site: Topology,
+    known: Faults,
+    faults: Sequence[Fault],
+    out: Path | None,
+    labs: int = 1,
+    *,
+    changes: bool = False,
 ) -> int:
     """Prove each fault: healthy, broken, healed. `labs` share the faults, side by side."""
     started = time.monotonic()
@@ -52,7 +62,9 @@ def prove_all(
     queue = _Queue(faults)
     with ThreadPoolExecutor(labs) as pool:
         proofs = [
-            proof for proofs in pool.map(lambda name: _prove_on(name, site, queue, changes), names) for proof in proofs
+            proof
+            for proofs in pool.map(lambda name: _prove_on(name, site, known, queue, changes), names)
+            for proof in proofs
         ]
     proofs.sort(key=lambda proof: faults.index(proof.fault))
     ok = all(proof.ok for proof in proofs)
@@ -83,10 +95,10 @@ class _Queue:
             return chosen
 
 
-def _prove_on(lab: str, site: Topology, queue: _Queue, changes: bool) -> list[Proof]:
+def _prove_on(lab: str, site: Topology, known: Faults, queue: _Queue, changes: bool) -> list[Proof]:
     with _lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
-        _heal_leftovers(lab, site)
-        prover = _Prover(lab, site, Path(directory), changes)
+        _heal_leftovers(lab, site, known)
+        prover = _Prover(lab, site, known.site, Path(directory), changes)
         while (fault := queue.take(prover.suits)) is not None:
             prover.prove(fault)
         prover.settle()
@@ -100,8 +112,9 @@ class _Prover:
     names none of the same results: so one run proves the healing of one fault and the noticing of the next.
     """
 
-    def __init__(self, lab: str, site: Topology, directory: Path, changes: bool) -> None:
+    def __init__(self, lab: str, site: Topology, exceptions: Patterns, directory: Path, changes: bool) -> None:
         self._changes = changes
+        self._exceptions = exceptions
         self.done: list[Proof] = []
         self._lab = lab
         self._site = site
@@ -115,7 +128,8 @@ class _Prover:
         """Whether the run of `fault` would show that the fault before it is healed."""
         if self._healthy is None or self._pending is None:
             return True
-        return not fault.expected(self._healthy.held).keys() & self._pending.expected.keys()
+        expected = fault.expected(self._healthy.plan, self._exceptions)
+        return not expected.verdicts.keys() & self._pending.expected.keys()
 
     def prove(self, fault: Fault) -> None:
         if not self.suits(fault):
@@ -173,7 +187,8 @@ class _Prover:
             return
         try:
             breaking.break_faults(self._lab, [proof.fault], self._site, self._healthy.path)
-            compare(proof, self._healthy, suite.judge(self._lab, next(self._runs), self._changes), self._changes)
+            broken = suite.judge(self._lab, next(self._runs), self._changes)
+            compare(proof, self._healthy, broken, self._exceptions, self._changes)
         except LabError as error:
             proof.differences.append(f"broken: {error}")
 
@@ -201,13 +216,12 @@ class _Prover:
         print("\n       ".join(said + proof.differences), flush=True)
 
 
-def compare(proof: Proof, healthy: Report, broken: Report, whole: bool = True) -> None:
-    """Fill the proof: every result that is not held must be named by the fault, and the other way round."""
+def compare(proof: Proof, healthy: Report, broken: Report, exceptions: Patterns, whole: bool = True) -> None:
+    """Fill the proof: every result that is not held must be expected of the fault, and the other way round."""
     fault = proof.fault
-    proof.expected = fault.expected(healthy.held)
-    proof.got = broken.loud
-    for pattern in fault.matching_nothing(healthy.results.keys()) if whole else ():
-        proof.differences.append(f"expected: {pattern} names no result of the healthy run")
+    expected = fault.expected(healthy.plan, exceptions)
+    proof.expected, proof.edges, proof.got = expected.verdicts, expected.edges, broken.loud
+    proof.differences += [f"expected: {said}" for said in expected.idle if whole]
     for key in sorted(healthy.results.keys() | broken.results.keys()):
         result = broken.results.get(key)
         wanted = proof.expected.get(key, suite.HELD)
@@ -243,13 +257,11 @@ def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-def _heal_leftovers(lab: str, site: Topology) -> None:
-    from lab.faults import choose, load
-
+def _heal_leftovers(lab: str, site: Topology, known: Faults) -> None:
     broken = lifecycle.must_run(lab).broken
     if broken:
         print(f"healing what was broken before: {', '.join(broken)}", file=sys.stderr)
-        breaking.heal_faults(lab, choose(load(site), broken), site)
+        breaking.heal_faults(lab, known.choose(broken), site)
 
 
 @contextmanager

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.following import Plan, Planned
 
 PROJECT = Path(__file__).parent.parent
 HELD = "held"
@@ -23,6 +25,7 @@ QUIET = (HELD, "not applicable")
 class Result:
     key: str
     check: str
+    host: str | None
     verdict: str
     message: str
     text: str
@@ -33,11 +36,14 @@ class Report:
     path: Path
     exit_code: int
     results: dict[str, Result]
+    follows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Check -> the checks that it says it follows from."""
 
-    @property
-    def held(self) -> list[str]:
+    @cached_property
+    def plan(self) -> Plan:
         """What a fault can make something else of: what the inventory declares away stays so."""
-        return [key for key, result in self.results.items() if result.verdict == HELD]
+        held = {key: Planned(r.check, r.host) for key, r in self.results.items() if r.verdict == HELD}
+        return Plan(held, self.follows)
 
     @property
     def loud(self) -> dict[str, str]:
@@ -80,10 +86,12 @@ def judge(lab: str, directory: Path, changes: bool = False) -> Report:
 def read(path: Path, exit_code: int) -> Report:
     path = path.resolve()
     try:
-        results = [_result(entry) for entry in json.loads(path.read_text())["results"]]
-    except (ValueError, KeyError, TypeError) as error:
+        report = json.loads(path.read_text())
+        results = [_result(entry) for entry in report["results"]]
+        follows = {check: list(roots) for check, roots in report["follows"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path} is not a report of schema 1: {error!r}") from None
-    return Report(path, exit_code, {result.key: result for result in results})
+    return Report(path, exit_code, {result.key: result for result in results}, follows)
 
 
 def _result(entry: dict[str, Any]) -> Result:
@@ -91,6 +99,7 @@ def _result(entry: dict[str, Any]) -> Result:
     return Result(
         key=f"{entry['id']}[{entry['subject']}]",
         check=entry["id"],
+        host=entry["host"],
         verdict=entry["verdict"],
         message=str(entry["message"] or ""),
         text=json.dumps(seen, ensure_ascii=False),
