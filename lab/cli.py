@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import breaking, faults, following, lifecycle, paths, state, topology
+from lab import affected, breaking, faults, following, lifecycle, paths, state, topology
 from lab.errors import LabError, UsageError, nearest
 
 PROJECT = Path(__file__).parent.parent
@@ -73,6 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     proof = add("prove", prove, "show that every fault is noticed by what should, and by nothing else")
     proof.add_argument("--changes", action="store_true", help="with the checks that change something on a host")
     proof.add_argument("--labs", type=int, default=1, help="prove on so many labs side by side (default: %(default)s)")
+    proof.add_argument("--alone", action="store_true", help="each fault in a run of its own, never several together")
+    proof.add_argument("--sample", action="store_true", help="only one fault of each subject, the quickest")
+    proof.add_argument(
+        "--affected",
+        nargs="?",
+        const="",
+        metavar="REV",
+        help="only what a change since REV can have touched, and why (default: since the branch left main)",
+    )
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
     demo = add(
@@ -227,12 +237,35 @@ def run(options: argparse.Namespace) -> int:
 
 
 def prove(options: argparse.Namespace) -> int:
-    from lab.prove import prove_all
+    from lab.prove import How, prove_all
 
     site = topology.load()
     known = faults.load(site)
-    chosen = known.choose(options.fault or known.by_id)
-    return prove_all(options.name, site, known, chosen, options.json, options.labs, changes=options.changes)
+    if [bool(options.fault), options.sample, options.affected is not None].count(True) > 1:
+        raise UsageError("prove: faults by name, --sample or --affected: one of them")
+    if options.affected is not None:
+        names = list(_affected(known, site, options.affected))
+        if not names:
+            print("no fault can have been touched")
+            return 0
+    elif options.sample:
+        names = [fault.id for fault in affected.sample(known.by_id.values())]
+    else:
+        names = options.fault or list(known.by_id)
+    how = How(changes=options.changes, alone=options.alone, labs=options.labs)
+    return prove_all(options.name, site, known, known.choose(names), how, options.json)
+
+
+def _affected(known: faults.Faults, site: topology.Topology, revision: str) -> affected.Reasons:
+    from lab import suite
+
+    change = affected.changed(PROJECT, revision)
+    with tempfile.TemporaryDirectory(prefix="siteproof-affected-") as directory:
+        found = affected.affected(known, suite.register(Path(directory)), change, site, PROJECT)
+    for name, why in found.items():
+        print(f"{name:36} {why}", flush=True)
+    print(f"{len(found)} of {len(known.by_id)} faults, for {len(change.files)} changed files", flush=True)
+    return found
 
 
 def swarm_leak_demo(options: argparse.Namespace) -> int:

@@ -59,6 +59,12 @@ class Steps:
     heals: tuple[Step, ...] = ()
     healed: tuple[Step, ...] = ()
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where anything is done or polled."""
+        every = (*self.breaks, *self.broken, *self.heals, *self.healed)
+        return frozenset(host for step in every for host in step.hosts)
+
 
 Named = Mapping[str, Table]
 

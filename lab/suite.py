@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
-from lab.following import Plan, Planned
+from lab.following import Plan, Planned, read_register
 
 PROJECT = Path(__file__).parent.parent
 HELD = "held"
@@ -25,6 +25,7 @@ QUIET = (HELD, "not applicable")
 class Result:
     key: str
     check: str
+    nodeid: str
     host: str | None
     verdict: str
     message: str
@@ -46,6 +47,11 @@ class Report:
         return Plan(held, self.follows)
 
     @property
+    def ok(self) -> bool:
+        """Everything is held, and the suite says so too."""
+        return bool(self.results) and not self.loud and not self.exit_code
+
+    @property
     def loud(self) -> dict[str, str]:
         """The verdicts of what is not held."""
         return {key: result.verdict for key, result in self.results.items() if result.verdict not in QUIET}
@@ -63,8 +69,8 @@ def run(lab: str, arguments: Sequence[str]) -> int:
     return subprocess.run(line, cwd=PROJECT, env=environment(lab), check=False).returncode
 
 
-def judge(lab: str, directory: Path, changes: bool = False) -> Report:
-    """Run the suite quietly with its reports under `directory`, and read the verdicts."""
+def judge(lab: str, directory: Path, changes: bool = False, only: Sequence[str] = ()) -> Report:
+    """Run the suite quietly with its reports under `directory`, and read the verdicts; `only` of these node ids."""
     line = [
         sys.executable,
         "-m",
@@ -72,6 +78,7 @@ def judge(lab: str, directory: Path, changes: bool = False) -> Report:
         "--hosts=inventories/lab",
         f"--reports={directory}",
         *(["--changes"] if changes else []),
+        *only,
     ]
     done = subprocess.run(
         line, cwd=PROJECT, env=environment(lab), capture_output=True, text=True, errors="replace", check=False
@@ -81,6 +88,18 @@ def judge(lab: str, directory: Path, changes: bool = False) -> Report:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
         raise LabError(f"the suite wrote no report (exit {done.returncode}):\n{said}")
     return read(found, done.returncode)
+
+
+def register(directory: Path) -> Plan:
+    """What the suite would look at on the lab's site, and what follows from what; nobody is asked."""
+    file = directory / "register.json"
+    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", f"--register={file}"]
+    kept = {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
+    done = subprocess.run(line, cwd=PROJECT, env=kept, capture_output=True, text=True, errors="replace", check=False)
+    if not file.exists():
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise LabError(f"the suite wrote no register (exit {done.returncode}):\n{said}")
+    return read_register(str(file))
 
 
 def read(path: Path, exit_code: int) -> Report:
@@ -99,6 +118,7 @@ def _result(entry: dict[str, Any]) -> Result:
     return Result(
         key=f"{entry['id']}[{entry['subject']}]",
         check=entry["id"],
+        nodeid=entry["nodeid"],
         host=entry["host"],
         verdict=entry["verdict"],
         message=str(entry["message"] or ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from lab import steps, topology
 from lab.errors import LabError, UsageError
 from lab.faults import Expected, Fault, Written, choose, load, matches, parse
 from lab.following import Plan, Planned, from_register
-from lab.prove import Proof, compare
+from lab.prove import Proof, compare, together
 from lab.steps import FaultError
 from lab.suite import Report, Result
 
@@ -56,7 +57,7 @@ def report(exit_code: int, **verdicts: str) -> Report:
         key = {"mtu": "mtu-node[worker1]", "dns": "dns-split[worker1-a.example]", "other": "mtu-node[cp1]"}[name]
         verdict, _, text = verdict.partition(":")
         host = "cp1" if name == "other" else "worker1"
-        results[key] = Result(key, key.partition("[")[0], host, verdict, "the message", text or "1500")
+        results[key] = Result(key, key.partition("[")[0], f"t.py::{key}", host, verdict, "the message", text or "1500")
     return Report(Path("report.json"), exit_code, results)
 
 
@@ -289,9 +290,14 @@ def test_the_plan_is_read_from_the_register() -> None:
         from_register([entry])
 
 
+def standing(healthy: Report, *faults: Fault) -> list[Proof]:
+    found = [(fault, fault.expected(healthy.plan)) for fault in faults]
+    return [Proof(fault, expected=e.verdicts, edges=e.edges) for fault, e in found]
+
+
 def proven(broken: Report, healthy: Report | None = None) -> Proof:
-    proof = Proof(fault())
-    compare(proof, healthy or report(0), broken, {})
+    [proof] = proofs = standing(healthy or report(0), fault())
+    compare(proofs, healthy or report(0), broken)
     return proof
 
 
@@ -328,12 +334,72 @@ def test_what_follows_and_does_not_come_is_a_difference() -> None:
     healthy, broken = report(0), report(1, mtu="violated", dns="unknown")
     follows = {"mtu-node": [], "reach": ["mtu-node"]}
     for each, verdict in ((healthy, "held"), (broken, "held")):
-        each.results["reach[worker1]"] = Result("reach[worker1]", "reach", "worker1", verdict, "", "")
+        each.results["reach[worker1]"] = Result("reach[worker1]", "reach", "t.py::reach", "worker1", verdict, "", "")
     healthy = Report(healthy.path, 0, healthy.results, follows)
     assert proven(broken, healthy).differences == ["broken: reach[worker1] is held, expected violated"]
 
 
-def test_a_pattern_that_names_no_result_proves_nothing() -> None:
-    healthy, broken = report(0), report(1, mtu="violated")
-    del healthy.results["dns-split[worker1-a.example]"], broken.results["dns-split[worker1-a.example]"]
-    assert proven(broken, healthy).differences == ["expected: roots: dns-*[worker1-*] names no result"]
+OTHER = FAULT.replace("node-mtu", "cp1-mtu").replace('"mtu-node[worker1]" = "violated"', '"mtu-node[cp1]" = "violated"')
+OTHER = OTHER.replace(', "dns-*[worker1-*]" = "unknown"', "").replace('"worker1"', '"cp1"')
+
+
+def batch(broken: Report) -> list[Proof]:
+    other = parse(OTHER.replace('["cp1", "cp1"]', '"cp1"'), SITE)["cp1-mtu"]
+    proofs = standing(report(0), fault(), other)
+    compare(proofs, report(0), broken)
+    return proofs
+
+
+def test_faults_in_one_run_are_proven_when_each_result_is_what_the_one_that_expects_it_says() -> None:
+    proofs = batch(report(1, mtu="violated", dns="unknown", other="violated"))
+    assert [proof.ok for proof in proofs] == [True, True]
+    assert proofs[1].got == {"mtu-node[cp1]": "violated"}
+
+
+def test_in_one_run_too_little_is_the_fault_s_own_and_too_much_is_everybody_s() -> None:
+    proofs = batch(report(1, mtu="violated", dns="unknown"))
+    assert [proof.differences for proof in proofs] == [
+        [],
+        ["broken: mtu-node[cp1] is held, expected violated: the message"],
+    ]
+    broken = report(1, mtu="violated", dns="unknown", other="violated")
+    broken.results["reach[x]"] = Result("reach[x]", "reach", "t.py::reach", None, "unknown", "", "")
+    proofs = batch(broken)
+    assert [proof.differences for proof in proofs] == [["broken: reach[x] is unknown, expected held"]] * 2
+    assert all("reach[x]" in proof.got for proof in proofs)
+
+
+def breaking(id: str, host: str, *roots: str) -> Fault:
+    said = FAULT[: FAULT.index("roots")].replace("node-mtu", id).replace('"worker1", "cp1"', f'"{host}"')
+    return parse(said.replace('"worker1"', f'"{host}"') + f"roots = {list(roots)}", SITE)[id]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (breaking("a", "cp1", "pull[cp1]"), breaking("b", "worker1", "pull[worker1]"), True),
+        (breaking("a", "cp1", "pull[cp1]"), breaking("b", "cp1", "mtu[cp1]"), False),
+        (breaking("a", "cp1", "answer[cp1-a]"), breaking("b", "worker1", "alarm[*]"), False),
+    ],
+    ids=["nothing in common", "one host", "one result, by what follows"],
+)
+def test_faults_stand_together_only_if_they_have_no_host_and_no_result_in_common(
+    one: Fault, other: Fault, apart: bool
+) -> None:
+    expected = {fault.id: fault.expected(PLAN) for fault in (one, other)}
+    batches = together([one, other], expected)
+    assert sorted(fault.id for batch in batches for fault in batch) == ["a", "b"]
+    assert (len(batches) == 1) is apart
+
+
+def test_a_fault_of_every_host_stands_alone_and_no_batch_is_larger_than_the_most() -> None:
+    hosts = ["cp1", "worker1", "swarm1", "lan1", "edge", "dns"]
+    plan = Plan({f"mtu[{host}]": Planned("mtu", host) for host in hosts}, {})
+    faults = [breaking(host, host, f"mtu[{host}]") for host in hosts]
+    every = parse(FAULT.replace('on = "worker1", run = "ip link set eth0 mtu 1500"', 'on = "*", shim = "exit-1"'), SITE)
+    every = {"node-mtu": replace(every["node-mtu"], roots={})}
+    expected = {fault.id: fault.expected(plan) for fault in (*faults, *every.values())}
+    batches = together([*faults, *every.values()], expected, most=4)
+    assert sorted(len(batch) for batch in batches) == [1, 2, 4]
+    assert tuple(every.values()) in batches
+    assert all(len(batch) == 1 for batch in together(faults, expected, most=1))
