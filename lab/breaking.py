@@ -11,9 +11,10 @@ from pathlib import Path
 from lab import lifecycle, shims, state
 from lab.enter import command_on
 from lab.errors import LabError
-from lab.faults import EVERY_HOST, Fault, Step
+from lab.faults import Fault
 from lab.files import DAEMONS
 from lab.state import State
+from lab.steps import EVERY_HOST, Step
 from lab.topology import Topology
 
 SETTLE_SECONDS = 15
@@ -41,9 +42,9 @@ def break_faults(name: str, faults: Iterable[Fault], topology: Topology, report:
             tools = tools_of(report) if fault.needs_tools else {}
             # Written down first: a break that is killed half-way is still known to heal and to status.
             current = _remember(current, {*current.broken, fault.id})
-            for step in fault.breaks:
+            for step in fault.steps.breaks:
                 current = _take(current, step, topology, tools)
-            _settle(current, fault, fault.broken, "broken")
+            _settle(current, fault, fault.steps.broken, "broken")
     return current
 
 
@@ -54,13 +55,13 @@ def heal_faults(name: str, faults: Iterable[Fault], topology: Topology) -> State
         current = lifecycle.must_run(name)
         for fault in faults:
             before = len(troubles)
-            for step in fault.heals:
+            for step in fault.steps.heals:
                 try:
                     current = _take(current, step, topology, {})
                 except LabError as error:
                     troubles.append(f"{fault.id}: {error}")
             try:
-                _settle(current, fault, fault.healed, "healed")
+                _settle(current, fault, fault.steps.healed, "healed")
             except LabError as error:
                 troubles.append(f"{fault.id}: {error}")
             if len(troubles) == before:
@@ -103,12 +104,10 @@ def _run(current: State, host: str, script: str, stdin: str | None = None) -> No
         raise LabError(f"on {host}, a step failed with {done.returncode}: {said[-1]} ({first})")
 
 
-def _settle(current: State, fault: Fault, poll: Step | None, word: str) -> None:
-    if poll is None:
-        return
+def _settle(current: State, fault: Fault, polls: Iterable[Step], word: str) -> None:
     end = time.monotonic() + SETTLE_SECONDS
-    for host in poll.hosts:
-        while command_on(current, host, ["sh", "-c", poll.run]).returncode:
+    for script, host in [(poll.run, host) for poll in polls for host in poll.hosts]:
+        while command_on(current, host, ["sh", "-c", script]).returncode:
             if time.monotonic() > end:
-                raise LabError(f"{fault.id} is not {word} within {SETTLE_SECONDS} s: on {host}, {poll.run}")
+                raise LabError(f"{fault.id} is not {word} within {SETTLE_SECONDS} s: on {host}, {script}")
             time.sleep(0.1)

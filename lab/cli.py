@@ -6,11 +6,12 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import breaking, faults, lifecycle, paths, state, topology
+from lab import affected, breaking, faults, following, lifecycle, paths, state, topology
 from lab.errors import LabError, UsageError, nearest
 
 PROJECT = Path(__file__).parent.parent
@@ -54,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     entry.add_argument("host")
     entry.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
     add("restart", restart, "switch a host off and on again").add_argument("host")
-    add("faults", list_faults, "list the faults, what they do and what must notice")
+    lister = add("faults", list_faults, "list the faults, what they do and what must notice")
+    lister.add_argument("--json", action="store_true", help="as JSON: what each does to which results, by which edges")
+    lister.add_argument(
+        "--register", metavar="FILE", help="the checks, as `pytest --register=FILE.json` writes them; - is stdin"
+    )
     add("heal", heal, "heal faults, all that are broken if none is named").add_argument("fault", nargs="*")
     breaker = add("break", break_, "break the lab by faults")
     breaker.add_argument("fault", nargs="+")
@@ -69,6 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     proof = add("prove", prove, "show that every fault is noticed by what should, and by nothing else")
     proof.add_argument("--changes", action="store_true", help="with the checks that change something on a host")
     proof.add_argument("--labs", type=int, default=1, help="prove on so many labs side by side (default: %(default)s)")
+    proof.add_argument("--alone", action="store_true", help="each fault in a run of its own, never several together")
+    proof.add_argument("--sample", action="store_true", help="only one fault of each subject, the quickest")
+    proof.add_argument(
+        "--affected",
+        nargs="?",
+        const="",
+        metavar="REV",
+        help="only what a change since REV can have touched, and why (default: since the branch left main)",
+    )
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
     demo = add(
@@ -171,16 +185,31 @@ def restart(options: argparse.Namespace) -> int:
 
 
 def list_faults(options: argparse.Namespace) -> int:
-    for fault in faults.load(topology.load()).values():
+    """Without the checks nobody knows what follows from what: then only what the faults themselves say is listed."""
+    known = faults.load(topology.load())
+    plan = following.read_register(options.register) if options.register else None
+    expected = known.expected(plan) if plan else {}
+    if idle := [f"{id}: {said}" for id, found in expected.items() for said in found.idle]:
+        raise LabError("; ".join(idle))
+    if options.json:
+        if plan is None:
+            raise UsageError("faults --json: what follows from what stands in the register: --register FILE")
+        found = [
+            {"id": id, "does": known.by_id[id].does, "expected": e.verdicts, "edges": sorted(e.edges)}
+            for id, e in expected.items()
+        ]
+        print(json.dumps({"faults": found}, indent=1))
+        return 0
+    for fault in known.by_id.values():
         print(f"{fault.id}\n  {fault.does}")
-        for pattern, verdict in fault.expect.items():
+        for pattern, verdict in (expected[fault.id].verdicts if plan else fault.roots).items():
             print(f"  {verdict}: {pattern}")
     return 0
 
 
 def break_(options: argparse.Namespace) -> int:
     site = topology.load()
-    chosen = faults.choose(faults.load(site), options.fault)
+    chosen = faults.load(site).choose(options.fault)
     current = breaking.break_faults(options.name, chosen, site, options.report)
     print(f"broken: {', '.join(current.broken)}")
     return 0
@@ -190,7 +219,7 @@ def heal(options: argparse.Namespace) -> int:
     site = topology.load()
     known = faults.load(site)
     names = options.fault or lifecycle.must_run(options.name).broken
-    current = breaking.heal_faults(options.name, faults.choose(known, names), site)
+    current = breaking.heal_faults(options.name, known.choose(names), site)
     print(f"still broken: {', '.join(current.broken)}" if current.broken else "nothing is broken")
     return 0
 
@@ -208,12 +237,35 @@ def run(options: argparse.Namespace) -> int:
 
 
 def prove(options: argparse.Namespace) -> int:
-    from lab.prove import prove_all
+    from lab.prove import How, prove_all
 
     site = topology.load()
     known = faults.load(site)
-    chosen = faults.choose(known, options.fault or known)
-    return prove_all(options.name, site, chosen, options.json, options.labs, changes=options.changes)
+    if [bool(options.fault), options.sample, options.affected is not None].count(True) > 1:
+        raise UsageError("prove: faults by name, --sample or --affected: one of them")
+    if options.affected is not None:
+        names = list(_affected(known, site, options.affected))
+        if not names:
+            print("no fault can have been touched")
+            return 0
+    elif options.sample:
+        names = [fault.id for fault in affected.sample(known.by_id.values())]
+    else:
+        names = options.fault or list(known.by_id)
+    how = How(changes=options.changes, alone=options.alone, labs=options.labs)
+    return prove_all(options.name, site, known, known.choose(names), how, options.json)
+
+
+def _affected(known: faults.Faults, site: topology.Topology, revision: str) -> affected.Reasons:
+    from lab import suite
+
+    change = affected.changed(PROJECT, revision)
+    with tempfile.TemporaryDirectory(prefix="siteproof-affected-") as directory:
+        found = affected.affected(known, suite.register(Path(directory)), change, site, PROJECT)
+    for name, why in found.items():
+        print(f"{name:36} {why}", flush=True)
+    print(f"{len(found)} of {len(known.by_id)} faults, for {len(change.files)} changed files", flush=True)
+    return found
 
 
 def swarm_leak_demo(options: argparse.Namespace) -> int:

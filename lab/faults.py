@@ -1,74 +1,106 @@
-"""The faults as a pure model: read from faults.toml, validated, every refusal one sentence that names its key."""
+"""The faults as a pure model: read from faults/*.toml, validated, every refusal one sentence that names its key."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from lab.errors import LabError, UsageError, nearest
+from lab import steps
+from lab.errors import UsageError, nearest
+from lab.following import Edge, Plan
+from lab.steps import FaultError, Named, Steps, Table
 from lab.topology import HERE, Topology
 
 VERDICTS = ("violated", "unknown", "held")
-SHIMS = ("print-help", "print-nothing", "exit-1")
-KEYS = ["does", "incident", "break", "broken", "heal", "healed", "expect", "evidence"]
-EVERY_HOST = "*"
+KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence"]
+HELD = "held"
+VIOLATED = "violated"
 
-
-class FaultError(LabError):
-    """faults.toml does not describe faults."""
+Patterns = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Step:
-    """One thing done to some hosts: a script, files put back, tools replaced or brought back, the whole host anew."""
+class Expected:
+    """What a fault makes of the results of a site; everything else stays held."""
 
-    hosts: tuple[str, ...]
-    run: str = ""
-    restore: tuple[str, ...] = ()
-    shim: str = ""
-    unshim: bool = False
-    anew: bool = False
-    """Off, emptied, and booted as in a new lab."""
+    verdicts: dict[str, str]
+    """By `id[subject]`."""
+    edges: frozenset[Edge]
+    """The edges that it exercises: a result of either check is violated, where the one brings the other along."""
+    idle: tuple[str, ...]
+    """Sentences: what the fault names without effect. It would be noticed by nobody, or hides that nobody does."""
 
 
 @dataclass(frozen=True)
 class Fault:
     id: str
+    subject: str
+    """What it breaks, which is the name of its file."""
     does: str
     incident: str
-    breaks: tuple[Step, ...]
-    heals: tuple[Step, ...]
-    broken: Step | None
-    healed: Step | None
-    expect: Mapping[str, str]
-    evidence: Mapping[str, str]
+    steps: Steps
+    roots: Patterns
+    """What is not held for the fault's own sake, and what follows from nothing that is: pattern -> verdict."""
+    exceptions: Patterns
+    """What does not come along although it follows from a root: pattern -> the verdict that it has instead."""
+    only: tuple[str, ...]
+    """Of what follows, only these come along; empty where all do."""
+    evidence: Patterns
 
-    def expected(self, results: Iterable[str]) -> dict[str, str]:
-        """Which of `results` ("id[subject]") must not be held while broken, and what they must be."""
-        wanted = {}
-        for result in results:
-            for pattern, verdict in self.expect.items():
-                if matches(result, pattern):
-                    wanted[result] = verdict
-        return wanted
+    def expected(self, plan: Plan, site: Patterns | None = None) -> Expected:
+        """What is not held while the fault stands: its roots, and what follows from those of them that are violated.
+
+        `site` are the patterns of what, on this site, comes along with no fault but one that names it.
+        """
+        named = {
+            key: verdict for key in plan.results for pattern, verdict in self.roots.items() if matches(key, pattern)
+        }
+        verdicts, passed, at_work = dict(named), set(named), set[str]()
+        bringing = [key for key, verdict in named.items() if verdict == VIOLATED]
+        while bringing:
+            for key in plan.brought_along(bringing.pop()):
+                if key in passed:
+                    continue
+                passed.add(key)
+                verdict = self._of_what_follows(key, site or {}, at_work)
+                if verdict != HELD:
+                    verdicts[key] = verdict
+                if verdict == VIOLATED:
+                    bringing.append(key)
+        violated = [key for key, verdict in verdicts.items() if verdict == VIOLATED]
+        return Expected(verdicts, frozenset(plan.exercised(violated)), tuple(self._idle(plan, verdicts, at_work)))
+
+    def _of_what_follows(self, key: str, site: Patterns, at_work: set[str]) -> str:
+        """The verdict of what an edge brings along. The patterns that say so are added to `at_work`."""
+        for pattern, verdict in self.exceptions.items():
+            if matches(key, pattern):
+                at_work.add(pattern)
+                return verdict
+        named = [pattern for pattern in self.only if matches(key, pattern)]
+        at_work.update(named)
+        if self.only and not named:
+            return HELD
+        return HELD if any(matches(key, pattern) for pattern in site) else VIOLATED
+
+    def _idle(self, plan: Plan, verdicts: Mapping[str, str], at_work: set[str]) -> list[str]:
+        def names_any(pattern: str, keys: Iterable[str]) -> bool:
+            return any(matches(key, pattern) for key in keys)
+
+        said = [f"roots: {p} names no result" for p in self.roots if not names_any(p, plan.results)]
+        said += [f"except: {p} names nothing that follows" for p in self.exceptions if p not in at_work]
+        said += [f"only: {p} names nothing that follows" for p in self.only if p not in at_work]
+        return said + [f"evidence: {p} names nothing expected" for p in self.evidence if not names_any(p, verdicts)]
 
     def must_match(self, result: str) -> list[str]:
         """The patterns that the evidence of a result must match."""
         return [pattern for results, pattern in self.evidence.items() if matches(result, results)]
 
-    def matching_nothing(self, results: Collection[str]) -> list[str]:
-        """The fault's own patterns that name no result: a fault that nothing can notice."""
-        patterns = [*self.expect, *self.evidence]
-        return [pattern for pattern in patterns if not any(matches(result, pattern) for result in results)]
-
     @property
     def needs_tools(self) -> bool:
-        return any(step.shim for step in self.breaks)
+        return any(step.shim for step in self.steps.breaks)
 
 
 def matches(result: str, pattern: str) -> bool:
@@ -76,26 +108,65 @@ def matches(result: str, pattern: str) -> bool:
     return fnmatchcase(result, pattern.replace("[", "[[]"))
 
 
-def load(topology: Topology, directory: Path = HERE) -> dict[str, Fault]:
-    """The faults of every faults*.toml, which are one name space."""
+@dataclass(frozen=True)
+class Written:
+    """The files that say what the lab can break, as text."""
+
+    faults: Mapping[str, str]
+    """Subject -> its file."""
+    steps: str
+    exceptions: str
+
+    @staticmethod
+    def of(directory: Path = HERE) -> Written:
+        return Written(
+            {path.stem: path.read_text() for path in sorted((directory / "faults").glob("*.toml"))},
+            (directory / "steps.toml").read_text(),
+            (directory / "exceptions.toml").read_text(),
+        )
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Every fault, and what on this site comes along with none that does not name it."""
+
+    by_id: dict[str, Fault]
+    site: Patterns
+    """Pattern -> why."""
+
+    def choose(self, names: Iterable[str]) -> list[Fault]:
+        """Raises UsageError for a name that no fault has."""
+        return choose(self.by_id, names)
+
+    def expected(self, plan: Plan) -> dict[str, Expected]:
+        return {id: fault.expected(plan, self.site) for id, fault in self.by_id.items()}
+
+
+def load(topology: Topology, written: Written | None = None) -> Faults:
+    """The faults of every file under faults/, which are one name space. Raises FaultError."""
+    texts = written or Written.of()
+    try:
+        named = steps.parse_named(texts.steps)
+    except FaultError as error:
+        raise FaultError(f"steps.toml: {error}") from None
     found: dict[str, Fault] = {}
-    for path in sorted(directory.glob("faults*.toml")):
+    for subject, text in texts.faults.items():
         try:
-            faults = parse(path.read_text(), topology)
+            faults = parse(text, topology, named, subject)
             if twice := found.keys() & faults.keys():
                 raise FaultError(f"{min(twice)}: another file has a fault of this name")
         except FaultError as error:
-            raise FaultError(f"{path.name}: {error}") from None
+            raise FaultError(f"faults/{subject}.toml: {error}") from None
         found |= faults
-    return found
-
-
-def parse(text: str, topology: Topology) -> dict[str, Fault]:
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FaultError(f"not TOML: {error}") from None
-    return {name: _fault(name, table, topology) for name, table in data.items()}
+        return Faults(found, _reasons(texts.exceptions))
+    except FaultError as error:
+        raise FaultError(f"exceptions.toml: {error}") from None
+
+
+def parse(text: str, topology: Topology, named: Named | None = None, subject: str = "") -> dict[str, Fault]:
+    """The faults of one file, which may use the steps `named`. Raises FaultError."""
+    return {name: _fault(name, table, topology, named or {}, subject) for name, table in steps.toml(text).items()}
 
 
 def choose(known: Mapping[str, Fault], names: Iterable[str]) -> list[Fault]:
@@ -107,65 +178,54 @@ def choose(known: Mapping[str, Fault], names: Iterable[str]) -> list[Fault]:
     return chosen
 
 
-def _fault(name: str, table: object, topology: Topology) -> Fault:
+def _reasons(text: str) -> dict[str, str]:
+    found = steps.toml(text)
+    for pattern, reason in found.items():
+        if not isinstance(reason, str) or not reason:
+            raise FaultError(f"{pattern}: an exception is a pattern with its reason")
+    return found
+
+
+def _fault(name: str, table: object, topology: Topology, named: Named, subject: str) -> Fault:
     if not isinstance(table, dict):
         raise FaultError(f"{name}: a fault is a table")
     for key in table:
         if key not in KEYS:
             raise FaultError(f"{name}.{key}: unknown key{nearest(key, KEYS)}")
-    for key in ("does", "incident", "break", "heal", "expect"):
+    for key in ("does", "incident", "break", "roots"):
         if not table.get(key):
             raise FaultError(f"{name}.{key}: missing")
-    for pattern, verdict in table["expect"].items():
-        if verdict not in VERDICTS:
-            raise FaultError(f"{name}.expect.{pattern}: {verdict} is not one of {', '.join(VERDICTS)}")
     evidence = dict(table.get("evidence", {}))
     for results, pattern in evidence.items():
         try:
             re.compile(pattern)
         except re.error as error:
             raise FaultError(f"{name}.evidence.{results}: {error}") from None
-    polls = {
-        key: _step(table[key], f"{name}.{key}", topology) if key in table else None for key in ("broken", "healed")
-    }
+    read = steps.read(table, name, topology, named)
+    if not read.heals:
+        raise FaultError(f"{name}.heal: missing, and nothing that it uses has one")
     return Fault(
         id=name,
+        subject=subject,
         does=table["does"],
         incident=table["incident"],
-        breaks=tuple(_step(step, f"{name}.break", topology) for step in table["break"]),
-        heals=tuple(_step(step, f"{name}.heal", topology) for step in table["heal"]),
-        broken=polls["broken"],
-        healed=polls["healed"],
-        expect=dict(table["expect"]),
+        steps=read,
+        roots=_patterns(table, "roots", name, VIOLATED),
+        exceptions=_patterns(table, "except", name, HELD),
+        only=tuple(_patterns(table, "only", name, VIOLATED)),
         evidence=evidence,
     )
 
 
-def _step(table: Mapping[str, Any], where: str, topology: Topology) -> Step:
-    for key in table:
-        if key not in ("on", "run", "restore", "shim", "unshim", "anew"):
-            raise FaultError(f"{where}.{key}: unknown key")
-    if len(table.keys() - {"on"}) != 1 or "on" not in table:
-        raise FaultError(f"{where}: a step has `on` and one of run, restore, shim, unshim, anew")
-    on = table["on"]
-    hosts = tuple([on] if isinstance(on, str) else on)
-    for host in hosts:
-        if host == EVERY_HOST and ("shim" in table or "unshim" in table):
-            continue
-        if host not in topology.hosts:
-            raise FaultError(f"{where}.on: no host {host}{nearest(host, list(topology.hosts))}")
-    shim = str(table.get("shim", ""))
-    if shim and shim not in SHIMS:
-        raise FaultError(f"{where}.shim: {shim} is not one of {', '.join(SHIMS)}")
-    for path in table.get("restore", ()):
-        for host in hosts:
-            if path not in topology.hosts[host].files:
-                raise FaultError(f"{where}.restore: {host} has no {path} in the topology")
-    return Step(
-        hosts=hosts,
-        run=str(table.get("run", "")),
-        restore=tuple(table.get("restore", ())),
-        shim=shim,
-        unshim=bool(table.get("unshim", False)),
-        anew=bool(table.get("anew", False)),
-    )
+def _patterns(table: Table, key: str, name: str, usual: str) -> dict[str, str]:
+    """A pattern, a list of them, or a table with a verdict for each; where none is said it is the `usual` one."""
+    said = table.get(key, {})
+    found = {said: usual} if isinstance(said, str) else dict.fromkeys(said, usual) if isinstance(said, list) else said
+    if not isinstance(found, dict):
+        raise FaultError(f"{name}.{key}: patterns are a text, a list, or a table of verdicts")
+    for pattern, verdict in found.items():
+        if verdict not in VERDICTS:
+            raise FaultError(f"{name}.{key}.{pattern}: {verdict} is not one of {', '.join(VERDICTS)}")
+        if key == "only" and verdict != VIOLATED:
+            raise FaultError(f"{name}.only.{pattern}: it has no verdict; except has")
+    return dict(found)

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.following import Plan, Planned, read_register
 
 PROJECT = Path(__file__).parent.parent
 HELD = "held"
@@ -23,6 +25,8 @@ QUIET = (HELD, "not applicable")
 class Result:
     key: str
     check: str
+    nodeid: str
+    host: str | None
     verdict: str
     message: str
     text: str
@@ -33,11 +37,19 @@ class Report:
     path: Path
     exit_code: int
     results: dict[str, Result]
+    follows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Check -> the checks that it says it follows from."""
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What a fault can make something else of: what the inventory declares away stays so."""
+        held = {key: Planned(r.check, r.host) for key, r in self.results.items() if r.verdict == HELD}
+        return Plan(held, self.follows)
 
     @property
-    def held(self) -> list[str]:
-        """What a fault can make something else of: what the inventory declares away stays so."""
-        return [key for key, result in self.results.items() if result.verdict == HELD]
+    def ok(self) -> bool:
+        """Everything is held, and the suite says so too."""
+        return bool(self.results) and not self.loud and not self.exit_code
 
     @property
     def loud(self) -> dict[str, str]:
@@ -57,8 +69,8 @@ def run(lab: str, arguments: Sequence[str]) -> int:
     return subprocess.run(line, cwd=PROJECT, env=environment(lab), check=False).returncode
 
 
-def judge(lab: str, directory: Path, changes: bool = False) -> Report:
-    """Run the suite quietly with its reports under `directory`, and read the verdicts."""
+def judge(lab: str, directory: Path, changes: bool = False, only: Sequence[str] = ()) -> Report:
+    """Run the suite quietly with its reports under `directory`, and read the verdicts; `only` of these node ids."""
     line = [
         sys.executable,
         "-m",
@@ -66,6 +78,7 @@ def judge(lab: str, directory: Path, changes: bool = False) -> Report:
         "--hosts=inventories/lab",
         f"--reports={directory}",
         *(["--changes"] if changes else []),
+        *only,
     ]
     done = subprocess.run(
         line, cwd=PROJECT, env=environment(lab), capture_output=True, text=True, errors="replace", check=False
@@ -77,13 +90,27 @@ def judge(lab: str, directory: Path, changes: bool = False) -> Report:
     return read(found, done.returncode)
 
 
+def register(directory: Path) -> Plan:
+    """What the suite would look at on the lab's site, and what follows from what; nobody is asked."""
+    file = directory / "register.json"
+    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", f"--register={file}"]
+    kept = {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
+    done = subprocess.run(line, cwd=PROJECT, env=kept, capture_output=True, text=True, errors="replace", check=False)
+    if not file.exists():
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise LabError(f"the suite wrote no register (exit {done.returncode}):\n{said}")
+    return read_register(str(file))
+
+
 def read(path: Path, exit_code: int) -> Report:
     path = path.resolve()
     try:
-        results = [_result(entry) for entry in json.loads(path.read_text())["results"]]
-    except (ValueError, KeyError, TypeError) as error:
+        report = json.loads(path.read_text())
+        results = [_result(entry) for entry in report["results"]]
+        follows = {check: list(roots) for check, roots in report["follows"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(f"{path} is not a report of schema 1: {error!r}") from None
-    return Report(path, exit_code, {result.key: result for result in results})
+    return Report(path, exit_code, {result.key: result for result in results}, follows)
 
 
 def _result(entry: dict[str, Any]) -> Result:
@@ -91,6 +118,8 @@ def _result(entry: dict[str, Any]) -> Result:
     return Result(
         key=f"{entry['id']}[{entry['subject']}]",
         check=entry["id"],
+        nodeid=entry["nodeid"],
+        host=entry["host"],
         verdict=entry["verdict"],
         message=str(entry["message"] or ""),
         text=json.dumps(seen, ensure_ascii=False),

@@ -133,7 +133,7 @@ async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, re
     "address. Or take the mirror away.",
     gate=True,
     probe_class="sends",
-    follows=("dns-split-answer", "pull-hosts-toml-parses"),
+    follows=("dns-split-answer",),
 )
 async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """A mirror answers as a registry, or stands before an endpoint that does and is allowed."""

@@ -45,6 +45,8 @@ class SeenCheck:
     """As pytest names it."""
     asks: tuple[str, ...]
     """The probes that it names."""
+    subjects: tuple[tuple[str, str | None], ...] = ()
+    """What it is to be looked at on this site: each subject, with the host that it is looked at from, if it is one."""
 
 
 def invariant(

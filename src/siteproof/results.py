@@ -160,6 +160,8 @@ class Run:
     """When the answers were judged: for a replay later than it finished."""
     replayed: tuple[str, ...] = ()
     """The bundles that were judged instead of hosts asked, relative to the directory."""
+    follows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Check id -> the ids that it follows from, as the checks of this run declare it."""
 
     def count(self, verdict: Verdict) -> int:
         return sum(result.verdict is verdict for result in self.results)
@@ -203,6 +205,7 @@ class Run:
             "summary": self.summary,
             "shortfalls": list(self.shortfalls),
             "remarks": list(self.remarks),
+            "follows": {check: list(roots) for check, roots in sorted(self.follows.items())},
         }
 
 

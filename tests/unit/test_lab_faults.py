@@ -1,15 +1,19 @@
-"""The lab's faults as data, and the comparison that proves them."""
+"""The lab's faults as data: what they are refused for, what they expect, and the comparison that proves them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab import topology
+from lab import steps, topology
 from lab.errors import LabError, UsageError
-from lab.faults import Fault, FaultError, choose, load, matches, parse
-from lab.prove import Proof, compare
+from lab.faults import Expected, Fault, Written, choose, load, matches, parse
+from lab.following import Plan, Planned, from_register
+from lab.prove import Proof, compare, together
+from lab.steps import FaultError
 from lab.suite import Report, Result
 
 SITE = topology.load()
@@ -17,11 +21,29 @@ FAULT = """
 [node-mtu]
 does = "worker1 is back at 1500"
 incident = "network stabilization plan"
-break = [{ on = "worker1", run = "ip link set eth0 mtu 1500" }]
+break = { on = "worker1", run = "ip link set eth0 mtu 1500" }
 heal = [{ on = ["worker1", "cp1"], run = "ip link set eth0 mtu 1400" }]
 healed = { on = "worker1", run = "true" }
-expect = { "mtu-node[worker1]" = "violated", "dns-*[worker1-*]" = "unknown" }
+roots = { "mtu-node[worker1]" = "violated", "dns-*[worker1-*]" = "unknown" }
 evidence = { "mtu-node[*]" = "1500" }
+"""
+NAMED = steps.parse_named("""
+[link-mtu]
+takes = ["mtu"]
+break = { run = "ip link set eth0 mtu @{mtu}" }
+broken = { run = "ip link show eth0 | grep @{mtu}" }
+heal = [{ on = "edge", run = "true" }, { run = "ip link set eth0 mtu 1400" }]
+[says]
+takes = ["lines"]
+heal = { on = "edge", run = "printf '%s' @{lines}" }
+""")
+USING = """
+[node-mtu]
+does = "worker1 is at 1300"
+incident = "network stabilization plan"
+break = [{ on = "cp1", run = "true" }, { use = "link-mtu", on = ["worker1", "cp1"], mtu = "1300" }]
+heal = [{ use = "says", lines = ["it's", "over"] }, { on = "cp1", run = "false" }]
+roots = "mtu-node[worker1]"
 """
 
 
@@ -34,21 +56,92 @@ def report(exit_code: int, **verdicts: str) -> Report:
     for name, verdict in {"mtu": "held", "dns": "held", "other": "held", **verdicts}.items():
         key = {"mtu": "mtu-node[worker1]", "dns": "dns-split[worker1-a.example]", "other": "mtu-node[cp1]"}[name]
         verdict, _, text = verdict.partition(":")
-        results[key] = Result(key, key.partition("[")[0], verdict, "the message", text or "1500")
+        host = "cp1" if name == "other" else "worker1"
+        results[key] = Result(key, key.partition("[")[0], f"t.py::{key}", host, verdict, "the message", text or "1500")
     return Report(Path("report.json"), exit_code, results)
 
 
-def test_the_shipped_faults_are_valid() -> None:
-    assert {"edge-dmz", "pmtu-black-hole", "tools-print-help", "worker1-down"} <= load(SITE).keys()
+def test_the_shipped_faults_are_valid_and_know_what_they_break() -> None:
+    shipped = load(SITE).by_id
+    assert {"edge-dmz", "pmtu-black-hole", "tools-print-help", "worker1-down"} <= shipped.keys()
+    assert shipped["pmtu-black-hole"].subject == "path"
+
+
+def test_every_named_step_is_used() -> None:
+    written = Written.of()
+    text = "\n".join(written.faults.values())
+    unused = [name for name in steps.parse_named(written.steps) if f'use = "{name}"' not in text]
+    assert unused == []
 
 
 def test_a_fault_is_read_as_it_is_written() -> None:
     read = fault()
-    assert read.breaks[0].hosts == ("worker1",)
-    assert read.heals[0].hosts == ("worker1", "cp1")
-    assert read.broken is None
-    assert read.healed is not None
+    assert read.steps.breaks[0].hosts == ("worker1",)
+    assert read.steps.heals[0].hosts == ("worker1", "cp1")
+    assert read.steps.broken == ()
+    assert [poll.run for poll in read.steps.healed] == ["true"]
     assert not read.needs_tools
+
+
+def test_a_named_step_is_broken_in_its_place_and_healed_before_the_fault_s_own_steps() -> None:
+    read = parse(USING, SITE, NAMED)["node-mtu"].steps
+    assert [(s.hosts, s.run) for s in read.breaks] == [
+        (("cp1",), "true"),
+        (("worker1", "cp1"), "ip link set eth0 mtu 1300"),
+    ]
+    assert [(s.hosts, s.run) for s in read.heals] == [
+        (("edge",), "true"),
+        (("worker1", "cp1"), "ip link set eth0 mtu 1400"),
+        (("edge",), """printf '%s' 'it'"'"'s' over"""),
+        (("cp1",), "false"),
+    ]
+    assert [(s.hosts, s.run) for s in read.broken] == [(("worker1", "cp1"), "ip link show eth0 | grep 1300")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('use = "link-mtu"', 'use = "link-mut"', r"node-mtu.break.use: no step link-mut \(did you mean link-mtu\?\)"),
+        ('mtu = "1300"', 'mut = "1300"', r"node-mtu.break.link-mtu.mut: it takes no mut \(did you mean mtu\?\)"),
+        (', mtu = "1300"', "", "node-mtu.break.link-mtu.mtu: missing"),
+        ('mtu = "1300"', "mtu = 1300", "node-mtu.break.link-mtu.mtu: a parameter is a text or a list of texts"),
+        ('on = ["worker1", "cp1"], ', "", "node-mtu.break.link-mtu.break: a step has `on` and one of"),
+        ('use = "says",', 'use = "says", on = "cp1",', "node-mtu.heal.says.on: it says itself on which hosts"),
+    ],
+)
+def test_a_wrong_use_of_a_named_step_is_refused(old: str, new: str, said: str) -> None:
+    assert old in USING
+    with pytest.raises(FaultError, match=said):
+        parse(USING.replace(old, new, 1), SITE, NAMED)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[a]\nbreak = { run = "x" }', "a.heal: missing"),
+        ('[a]\nheel = { run = "x" }', r"a.heel: unknown key \(did you mean heal"),
+        ('[a]\nheal = { run = "@{b}" }', "a.takes: b is not both taken and used"),
+        ('[a]\ntakes = ["b"]\nheal = { run = "x" }', "a.takes: b is not both taken and used"),
+        ("[a", "not TOML"),
+    ],
+)
+def test_a_wrong_named_step_is_refused(text: str, said: str) -> None:
+    with pytest.raises(FaultError, match=said):
+        steps.parse_named(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (Written({"a": "", "b": "[x"}, "", ""), "faults/b.toml: not TOML"),
+        (Written({"a": FAULT, "b": FAULT}, "", ""), "faults/b.toml: node-mtu: another file has a fault of this name"),
+        (Written({}, "[x]", ""), "steps.toml: x.heal: missing"),
+        (Written({}, "", '"x[*]" = ""'), "exceptions.toml: x.*: an exception is a pattern with its reason"),
+    ],
+)
+def test_a_refusal_names_the_file(written: Written, said: str) -> None:
+    with pytest.raises(FaultError, match=said):
+        load(SITE, written)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +163,17 @@ def test_brackets_in_a_pattern_stand_for_themselves(result: str, pattern: str, s
 
 REFUSED = [
     ('"worker1", run = "ip link set eth0 mtu 1500"', '"worker2", run = "x"', r"no host worker2 \(did you mean worker1"),
-    ('run = "ip link set eth0 mtu 1500"', 'ran = "x"', "node-mtu.break.ran: unknown key"),
+    ('run = "ip link set eth0 mtu 1500"', 'ran = "x"', r"node-mtu.break.ran: unknown key \(did you mean run"),
     ('run = "ip link set eth0 mtu 1500"', 'run = "x", shim = "exit-1"', "node-mtu.break: a step has `on` and one of"),
     ('run = "ip link set eth0 mtu 1500"', 'shim = "exit-2"', "node-mtu.break.shim: exit-2 is not one of"),
     ('run = "ip link set eth0 mtu 1500"', 'restore = ["/etc/x"]', "break.restore: worker1 has no /etc/x"),
-    ('= "violated"', '= "failed"', "expect.*: failed is not one of violated, unknown"),
+    ('run = "true"', "anew = true", "node-mtu.healed: what is polled is a `run`"),
+    ('= "violated"', '= "failed"', "roots.*: failed is not one of violated, unknown"),
     ("does =", "dose =", r"node-mtu.dose: unknown key \(did you mean does\?\)"),
     ('incident = "network stabilization plan"\n', "", "node-mtu.incident: missing"),
+    ('heal = [{ on = ["worker1", "cp1"], run = "ip link set eth0 mtu 1400" }]\n', "", "node-mtu.heal: missing"),
+    ("evidence =", "only = 5\nevidence =", "node-mtu.only: patterns are a text, a list, or a table of verdicts"),
+    ("evidence =", 'only = { "x" = "held" }\nevidence =', "node-mtu.only.x: it has no verdict"),
     ('"1500" }', '"15(00" }', "node-mtu.evidence"),
 ]
 
@@ -95,9 +192,112 @@ def test_an_unknown_fault_is_bad_usage_and_names_the_nearest() -> None:
     assert LabError.status == 3
 
 
+# server (on edge) <- answer (by host and name) <- pull (by host); answer <- view (of no host) <- alarm (of no host)
+FOLLOWS = {"answer": ["server"], "pull": ["answer"], "view": ["answer"], "alarm": ["view"]}
+PLAN = Plan(
+    {
+        f"{check}[{subject}]": Planned(check, host)
+        for check, subject, host in [
+            ("server", "edge", "edge"),
+            *(("answer", f"{host}-{name}", host) for host in ("cp1", "worker1") for name in ("a", "b")),
+            ("pull", "cp1", "cp1"),
+            ("pull", "worker1", "worker1"),
+            ("view", "a", None),
+            ("view", "b", None),
+            ("alarm", "site", None),
+            ("mtu", "cp1", "cp1"),
+        ]
+    },
+    FOLLOWS,
+)
+
+
+def expected(says: str, site: Mapping[str, str] | None = None) -> Expected:
+    start = FAULT.index("roots")
+    return parse(FAULT[:start] + says, SITE)["node-mtu"].expected(PLAN, site)
+
+
+def violated(found: Expected) -> set[str]:
+    return {key for key, verdict in found.verdicts.items() if verdict == "violated"}
+
+
+def test_what_follows_from_a_root_does_so_on_its_host_and_elsewhere_only_from_where_it_is_not_looked_at() -> None:
+    on_one_host = expected('roots = "answer[worker1-*]"')
+    assert violated(on_one_host) == {
+        *("answer[worker1-a]", "answer[worker1-b]", "pull[worker1]"),
+        *("view[a]", "view[b]", "alarm[site]"),
+    }
+    everywhere = expected('roots = "server[*]"')
+    assert violated(everywhere) == PLAN.results.keys() - {"mtu[cp1]"}
+    assert everywhere.edges == {("server", "answer"), ("answer", "pull"), ("answer", "view"), ("view", "alarm")}
+    assert everywhere.edges == PLAN.edges
+    assert everywhere.idle == ()
+
+
+def test_what_an_exception_holds_back_brings_nothing_along() -> None:
+    found = expected('roots = "server[*]"\nexcept = "answer[*]"')
+    assert found.verdicts == {"server[edge]": "violated"}
+    assert found.edges == set()
+
+
+def test_an_exception_may_have_another_verdict_and_still_brings_nothing_along() -> None:
+    found = expected('roots = "server[*]"\nexcept = { "answer[cp1-*]" = "unknown", "view[*]" = "held" }')
+    assert found.verdicts == {
+        "server[edge]": "violated",
+        **dict.fromkeys(["answer[cp1-a]", "answer[cp1-b]"], "unknown"),
+        **dict.fromkeys(["answer[worker1-a]", "answer[worker1-b]", "pull[worker1]"], "violated"),
+    }
+
+
+def test_only_some_of_what_follows_may_come_along() -> None:
+    assert violated(expected('roots = "server[*]"\nonly = "*a]"')) == {
+        *("server[edge]", "answer[cp1-a]", "answer[worker1-a]", "view[a]"),
+    }
+
+
+def test_what_the_site_excepts_comes_along_with_the_fault_that_names_it() -> None:
+    site = {"pull[*]": "pulls go elsewhere"}
+    assert "pull[cp1]" not in expected('roots = "server[*]"', site).verdicts
+    assert violated(expected('roots = ["server[*]", "pull[cp1]"]', site)) >= {"pull[cp1]", "answer[cp1-a]"}
+
+
+def test_a_root_that_is_named_keeps_its_verdict_although_it_follows() -> None:
+    found = expected('roots = { "answer[cp1-*]" = "violated", "pull[*]" = "held", "view[*]" = "unknown" }')
+    assert violated(found) == {"answer[cp1-a]", "answer[cp1-b]"}
+    assert found.verdicts["pull[cp1]"] == "held"
+    assert found.edges == set()
+
+
+@pytest.mark.parametrize(
+    ("says", "said"),
+    [
+        ('roots = ["server[*]", "sever[*]"]', "roots: sever[*] names no result"),
+        ('roots = "server[*]"\nexcept = "mtu[*]"', "except: mtu[*] names nothing that follows"),
+        ('roots = "server[*]"\nexcept = "server[*]"', "except: server[*] names nothing that follows"),
+        ('roots = "mtu[*]"\nonly = "view[a]"', "only: view[a] names nothing that follows"),
+        ('roots = "server[*]"\nevidence = { "mtu[*]" = "1" }', "evidence: mtu[*] names nothing expected"),
+    ],
+)
+def test_a_pattern_without_effect_is_said(says: str, said: str) -> None:
+    assert expected(says).idle == (said,)
+
+
+def test_the_plan_is_read_from_the_register() -> None:
+    entry = {"id": "mtu", "follows": ["link"], "check": "t/test_a.py::test_m"}
+    plan = from_register([{**entry, "subjects": [{"subject": "cp1", "host": "cp1"}]}])
+    assert plan == Plan({"mtu[cp1]": Planned("mtu", "cp1")}, {"mtu": ["link"]}, {"mtu": "t/test_a.py"})
+    with pytest.raises(LabError, match="not what the suite's --register writes"):
+        from_register([entry])
+
+
+def standing(healthy: Report, *faults: Fault) -> list[Proof]:
+    found = [(fault, fault.expected(healthy.plan)) for fault in faults]
+    return [Proof(fault, expected=e.verdicts, edges=e.edges) for fault, e in found]
+
+
 def proven(broken: Report, healthy: Report | None = None) -> Proof:
-    proof = Proof(fault())
-    compare(proof, healthy or report(0), broken)
+    [proof] = proofs = standing(healthy or report(0), fault())
+    compare(proofs, healthy or report(0), broken)
     return proof
 
 
@@ -130,7 +330,76 @@ def test_a_result_that_is_gone_while_broken_is_a_difference() -> None:
     assert proven(broken).differences == ["broken: mtu-node[cp1] is missing, expected held"]
 
 
-def test_a_pattern_that_names_no_result_proves_nothing() -> None:
-    healthy, broken = report(0), report(1, mtu="violated")
-    del healthy.results["dns-split[worker1-a.example]"], broken.results["dns-split[worker1-a.example]"]
-    assert proven(broken, healthy).differences == ["expected: dns-*[worker1-*] names no result of the healthy run"]
+def test_what_follows_and_does_not_come_is_a_difference() -> None:
+    healthy, broken = report(0), report(1, mtu="violated", dns="unknown")
+    follows = {"mtu-node": [], "reach": ["mtu-node"]}
+    for each, verdict in ((healthy, "held"), (broken, "held")):
+        each.results["reach[worker1]"] = Result("reach[worker1]", "reach", "t.py::reach", "worker1", verdict, "", "")
+    healthy = Report(healthy.path, 0, healthy.results, follows)
+    assert proven(broken, healthy).differences == ["broken: reach[worker1] is held, expected violated"]
+
+
+OTHER = FAULT.replace("node-mtu", "cp1-mtu").replace('"mtu-node[worker1]" = "violated"', '"mtu-node[cp1]" = "violated"')
+OTHER = OTHER.replace(', "dns-*[worker1-*]" = "unknown"', "").replace('"worker1"', '"cp1"')
+
+
+def batch(broken: Report) -> list[Proof]:
+    other = parse(OTHER.replace('["cp1", "cp1"]', '"cp1"'), SITE)["cp1-mtu"]
+    proofs = standing(report(0), fault(), other)
+    compare(proofs, report(0), broken)
+    return proofs
+
+
+def test_faults_in_one_run_are_proven_when_each_result_is_what_the_one_that_expects_it_says() -> None:
+    proofs = batch(report(1, mtu="violated", dns="unknown", other="violated"))
+    assert [proof.ok for proof in proofs] == [True, True]
+    assert proofs[1].got == {"mtu-node[cp1]": "violated"}
+
+
+def test_in_one_run_too_little_is_the_fault_s_own_and_too_much_is_everybody_s() -> None:
+    proofs = batch(report(1, mtu="violated", dns="unknown"))
+    assert [proof.differences for proof in proofs] == [
+        [],
+        ["broken: mtu-node[cp1] is held, expected violated: the message"],
+    ]
+    broken = report(1, mtu="violated", dns="unknown", other="violated")
+    broken.results["reach[x]"] = Result("reach[x]", "reach", "t.py::reach", None, "unknown", "", "")
+    proofs = batch(broken)
+    assert [proof.differences for proof in proofs] == [["broken: reach[x] is unknown, expected held"]] * 2
+    assert all("reach[x]" in proof.got for proof in proofs)
+
+
+def breaking(id: str, host: str, *roots: str) -> Fault:
+    said = FAULT[: FAULT.index("roots")].replace("node-mtu", id).replace('"worker1", "cp1"', f'"{host}"')
+    return parse(said.replace('"worker1"', f'"{host}"') + f"roots = {list(roots)}", SITE)[id]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        (breaking("a", "cp1", "pull[cp1]"), breaking("b", "worker1", "pull[worker1]"), True),
+        (breaking("a", "cp1", "pull[cp1]"), breaking("b", "cp1", "mtu[cp1]"), False),
+        (breaking("a", "cp1", "answer[cp1-a]"), breaking("b", "worker1", "alarm[*]"), False),
+    ],
+    ids=["nothing in common", "one host", "one result, by what follows"],
+)
+def test_faults_stand_together_only_if_they_have_no_host_and_no_result_in_common(
+    one: Fault, other: Fault, apart: bool
+) -> None:
+    expected = {fault.id: fault.expected(PLAN) for fault in (one, other)}
+    batches = together([one, other], expected)
+    assert sorted(fault.id for batch in batches for fault in batch) == ["a", "b"]
+    assert (len(batches) == 1) is apart
+
+
+def test_a_fault_of_every_host_stands_alone_and_no_batch_is_larger_than_the_most() -> None:
+    hosts = ["cp1", "worker1", "swarm1", "lan1", "edge", "dns"]
+    plan = Plan({f"mtu[{host}]": Planned("mtu", host) for host in hosts}, {})
+    faults = [breaking(host, host, f"mtu[{host}]") for host in hosts]
+    every = parse(FAULT.replace('on = "worker1", run = "ip link set eth0 mtu 1500"', 'on = "*", shim = "exit-1"'), SITE)
+    every = {"node-mtu": replace(every["node-mtu"], roots={})}
+    expected = {fault.id: fault.expected(plan) for fault in (*faults, *every.values())}
+    batches = together([*faults, *every.values()], expected, most=4)
+    assert sorted(len(batch) for batch in batches) == [1, 2, 4]
+    assert tuple(every.values()) in batches
+    assert all(len(batch) == 1 for batch in together(faults, expected, most=1))

@@ -70,6 +70,6 @@ def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> No
     (proven, checks), (exactly, faults), (misread, tried) = rows
     register = (PROJECT / "docs/invariants.md").read_text()
     assert int(checks) == len(re.findall(r"^\| proven by \| (?!—)", register, re.MULTILINE))
-    assert int(faults) == len(load(topology.load()))
+    assert int(faults) == len(load(topology.load()).by_id)
     assert (proven, exactly, misread) == (checks, faults, "0")
     assert int(tried.replace(",", "")) > 10_000

@@ -276,6 +276,7 @@ class Suite:
             shortfalls=tuple(self._shortfalls()),
             remarks=(*self.failures, *self.remarks, *self._unused_waivers(results)),
             gate=self.selection.gate,
+            follows=self.follows,
             pytest_exit=ExitCode.FAILED_INSIDE if self.failures else pytest_exit,
         )
 

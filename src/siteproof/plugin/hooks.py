@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     judged: list[pytest.Item] = []
     for item in items:
         planned = item.stash[PLANNED] = _planned(item)
-        seen = _seen(item)
+        seen = _seen(item, suite.checks_seen)
         suite.checks_seen[seen.invariant.id] = seen
         if planned.case is UNDECLARED:
             continue  # a shortfall, which the suite says for the whole family
@@ -316,19 +316,26 @@ def _register(config: pytest.Config, suite: Suite) -> None:
     path, proof = Path(config.option.register), config.option.proof
     try:
         proven = None if proof is None else refusals.read_proof(Path(proof))
-        found = register.entries(suite.checks_seen, sorted(config.rootpath.glob(config.getini("siteproof_faults"))))
+        seen = suite.checks_seen
+        faults = register.ask_lab(config.getini("siteproof_faults"), seen, config.rootpath)
+        found = register.entries(seen, faults)
         refusals.write_out(path, register.written(path, found), "--register", mode=0o644)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     _say(config, f"{len(found)} checks are in {path}")
-    if said := register.unproven(found, proven):
+    if said := register.unproven(found, faults, proven):
         raise pytest.UsageError("\n".join(said))
 
 
-def _seen(item: pytest.Item) -> invariants.SeenCheck:
-    function = getattr(item, "obj", None)
-    asks = invariants.probes_of(function) if inspect.isfunction(function) else ()
-    return invariants.SeenCheck(item.stash[PLANNED].invariant, item.nodeid.partition("[")[0], asks)
+def _seen(item: pytest.Item, before: Mapping[str, invariants.SeenCheck]) -> invariants.SeenCheck:
+    """The check of an item, with its subject added to those that were seen `before`."""
+    planned, function = item.stash[PLANNED], getattr(item, "obj", None)
+    known = before.get(planned.invariant.id)
+    asks = known.asks if known else invariants.probes_of(function) if inspect.isfunction(function) else ()
+    subjects = known.subjects if known else ()
+    if planned.case is not UNDECLARED and planned.case.absent is None:
+        subjects += ((planned.case.id, planned.case.host),)
+    return invariants.SeenCheck(planned.invariant, item.nodeid.partition("[")[0], asks, subjects)
 
 
 def _say(config: pytest.Config, line: str) -> None:

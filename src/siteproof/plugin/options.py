@@ -54,7 +54,12 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
     group.addoption("--fanout", default="64", metavar="N", help="at most N hosts at once (default: 64)")
     group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
-    parser.addini("siteproof_faults", "the faults that prove the checks", default="lab/faults*.toml")
+    parser.addini(
+        "siteproof_faults",
+        "the command that --register gives the checks to, and that says which faults prove them",
+        type="args",
+        default=[],
+    )
     parser.addini(
         "siteproof_inventory", "what the word `inventory` means in --hosts=inventory", default="inventories/lab"
     )

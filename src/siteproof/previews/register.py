@@ -1,15 +1,16 @@
 """The register: every invariant with what it asks, where its facts stand, and the faults that prove it.
 
-Made from the code of the checks and from the lab's faults, never kept by hand.
+Made from the code of the checks and from what the lab says of its faults, never kept by hand.
 """
 
 from __future__ import annotations
 
 import json
-import tomllib
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import jinja2
 from siteproof.errors import BadInput
 from siteproof.facts import FAMILIES, PREFIX
 from siteproof.invariants import Invariant, SeenCheck
+
+LAB_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -52,42 +55,60 @@ class Entry:
             "facts": [PREFIX + found.family],
             "remedy": found.remedy,
             "follows": list(found.follows),
+            "subjects": [{"subject": subject, "host": host} for subject, host in self.check.subjects],
             "faults": list(self.faults),
             "unproven_because": found.unproven_because,
         }
 
 
-def entries(checks: Mapping[str, SeenCheck], faults: Sequence[Path]) -> list[Entry]:
-    """The register of `checks`, by id. `faults` are the lab's files.
+@dataclass(frozen=True)
+class Proofs:
+    """What the lab's faults prove, as the lab itself says."""
 
-    Raises BadInput if a fault names a check that is not there.
+    violated: Mapping[str, tuple[str, ...]]
+    """Fault -> the ids of the checks that it must violate."""
+    edges: frozenset[tuple[str, str]]
+    """(root, follower): some fault must violate both, and the one brings the other along."""
+
+
+def ask_lab(command: Sequence[str], checks: Mapping[str, SeenCheck], directory: Path) -> Proofs:
+    """Give `command` the checks as the register has them, on its stdin, and read which faults it says.
+
+    Without a command there are no faults. The word `python` at its beginning is this Python. Raises BadInput with the
+    command's own words if it refuses the checks, or a fault.
     """
-    named = {fault: patterns for file in faults for fault, patterns in _violated_by(file).items()}
-    known = [id for id, check in checks.items() if check.invariant.family]
-    for fault, patterns in named.items():
-        for pattern in patterns:
-            if not any(fnmatchcase(id, pattern) for id in known):
-                raise BadInput(f"the fault {fault} expects something of {pattern}, which no check is called")
-    return [
-        Entry(
-            check=checks[id],
-            faults=tuple(f for f, patterns in named.items() if any(fnmatchcase(id, p) for p in patterns)),
+    if not command:
+        return Proofs({}, frozenset())
+    line = [sys.executable, *command[1:]] if command[0] == "python" else list(command)
+    asked = written(Path("-"), entries(checks, Proofs({}, frozenset())))
+    try:
+        done = subprocess.run(
+            line, input=asked, capture_output=True, text=True, errors="replace", timeout=LAB_SECONDS, cwd=directory
         )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BadInput(f"{shlex.join(command)}: {error}") from None
+    if done.returncode:
+        said = done.stderr.strip() or f"it ended with {done.returncode} and said nothing"
+        raise BadInput(f"{shlex.join(command)}: {said}")
+    try:
+        faults = json.loads(done.stdout)["faults"]
+        violated = {
+            str(fault["id"]): tuple({key.partition("[")[0] for key, v in fault["expected"].items() if v == "violated"})
+            for fault in faults
+        }
+        edges = frozenset((str(root), str(follower)) for fault in faults for root, follower in fault["edges"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{shlex.join(command)}: what it said is no list of faults ({type(error).__name__})") from None
+    return Proofs(violated, edges)
+
+
+def entries(checks: Mapping[str, SeenCheck], proofs: Proofs) -> list[Entry]:
+    """The register of `checks`, by id."""
+    known = [id for id, check in checks.items() if check.invariant.family]
+    return [
+        Entry(check=checks[id], faults=tuple(fault for fault, ids in proofs.violated.items() if id in ids))
         for id in sorted(known, key=lambda id: (list(FAMILIES).index(checks[id].invariant.family), id))
     ]
-
-
-def _violated_by(path: Path) -> dict[str, list[str]]:
-    """Fault -> the ids of the checks that it must violate; patterns of ids stay patterns."""
-    found: dict[str, list[str]] = {}
-    try:
-        faults = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not the faults of a lab: {error}") from None
-    for fault, said in faults.items():
-        expected = said.get("expect", {}) if isinstance(said, dict) else {}
-        found[fault] = [name.partition("[")[0] for name, verdict in expected.items() if verdict == "violated"]
-    return found
 
 
 def written(path: Path, register: Sequence[Entry]) -> str:
@@ -97,8 +118,11 @@ def written(path: Path, register: Sequence[Entry]) -> str:
     return json.dumps([entry.to_json() for entry in register], indent=1, ensure_ascii=False) + "\n"
 
 
-def unproven(register: Iterable[Entry], proof: Mapping[str, Any] | None = None) -> list[str]:
-    """A sentence for each check that nothing proves; `proof` is what `python -m lab prove --json` wrote."""
+def unproven(register: Sequence[Entry], proofs: Proofs, proof: Mapping[str, Any] | None = None) -> list[str]:
+    """A sentence for each check and each edge that nothing proves.
+
+    `proof` is what `python -m lab prove --json` wrote.
+    """
     ran = None if proof is None else {fault["id"] for fault in proof["faults"] if fault["ok"]}
     said = []
     for entry in register:
@@ -107,6 +131,18 @@ def unproven(register: Iterable[Entry], proof: Mapping[str, Any] | None = None) 
             said.append(f"{id}: no fault of the lab violates it, and it does not say why (unproven_because)")
         elif ran is not None and entry.faults and not ran & set(entry.faults):
             said.append(f"{id}: none of its faults was proven in this run: {', '.join(entry.faults)}")
+    return said + _unproven_edges(register, proofs)
+
+
+def _unproven_edges(register: Iterable[Entry], proofs: Proofs) -> list[str]:
+    """Where the lab cannot violate one of the two checks, it cannot show the edge either."""
+    known = {entry.invariant.id: entry.invariant for entry in register}
+    said = []
+    for id, root in ((id, root) for id, found in known.items() for root in found.follows):
+        if root not in known:
+            said.append(f"{id}: it follows from {root}, which no check is called")
+        elif (root, id) not in proofs.edges and not (known[id].unproven_because or known[root].unproven_because):
+            said.append(f"{id}: that it follows from {root} is shown by no fault: none violates both")
     return said
 
 
