@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from siteproof import privilege, rounds, versions
 from siteproof.asks import Command, Output, Question, Stream
@@ -16,6 +17,9 @@ from siteproof.suite import Suite
 from siteproof.templates import later_questions
 from siteproof.transport import ssh_config
 from siteproof.transport.connection import Connection
+
+_AT_ONCE = 8
+"""So many processes of ssh, which take little but time."""
 
 
 def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
@@ -76,7 +80,8 @@ def sudoers(suite: Suite, checks: Sequence[Start]) -> str:
     _, first = rounds.next_questions([make for _, make in checks], suite.store)
     later = [question for _, make in checks for question in later_questions(make)[0]]
     connections = connections_of(suite.site.inventory)
-    users = {host: _login_user(connection) for host, connection in connections.items()}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # ssh may be asked for each
+        users = dict(zip(connections, pool.map(_login_user, connections.values()), strict=True))
     asked = [q for q in (*first.values(), *later) if isinstance(q, Command) and users[q.host] != "root"]
     granted = privilege.grants(asked)
     if nobody := [host for host in granted if not users[host]]:
@@ -98,7 +103,7 @@ def _login_user(connection: Connection) -> str:
     """Empty where only the host knows."""
     if connection.backend is not None:
         return connection.backend.user or ""
-    return ssh_config.resolve(connection).user
+    return ssh_config.login_user(connection)
 
 
 def _terms(question: Question) -> str:
