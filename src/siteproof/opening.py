@@ -22,7 +22,7 @@ from siteproof.coverage import lost
 from siteproof.errors import BadInput
 from siteproof.evidence import Blank, Store
 from siteproof.facts import Case, Site
-from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
+from siteproof.gather import Gatherer, RemoteGatherer, spawn
 from siteproof.guard import without
 from siteproof.invariants import Invariant
 from siteproof.inventory import Inventory
@@ -85,6 +85,8 @@ def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
         if _has_workers(config):
             gatherer = spawn(connections, store, run_nonce=nonce, fanout=fanout, secrets=read.secrets)
         else:
+            from siteproof.gather import LocalGatherer
+
             gatherer = LocalGatherer(connections, store, nonce, fanout=fanout)
         suite = _suite(config, site, directory, nonce, store, gatherer, started)
         suite.whole = _is_whole(config) and suite.selection.every_host
