@@ -1,10 +1,11 @@
 """Names: whoever asks, the answer is the declared one."""
 
 from siteproof.asks import each, note
+from siteproof.asks.words import Address
 from siteproof.facts import Client, Dns, Name, View
 from siteproof.invariants import invariant
 from siteproof.probes.dig import addresses, each_way
-from siteproof.probes.dns import Address, dns_addresses
+from siteproof.probes.dns import dns_addresses
 from siteproof.probes.getent import getent_addresses
 from siteproof.probes.resolver import resolver_servers
 

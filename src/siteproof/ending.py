@@ -24,8 +24,8 @@ from siteproof.crossing import encodable
 from siteproof.guard import escape_of
 from siteproof.options import judges
 from siteproof.report import announce, terminal, without_secrets, write_files
-from siteproof.results import ExitCode, Run
-from siteproof.suite import Suite, iso
+from siteproof.results import ExitCode, Run, iso
+from siteproof.suite import Suite
 
 STOPPED = "stopped early, as was asked for"
 RUN = pytest.StashKey[Run]()

@@ -36,8 +36,9 @@ from siteproof.refusals import (
     refuse_options,
     refuse_without_parts,
 )
+from siteproof.results import iso
 from siteproof.selection import Planned, Selection, shard
-from siteproof.suite import Suite, iso, merged, new_directory, new_nonce, plain
+from siteproof.suite import Suite, merged, new_directory, new_nonce, plain
 from siteproof.transport.connection import Connection
 from siteproof.transport.documentation import is_documentation
 from siteproof.workers import Place

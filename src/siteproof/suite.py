@@ -24,7 +24,7 @@ from siteproof.facts import Site, Waiver
 from siteproof.gather.base import Gatherer
 from siteproof.invariants import Invariant, SeenCheck
 from siteproof.redaction import REDACTED, Redactor
-from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict
+from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict, iso
 from siteproof.selection import Here, Planned, Selection
 from siteproof.verdicts import COMPARED, Comparison, outcome, violates
 from siteproof.workers import Place
@@ -385,11 +385,6 @@ def merged(stores: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
         for host, names in each.items():
             tools.setdefault(host, set()).update(names)
     return tools
-
-
-def iso(moment: datetime) -> str:
-    """As reports write it."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_text(data: bytes) -> bool:

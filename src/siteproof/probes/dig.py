@@ -28,8 +28,9 @@ from siteproof.asks import (
     note,
     or_silence,
 )
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unanswered, Unparseable
-from siteproof.probes.dns import Address, Kind, Reply, dns_addresses, dns_reply, read, told
+from siteproof.probes.dns import Kind, Reply, dns_addresses, dns_reply, read, told
 from siteproof.probes.sections import END, section, split, whole_number
 
 # Neither falls back to TCP: what does not get through over UDP is what is looked for.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from siteproof.asks import Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.resolver import Address, nameservers
+from siteproof.probes.resolver import nameservers
 from siteproof.probes.sections import END, section, split
 
 # cloud-init writes /etc/hosts anew from its template when the host starts.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.resolver import STUBS, Address, nameservers, resolved_address
+from siteproof.probes.resolver import STUBS, nameservers, resolved_address
 from siteproof.probes.sections import END, from_json, section, split
 
 SETTINGS = ("Domains", "LLMNR", "MulticastDNS", "DNSOverTLS", "DNSSEC")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from siteproof.asks import Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
-from siteproof.probes.dns import Address
 from siteproof.probes.sections import END, section, split
 
 # pfSense keeps its configuration elsewhere, and does not tell unbound-control.
