@@ -13,8 +13,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from siteproof.errors import BadInput
 from siteproof.facts import FAMILIES, PREFIX
 from siteproof.invariants import Invariant, SeenCheck
@@ -111,6 +109,8 @@ def unproven(register: Iterable[Entry], proof: Mapping[str, Any] | None = None) 
 
 
 def _markdown(register: Sequence[Entry]) -> str:
+    import jinja2  # few runs write a register
+
     loader = jinja2.PackageLoader("siteproof.report")
     environment = jinja2.Environment(  # Markdown for readers of this repository, not HTML  # noqa: S701  # nosec B701
         loader=loader,
