@@ -1,25 +1,21 @@
-"""What the test suite needs of a lab that runs: its state, its directory, and the operator's place in it."""
+"""What the test suite needs of a lab that runs: its state, and the operator's place in it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from lab import kernel, paths
+from lab import kernel
 from lab import state as states
 from lab.errors import LabError
 from lab.state import State
 
-__all__ = ["LabError", "State", "enter_operator", "run_dir", "state"]
+__all__ = ["LabError", "State", "enter_operator", "state"]
 
 
 def state(name: str) -> State | None:
     """The lab's state if it is up: its data path worked, and its holder is still the process that was started."""
     return states.running(name)
-
-
-def run_dir(name: str) -> Path:
-    return paths.run_dir(name)
 
 
 def enter_operator(name: str) -> None:

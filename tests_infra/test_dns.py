@@ -1,10 +1,11 @@
 """Names: whoever asks, the answer is the declared one."""
 
 from siteproof.asks import each, note
+from siteproof.asks.words import Address
 from siteproof.facts import Client, Dns, Name, View
 from siteproof.invariants import invariant
 from siteproof.probes.names.dig import addresses, each_way
-from siteproof.probes.names.dns import Address, dns_addresses
+from siteproof.probes.names.dns import dns_addresses
 from siteproof.probes.names.getent import getent_addresses
 from siteproof.probes.names.resolver import resolver_servers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -234,3 +235,8 @@ def _root(result: Result, violated: Mapping[str, Result]) -> Result:
         passed.add(above.name)
         root = above
     return root
+
+
+def iso(moment: datetime) -> str:
+    """As reports and evidence write it: UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

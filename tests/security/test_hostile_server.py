@@ -516,9 +516,24 @@ def test_a_name_of_the_inventory_is_no_command_of_ours(changes: dict[str, str], 
     there = tmp_path / "there"
     changes = {name: value.format(there=there) for name, value in changes.items()}
     connection = proxied(real, real.let_in("by_name_" + str(abs(hash(str(changes))))), "exec true %h %r %n", **changes)
-    with pytest.raises(BadInput, match="must not stand in the command line of a ProxyCommand"):
+    with pytest.raises(BadInput, match="must not stand in a command line"):
         ssh_config.resolve(connection)
     assert isinstance(ask(connection, tmp_path), Unreachable)
+    assert not there.exists()
+
+
+@pytest.mark.parametrize("changes", [{"address": "a;touch {there}"}, {"user": "`touch {there}`"}], ids=repr)
+def test_a_name_of_the_inventory_is_no_command_of_the_ssh_configuration(
+    changes: dict[str, str], tmp_path: Path
+) -> None:
+    """OpenSSH before 9.6 gives a shell whatever `%h` and `%r` are."""
+    there = tmp_path / "there"
+    config = tmp_path / "config"
+    config.write_text('Match exec "true %h %r %n"\n  Port 2200\n')
+    changes = {name: value.format(there=there) for name, value in changes.items()}
+    connection = Connection(**{"name": "h", "address": "h", "ssh_config": str(config), **changes})  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="must not stand in a command line"):
+        ssh_config.resolve(connection)
     assert not there.exists()
 
 

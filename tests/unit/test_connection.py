@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import base64
-import getpass
 import hmac
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from siteproof.errors import BadInput
 from siteproof.transport.connection import Connection
-from siteproof.transport.ssh import known_hosts, ssh_config
+from siteproof.transport.ssh import known_hosts, ssh_config, ssh_g
 
 
 def test_a_host_without_variables_is_reached_by_its_name() -> None:
@@ -63,6 +69,20 @@ def test_inventory_variables_say_how() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("-AJbastion", (("proxyjump", "bastion"),)),
+        ("-vCAJ bastion -tto Port=22", (("proxyjump", "bastion"), ("port", "22"))),
+        ("-J kai@bastion:2200,second", (("proxyjump", "kai@bastion:2200,second"),)),
+        ("-P inside -qWhost:1", (("tag", "inside"),)),
+        ("-o'ProxyCommand=sh -c \"nc %h 22\"'", (("proxycommand", 'sh -c "nc %h 22"'),)),
+    ],
+)
+def test_letters_may_share_a_word(arguments: str, options: tuple[tuple[str, str], ...]) -> None:
+    assert Connection.from_variables("cp1", {"ansible_ssh_common_args": arguments}).options == options
+
+
+@pytest.mark.parametrize(
     ("variables", "says"),
     [
         ({"ansible_port": "ssh"}, "cp1: ansible_port must be a port"),
@@ -77,6 +97,8 @@ def test_inventory_variables_say_how() -> None:
         ({"ansible_ssh_common_args": "host"}, "ansible_ssh_common_args must be ssh options"),
         ({"ansible_ssh_common_args": "-o 'a=b"}, "No closing quotation"),
         ({"ansible_ssh_extra_args": "-Z x"}, "ansible_ssh_extra_args"),
+        ({"ansible_ssh_extra_args": "-AZ x"}, "ansible_ssh_extra_args"),
+        ({"ansible_ssh_extra_args": "-AJ"}, "-J has none"),
     ],
 )
 def test_a_bad_variable_is_named(variables: dict[str, object], says: str) -> None:
@@ -92,7 +114,7 @@ def test_a_bad_secret_is_not_shown(name: str) -> None:
 
 
 CONFIG = """
-Include included/*.conf
+Include {directory}/included/*.conf
 Host 10.0.20.*
     User from-config
     Port 2022
@@ -115,7 +137,7 @@ Host 10.0.20.103
 def config(tmp_path: Path) -> str:
     (tmp_path / "included").mkdir()
     (tmp_path / "included" / "worker1.conf").write_text(INCLUDED)
-    (tmp_path / "config").write_text(CONFIG)
+    (tmp_path / "config").write_text(CONFIG.format(directory=tmp_path))
     return str(tmp_path / "config")
 
 
@@ -126,7 +148,7 @@ def resolved(config: str, **fields: object) -> ssh_config.Route:
 def test_the_configuration_file_fills_in_what_the_inventory_does_not_say(config: str) -> None:
     route = resolved(config)
     assert (route.address, route.port, route.user, route.timeout_s) == ("10.0.20.100", 2022, "from-config", 9)
-    assert route.identity_files == (Path("~/.ssh/from-config_key").expanduser(),)
+    assert route.identity_files == (ssh_g.home() / ".ssh/from-config_key",)
     assert route.known_hosts_files == (Path("/known/one"), Path("/known/two"))
     assert route.identities_only
     assert route.known_as == ("[10.0.20.100]:2022", "10.0.20.100")
@@ -156,12 +178,200 @@ def test_the_command_line_wins_over_the_inventory_and_that_over_the_file(config:
 
 
 def test_without_any_configuration_the_user_is_the_one_who_asks() -> None:
-    assert resolved("/dev/null").user == getpass.getuser()
+    assert resolved("/dev/null").user == pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_the_user_of_the_inventory_needs_no_ssh(config: str) -> None:
+    connection = Connection("h", "10.0.20.100", user="kai", ssh_config=config)
+    assert ssh_config.login_user(connection) == "kai"
+    assert ssh_config.login_user(replace(connection, user=None)) == "from-config"
+    assert ssh_config.login_user(replace(connection, options=(("user", "option"),))) == "option"
+
+
+def test_ssh_is_asked_once_for_a_host(instead_of_ssh: Path, tmp_path: Path) -> None:
+    real = shutil.which("ssh", path=os.environ["PATH"].partition(os.pathsep)[2])
+    instead_of_ssh.write_text(f'#!/bin/sh\necho once >>{tmp_path}/asked\nexec {real} "$@"\n')
+    config = written(tmp_path, "Port 2200\n")
+    for _ in range(3):
+        assert [resolved(config, address=address).port for address in ("h1", "h2")] == [2200, 2200]
+    assert (tmp_path / "asked").read_text().count("once") == 2
 
 
 def test_a_configuration_that_is_named_but_missing_is_refused() -> None:
     with pytest.raises(BadInput, match="named by -F does not exist"):
         resolved("/nonexistent/config")
+
+
+def written(tmp_path: Path, text: str) -> str:
+    (tmp_path / "config").write_text(text)
+    return str(tmp_path / "config")
+
+
+def test_what_stands_last_for_all_hosts_is_read(tmp_path: Path) -> None:
+    """Fedora and RHEL end their own configuration so."""
+    config = written(tmp_path, "Host h1\n  HostName h1.home.example\nMatch final all\n  Port 2200\n")
+    route = resolved(config, address="h1")
+    assert (route.address, route.port) == ("h1.home.example", 2200)
+
+
+@pytest.mark.parametrize(
+    ("match", "options", "since"),
+    [
+        ("tagged inside", (("tag", "inside"),), (9, 4)),
+        ("localnetwork 0.0.0.0/0,::/0", (), (9, 4)),
+        ("version OpenSSH_*", (), (10, 0)),
+    ],
+)
+def test_a_condition_is_judged_by_ssh_or_refused(
+    tmp_path: Path, match: str, options: tuple[tuple[str, str], ...], since: tuple[int, int]
+) -> None:
+    said = subprocess.run(["ssh", "-V"], stderr=subprocess.PIPE, text=True, check=True).stderr
+    version = re.match(r"OpenSSH_(\d+)\.(\d+)", said)
+    assert version is not None
+    config = written(tmp_path, f"Match {match}\n  Port 2200\n")
+    if (int(version[1]), int(version[2])) >= since:
+        assert resolved(config, options=options).port == 2200
+    else:
+        with pytest.raises(BadInput, match="h: ssh refuses its options or its configuration: .*"):
+            resolved(config, options=options)
+
+
+def test_a_program_of_the_configuration_decides_as_it_does_for_ssh(tmp_path: Path) -> None:
+    config = written(tmp_path, 'Match exec "test %h = h1"\n  Port 2200\n')
+    assert [resolved(config, address=address).port for address in ("h1", "h2")] == [2200, 22]
+
+
+def test_a_jump_host_may_be_said_in_each_way(tmp_path: Path) -> None:
+    config = written(tmp_path, "Host h1\n  ProxyJump from-config\nHost bastion\n  HostName 10.0.20.1\n")
+    route = resolved(config, address="h1", options=(("proxyjump", "bastion"),))
+    assert [jump.address for jump in route.jumps] == ["bastion"]
+    assert ssh_config.resolve(route.jumps[0]).address == "10.0.20.1"
+    assert [jump.address for jump in resolved(config, address="h1").jumps] == ["from-config"]
+    assert resolved(config, address="h1", options=(("proxyjump", "none"),)).jumps == ()
+
+
+def test_what_stands_for_a_value_in_the_name_of_a_key_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYS", "/keys")
+    config = written(tmp_path, "IdentityFile ${KEYS}/%n-%r-%%h\nIdentityFile %d/k\nIdentityFile none\n")
+    route = resolved(config, address="h1", user="kai")
+    assert route.identity_files == (Path("/keys/h1-kai-%h"), ssh_g.home() / "k")
+    monkeypatch.delenv("KEYS")
+    with pytest.raises(BadInput, match="KEYS is not in the environment"):
+        resolved(config, address="h1", user="kai")
+    with pytest.raises(BadInput, match="IdentityFile /k/%C: %C is none of"):
+        resolved(written(tmp_path, "IdentityFile /k/%C\n"), address="h2")
+
+
+def test_the_home_is_the_one_that_ssh_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert resolved("/dev/null").known_hosts_files[0] == Path(pwd.getpwuid(os.getuid()).pw_dir, ".ssh/known_hosts")
+
+
+def test_keys_that_somebody_revoked_are_not_taken_for_good(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="h: RevokedHostKeys /etc/ssh/revoked is not read here"):
+        resolved(written(tmp_path, "RevokedHostKeys /etc/ssh/revoked\n"))
+
+
+RECORDED = Path(__file__).parent / "ssh_g"
+
+
+@pytest.mark.parametrize("version", ["8.4", "9.2", "9.9", "10.5"])
+def test_every_openssh_is_understood(version: str) -> None:
+    """What each printed for `ssh_g/config`."""
+    assert ssh_g.read((RECORDED / f"{version}.txt").read_text()) == ssh_g.Answer(
+        address="worker1.home.example",
+        port=2022,
+        user="kai",
+        first_identities=("/option/key",),
+        other_identities=("~/.ssh/%r_key", "/second key"),
+        identities_only=True,
+        known_hosts_files=("/known/one", "/known/two", "none"),
+        host_key_alias="worker1",
+        jumps="10.0.20.1,admin@[2001:db8::1]:2200",
+        connect_timeout_s=9,
+    )
+
+
+@pytest.mark.parametrize("version", ["9.9", "10.5"])
+def test_conditions_of_newer_versions(version: str) -> None:
+    """What each printed for `ssh_g/conditions`, the newer for `conditions-version`."""
+    answer = ssh_g.read((RECORDED / f"{version}-conditions.txt").read_text())
+    assert (answer.user, answer.port) == ("tagged", 2200)
+    assert answer.proxy_command == ("nc -X connect %h %p" if version == "10.5" else None)
+
+
+WHOLE = (RECORDED / "9.9.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "",
+        "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] destination [command [argument ...]]\n",
+        WHOLE.replace("port 2022", "port ssh"),
+        WHOLE.replace("port 2022", "port"),
+        WHOLE.replace("hostname worker1.home.example\n", ""),
+        WHOLE + "hostname another.example\n",
+        WHOLE.replace("identitiesonly yes", "identitiesonly perhaps"),
+        WHOLE.replace("identityfile /dev/null/siteproof\n", ""),
+        WHOLE.replace("connecttimeout 9", "connecttimeout soon"),
+        *(WHOLE[: WHOLE.index(f"\n{name} ")] for name in ("user", "port", "identitiesonly", "identityfile")),
+    ],
+    ids=lambda printed: str(len(printed)),
+)
+def test_what_is_no_answer_of_ssh_is_refused(printed: str) -> None:
+    with pytest.raises(ssh_g.NotUnderstood, match="does not say what it should"):
+        ssh_g.read(printed)
+
+
+@pytest.fixture
+def instead_of_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where to write the script that is found as `ssh`."""
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "ssh"
+    script.touch(0o755)
+    monkeypatch.setenv("PATH", str(script.parent), prepend=os.pathsep)
+    return script
+
+
+def test_a_password_in_a_proxy_command_is_in_no_command_line(instead_of_ssh: Path, tmp_path: Path) -> None:
+    instead_of_ssh.write_text(
+        f'#!/bin/sh\necho "$@" >{tmp_path}/words\nexec {shutil.which("ssh", path="/usr/bin")} "$@"\n'
+    )
+    command = "sshpass -p hunter22 ssh -W %h:%p bastion"
+    route = resolved("/dev/null", options=(("proxycommand", command), ("proxycommand", "later")), password="horse")
+    assert route.proxy_command == "sshpass -p hunter22 ssh -W 10.0.20.100:22 bastion"
+    words = (tmp_path / "words").read_text()
+    assert "-G" in words.split()
+    assert "hunter22" not in words
+    assert "horse" not in words
+
+
+def test_a_configuration_that_is_never_read_to_its_end_is_refused_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_g, "_PATIENCE_S", 0.5)
+    config = written(tmp_path, f'Match exec "echo $$ >{tmp_path}/pid; exec sleep 600"\n  Port 2200\n')
+    with pytest.raises(BadInput, match=r"h: `ssh -G` has not read its configuration within 0.5 s"):
+        resolved(config)
+    left = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
+    end = time.monotonic() + 10
+    while left.exists() and ") Z " not in left.read_text() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not left.exists() or ") Z " in left.read_text()
+
+
+def test_without_ssh_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    silent = written(tmp_path, "# nothing\n\n")
+    assert resolved(silent, user="kai", port=2222).where == "h (10.0.20.100:2222)"
+    with pytest.raises(BadInput, match="h: .* this machine has no ssh"):
+        resolved(silent, options=(("identitiesonly", "no-ssh"),))
+    (tmp_path / "other").write_text("Port 2200\n")
+    with pytest.raises(BadInput, match="h: .* this machine has no ssh"):
+        resolved(str(tmp_path / "other"))
 
 
 ED25519, RSA = base64.b64encode(b"ed25519 key").decode(), base64.b64encode(b"rsa key").decode()

@@ -15,6 +15,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 from siteproof.errors import Unparseable
 
+Address = IPv4Address | IPv6Address
+
 LONGEST = 4096
 _NAME = re.compile(r"[a-z][a-z_0-9]*|@")
 

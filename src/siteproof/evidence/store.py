@@ -24,6 +24,7 @@ from urllib.parse import quote
 from siteproof.asks import Output, Question
 from siteproof.errors import NotRecorded, ProbeError
 from siteproof.machine.reading import open_regular
+from siteproof.results import iso
 from siteproof.text.characters import as_json
 from siteproof.text.crossing import encodable, plain
 from siteproof.text.redaction import Redactor
@@ -260,7 +261,10 @@ class Store:
         return records, damaged
 
     def _attempt_as_json(self, attempt: Attempt) -> dict[str, Any]:
-        written: dict[str, Any] = {"at": _iso(attempt.started), "seconds": round(attempt.seconds, 6)}
+        written: dict[str, Any] = {
+            "at": iso(datetime.fromtimestamp(attempt.started, UTC)),
+            "seconds": round(attempt.seconds, 6),
+        }
         answer = attempt.answer
         if isinstance(answer, ProbeError):
             error = {"kind": answer.kind, "message": self._redactor.text(encodable(answer.message))}
@@ -313,10 +317,6 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
             data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
-
-
-def _iso(epoch: float) -> str:
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _as_text(data: bytes) -> tuple[str, str]:

@@ -8,10 +8,9 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from siteproof.asks.words import Address
 from siteproof.facts.declared import Declared
 from siteproof.facts.model import Absent, Family, HostName, HostsOf, Node, Router, Subjects, Unseen, nodes
-
-Address = IPv4Address | IPv6Address
 
 
 class Name(Declared):

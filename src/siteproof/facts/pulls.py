@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, ClassVar, Literal
@@ -11,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from siteproof.asks.words import IMAGE
 from siteproof.facts.declared import Declared
-from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url, formed
+from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url, formed, nodes
 from siteproof.runtimes.pull_route import Image
 
 
@@ -149,16 +148,13 @@ class Pulls(Family):
         return next((mirror for mirror in mirrors if isinstance(mirror, Mirror)), None)
 
     def subjects(self, hosts: HostsOf) -> Subjects:
-        def nodes(kind: type[Node], key: str, pattern: str | Unseen) -> Sequence[Node] | Absent:
-            return Absent(pattern.none) if isinstance(pattern, Unseen) else [kind(h) for h in hosts(key, pattern)]
-
-        containerd = nodes(ContainerdNode, "hosts", self.hosts)
-        docker = nodes(DockerHost, "docker_hosts", self.docker_hosts)
-        pullers = [n for some in (containerd, docker) if not isinstance(some, Absent) for n in some]
+        containerd = nodes(ContainerdNode, hosts, "hosts", self.hosts)
+        docker = nodes(DockerHost, hosts, "docker_hosts", self.docker_hosts)
+        pullers: list[Node] = [n for some in (containerd, docker) if not isinstance(some, Absent) for n in some]
         return {
             ContainerdNode: containerd,
             Puller: pullers,
-            Pusher: nodes(Pusher, "pushers", self.pushers),
+            Pusher: nodes(Pusher, hosts, "pushers", self.pushers),
             Registry: self.registries,
             Mirrored: [Mirrored(r, r.mirror) for r in self.registries if isinstance(r.mirror, Mirror)]
             or Absent("; ".join(r.mirror.none for r in self.registries if isinstance(r.mirror, Unseen))),

@@ -26,7 +26,7 @@ from siteproof.judging.selection import Here, Planned, Selection
 from siteproof.judging.verdicts import COMPARED, Comparison, outcome, violates
 from siteproof.plugin.workers import Place
 from siteproof.probes.common import versions
-from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict
+from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict, iso
 from siteproof.text.crossing import encodable
 from siteproof.text.redaction import REDACTED, Redactor
 
@@ -387,11 +387,6 @@ def merged(stores: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
         for host, names in each.items():
             tools.setdefault(host, set()).update(names)
     return tools
-
-
-def iso(moment: datetime) -> str:
-    """As reports write it."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_text(data: bytes) -> bool:

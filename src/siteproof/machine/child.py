@@ -63,6 +63,11 @@ class Child:
         """What it printed, once it has ended. Raises subprocess.TimeoutExpired, after which it may be called again."""
         return self._process.communicate(timeout=timeout_s)
 
+    @property
+    def status(self) -> int | None:
+        """The program's, as a shell tells it; None while it runs."""
+        return self._process.poll()
+
     def end(self) -> None:
         """Twice is as good as once, and by any thread. Its streams stay readable."""
         with self._ending:

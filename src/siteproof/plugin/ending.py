@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from siteproof.evidence.bundle import write_record
-from siteproof.judging.run import Suite, iso
+from siteproof.judging.run import Suite
 from siteproof.plugin import opening
 from siteproof.plugin.guard import escape_of
 from siteproof.plugin.options import judges
 from siteproof.report import announce, terminal, without_secrets, write_files
-from siteproof.results import ExitCode, Run
+from siteproof.results import ExitCode, Run, iso
 from siteproof.text.characters import printable
 from siteproof.text.crossing import encodable
 

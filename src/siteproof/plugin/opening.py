@@ -21,12 +21,12 @@ from siteproof.errors import BadInput
 from siteproof.evidence.bundle import Replay, RunRecord, write_record
 from siteproof.evidence.store import Blank, Store
 from siteproof.facts import Case, Site
-from siteproof.gather import Gatherer, LocalGatherer, RemoteGatherer, spawn
+from siteproof.gather import Gatherer, RemoteGatherer, spawn
 from siteproof.invariants import Invariant
 from siteproof.inventory import inventory
 from siteproof.inventory.inventory import Inventory
 from siteproof.judging.missing_hosts import lost
-from siteproof.judging.run import Suite, iso, merged, new_directory, new_nonce, plain
+from siteproof.judging.run import Suite, merged, new_directory, new_nonce, plain
 from siteproof.judging.selection import Planned, Selection, shard
 from siteproof.plugin.guard import without
 from siteproof.plugin.options import only_looks
@@ -39,6 +39,7 @@ from siteproof.plugin.refusals import (
     refuse_without_parts,
 )
 from siteproof.plugin.workers import Place
+from siteproof.results import iso
 from siteproof.text import crossing
 from siteproof.text.redaction import Redactor
 from siteproof.transport.connection import Connection
@@ -87,6 +88,8 @@ def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
         if _has_workers(config):
             gatherer = spawn(connections, store, run_nonce=nonce, fanout=fanout, secrets=read.secrets)
         else:
+            from siteproof.gather import LocalGatherer
+
             gatherer = LocalGatherer(connections, store, nonce, fanout=fanout)
         suite = _suite(config, site, directory, nonce, store, gatherer, started)
         suite.whole = _is_whole(config) and suite.selection.every_host

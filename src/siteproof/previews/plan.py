@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import BadInput, HostError, ProbeError
@@ -18,6 +19,9 @@ from siteproof.results import ExitCode
 from siteproof.text.characters import printable
 from siteproof.transport.connection import Connection
 from siteproof.transport.ssh import ssh_config
+
+_AT_ONCE = 8
+"""So many processes of ssh, which take little but time."""
 
 
 def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
@@ -78,7 +82,8 @@ def sudoers_fragment(suite: Suite, checks: Sequence[Start]) -> str:
     _, first = rounds.next_questions([make for _, make in checks], suite.store)
     later = [question for _, make in checks for question in later_questions(make)[0]]
     connections = connections_of(suite.site.inventory)
-    users = {host: _login_user(connection) for host, connection in connections.items()}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # ssh may be asked for each
+        users = dict(zip(connections, pool.map(_login_user, connections.values()), strict=True))
     asked = [q for q in (*first.values(), *later) if isinstance(q, Command) and users[q.host] != "root"]
     granted = sudoers.grants(asked)
     if nobody := [host for host in granted if not users[host]]:
@@ -100,7 +105,7 @@ def _login_user(connection: Connection) -> str:
     """Empty where only the host knows."""
     if connection.backend is not None:
         return connection.backend.user or ""
-    return ssh_config.resolve(connection).user
+    return ssh_config.login_user(connection)
 
 
 def _terms(question: Question) -> str:

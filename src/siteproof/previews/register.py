@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from siteproof.errors import BadInput
 from siteproof.facts import FAMILIES, PREFIX
 from siteproof.invariants import Invariant, SeenCheck
@@ -147,6 +145,8 @@ def _unproven_edges(register: Iterable[Entry], proofs: Proofs) -> list[str]:
 
 
 def _markdown(register: Sequence[Entry]) -> str:
+    import jinja2  # few runs write a register
+
     loader = jinja2.PackageLoader("siteproof.report")
     environment = jinja2.Environment(  # Markdown for readers of this repository, not HTML  # noqa: S701  # nosec B701
         loader=loader,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TypeVar
 
-from siteproof.results import WORST_FIRST, EvidenceRef, HostResult, Result, Run, Verdict, grouped
+from siteproof.results import WORST_FIRST, HostResult, Result, Run, Verdict, grouped
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -231,11 +230,6 @@ def site(inventory: str) -> str:
     if path.stem in ("hosts", "inventory") and path.parent.name:
         path = path.parent
     return (path.stem if path.suffix in (".yml", ".yaml", ".ini", ".toml", ".json") else path.name) or inventory
-
-
-def evidence_path(ref: EvidenceRef, run: Run) -> str:
-    """From where the operator stands."""
-    return os.path.normpath(Path(run.directory) / ref.file)
 
 
 def unique(items: Iterable[T]) -> tuple[T, ...]:

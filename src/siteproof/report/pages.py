@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from siteproof.report import findings as told
@@ -15,6 +14,9 @@ from siteproof.report import markdown as markdown_text
 from siteproof.report.text import cut
 from siteproof.results import WORST_FIRST, Result, Run, Verdict
 from siteproof.text.characters import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 OPEN_AT_FIRST = 6
 """So many findings are unfolded when the page opens."""
@@ -113,6 +115,8 @@ def _with_followers(run: Run, found: list[told.Finding]) -> Iterator[Result]:
 
 
 def _environment(finalize: Any) -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # a run that only looks writes no page
+
     environment = Environment(
         loader=PackageLoader("siteproof.report"),
         autoescape=True,

@@ -29,7 +29,7 @@ class Connection:
     ssh_config: str | None = None
     """The file named by `-F`."""
     options: tuple[tuple[str, str], ...] = ()
-    """What `-o` says, lower-case names; the first of a name stands."""
+    """What `-o` says, as it stands there, lower-case names; the first of a name stands."""
     become: bool = True
     """sudo may be used. Means nothing for root."""
     become_password: str | None = field(default=None, repr=False)
@@ -117,7 +117,7 @@ class _Arguments:
 
 _OPTION = re.compile(r"(?P<name>\w+)(?:\s*=\s*|\s+)(?P<value>.+)")
 _WITHOUT_VALUE = set("46AaCfGgKkMNnqsTtVvXxYy")
-_IGNORED_WITH_VALUE = set("BbcDEeIkLmOPQRSWw")
+_IGNORED_WITH_VALUE = set("BbcDEeIkLmOQRSWw")
 
 
 def _ssh_arguments(read: Variables, *names: str) -> _Arguments:
@@ -136,9 +136,10 @@ def _ssh_arguments(read: Variables, *names: str) -> _Arguments:
 
 
 def _take(arguments: _Arguments, read: Variables, variable: str, word: str, rest: Iterable[str]) -> None:
-    letter, value = word[1], word[2:]
-    if letter in _WITHOUT_VALUE:
+    letters = word[1:].lstrip("".join(_WITHOUT_VALUE))  # several may stand in one word, the last with its value
+    if not letters:
         return
+    letter, value = letters[0], letters[1:]
     value = value or next(iter(rest), "")
     if not value:
         raise read.bad(variable, f"ssh options, each with its value: -{letter} has none", word)
@@ -155,6 +156,8 @@ def _take(arguments: _Arguments, read: Variables, variable: str, word: str, rest
             arguments.port = arguments.port or int(value)
         case "J":
             arguments.options.append(("proxyjump", value))
+        case "P":
+            arguments.options.append(("tag", value))
         case _ if letter not in _IGNORED_WITH_VALUE:
             raise read.bad(variable, "ssh options", word)
 
@@ -163,4 +166,4 @@ def _option(read: Variables, variable: str, text: str) -> tuple[str, str]:
     match = _OPTION.fullmatch(text.strip())
     if match is None:
         raise read.bad(variable, "ssh options as NAME=VALUE", text)
-    return match["name"].lower(), match["value"].strip('"')
+    return match["name"].lower(), match["value"]

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
@@ -29,7 +29,6 @@ from siteproof.transport.channel import Carrier
 from siteproof.transport.connection import Connection
 from siteproof.transport.identity import Identity
 from siteproof.transport.shell import Shell
-from siteproof.transport.streams import dns_stream, http_stream
 
 MOST_CHANNELS = 5
 """At once, per host. sshd's default MaxSessions is 10; eight at once were seen to be refused."""
@@ -38,7 +37,17 @@ START_S = 10.0
 _GRACE_S = 2.0
 """How much later than the host's own limit we give a command up."""
 
-_PROTOCOLS = {"dns": dns_stream.ask, "http": http_stream.ask, "https": http_stream.ask}
+
+def _speaks(protocol: str) -> Callable[[Carrier, Stream], bytes]:
+    """Its client, imported when it is needed: requests takes as long to import as a host to answer."""
+    if protocol == "dns":
+        from siteproof.transport.streams import dns_stream
+
+        return dns_stream.ask
+    from siteproof.transport.streams import http_stream
+
+    return http_stream.ask
+
 
 Answered = tuple[Command, Attempt]
 
@@ -127,7 +136,7 @@ class Session(ABC):
         started, begun = time.time(), time.monotonic()
         try:
             with self._carrier() as carrier:
-                reply = _PROTOCOLS[question.protocol](carrier, question)
+                reply = _speaks(question.protocol)(carrier, question)
         except HostError:
             raise
         except ProbeError as error:

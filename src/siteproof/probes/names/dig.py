@@ -28,9 +28,10 @@ from siteproof.asks import (
     note,
     or_silence,
 )
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unanswered, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
-from siteproof.probes.names.dns import Address, Kind, Reply, dns_addresses, dns_reply, read, told
+from siteproof.probes.names.dns import Kind, Reply, dns_addresses, dns_reply, read, told
 
 # Neither falls back to TCP: what does not get through over UDP is what is looked for.
 _SCRIPT = f"""\

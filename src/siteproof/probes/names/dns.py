@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Literal
 
 import dns.exception
@@ -15,9 +15,9 @@ import dns.rdataclass
 import dns.rdatatype
 
 from siteproof.asks import ADDRESS, HOST_NAME, RECORD_TYPE, Ask, Output, Single, Stream, bounded, controlled
+from siteproof.asks.words import Address
 from siteproof.errors import Unparseable
 
-Address = IPv4Address | IPv6Address
 Kind = Literal["A", "AAAA", "SOA"]
 LONGEST_REPLY = 16 << 10
 """Bytes: a thousand addresses. Names of a message may lead to each other, so that reading it may take its square."""

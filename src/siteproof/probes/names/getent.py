@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
 from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command, controlled
+from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
 
-Address = IPv4Address | IPv6Address
 Service = Literal["dns", "files"]
 
 FOUND, NOT_FOUND = 0, 2

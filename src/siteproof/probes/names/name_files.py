@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from siteproof.asks import Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
-from siteproof.probes.names.resolver import Address, nameservers
+from siteproof.probes.names.resolver import nameservers
 
 # cloud-init writes /etc/hosts anew from its template when the host starts.
 _HOSTS = "/etc/hosts /etc/cloud/templates/hosts*"

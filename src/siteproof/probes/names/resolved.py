@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
-from siteproof.probes.names.resolver import STUBS, Address, nameservers, resolved_address
+from siteproof.probes.names.resolver import STUBS, nameservers, resolved_address
 
 SETTINGS = ("Domains", "LLMNR", "MulticastDNS", "DNSOverTLS", "DNSSEC")
 

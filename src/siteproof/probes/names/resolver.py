@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from siteproof.asks import MISSING, SMALL, Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, Sections, from_json, section, split
 
@@ -33,8 +34,6 @@ if [ -n "$stub" ]; then
 fi
 {END}
 """
-
-Address = IPv4Address | IPv6Address
 
 
 def resolver_servers(host: str) -> Ask[tuple[Address, ...]]:

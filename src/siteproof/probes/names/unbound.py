@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from siteproof.asks import Ask, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
-from siteproof.probes.names.dns import Address
 
 # pfSense keeps its configuration elsewhere, and does not tell unbound-control.
 _SCRIPT = f"""\
