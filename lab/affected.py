@@ -23,7 +23,7 @@ PACKAGE = "siteproof"
 SOURCE = PurePosixPath("src") / PACKAGE
 CHECKS = PurePosixPath("tests_infra")
 # What a check stands on that others do not: elsewhere in the package every check stands on everything.
-OF_CHECKS = ("analysis", "facts", "models", "probes", "runtimes")
+OF_CHECKS = ("analysis", "facts", "probes", "runtimes")
 # The site itself: the hosts, what runs on them, and what is declared of them.
 SITE = ("inventories/lab", "lab/topology.toml", "lab/daemons", "lab/build")
 MACHINERY = ("src", "lab", "conftest.py", "pyproject.toml")
@@ -88,7 +88,7 @@ def affected(known: Faults, plan: Plan, change: Change, topology: Topology, root
             else:
                 add(faults, f"{file} is beside all checks")
         elif path.is_relative_to(SOURCE) and path.relative_to(SOURCE).parts[0] in OF_CHECKS:
-            files = [check for check, modules in stands_on.items() if _module(path) in modules]
+            files = [check for check, modules in stands_on.items() if modules & _modules_of(path, root)]
             if files:
                 add_checks_of(files, f"checks that must notice it stand on {file}")
             else:
@@ -118,6 +118,14 @@ def _rewritten(known: Faults, plan: Plan, before: Written | None, topology: Topo
 
 def _below(file: str, places: Iterable[str]) -> bool:
     return any(file == place or file.startswith(f"{place}/") for place in places)
+
+
+def _modules_of(path: PurePosixPath, root: Path) -> set[str]:
+    """The module of a file. A script may be of any module beside it."""
+    if path.suffix == ".py":
+        return {_module(path)}
+    beside = (root / path).parent.glob("*.py")
+    return {_module(path.parent / file.name) for file in beside if file.name != "__init__.py"}
 
 
 def _module(path: PurePosixPath) -> str:
