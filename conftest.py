@@ -1,3 +1,3 @@
 """The suite's one hook into pytest."""
 
-pytest_plugins = ["siteproof.plugin.hooks"]
+pytest_plugins = ["siteproof.plugin"]

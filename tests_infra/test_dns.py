@@ -18,7 +18,6 @@ from siteproof.probes.names.resolver import resolver_servers
     remedy="Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); "
     "on a node, take away any server that cannot answer for the zone, and any pin in /etc/hosts.",
     gate=True,
-    probe_class="sends",
     follows=("dns-no-hosts-pin", "dns-every-server-agrees", "dns-current-server"),
 )
 async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
@@ -39,7 +38,6 @@ async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name
     incident="image pulls rode the public hairpin",
     remedy="Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.",
     gate=True,
-    probe_class="sends",
 )
 async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
     """The IPv6 addresses of a name are the declared ones; by default it has none."""
@@ -60,7 +58,6 @@ async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Nam
     remedy="Take the dissenting server away from the node, or let it forward the site's zone to the authority. "
     "NXDOMAIN is dissent too: no other server is asked after it.",
     gate=True,
-    probe_class="sends",
     follows=(
         "dns-secondary-policy",
         "dns-edge-override",
@@ -85,7 +82,6 @@ async def test_every_server_of_a_node_gives_the_internal_address(node: Client, n
     remedy="Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let "
     "the authority be asked from the internet in its internal view. A monitor that sees the internal view is none "
     "of the outside.",
-    probe_class="sends",
     follows=("dns-split-answer",),
 )
 async def test_views_of_a_name_differ_where_declared_and_only_there(view: View, dns: Dns) -> None:

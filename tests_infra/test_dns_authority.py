@@ -22,7 +22,6 @@ NOBODY = "siteproof-no-such-host"
     remedy="Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides) and "
     "reload unbound; a host override there is a pin like any other.",
     gate=True,
-    probe_class="sends",
 )
 async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zone, dns: Dns) -> None:
     """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers."""
@@ -40,7 +39,6 @@ async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zo
     incident=HAIRPIN,
     remedy="Except the site's zone from the rebind protection (unbound: `private-domain`; pfSense: DNS Rebind Check).",
     gate=True,
-    probe_class="sends",
 )
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
     """Where the authority has an address for a name, the edge's resolver does not answer with none."""
@@ -60,7 +58,6 @@ async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, 
     remedy="Bring the server back, or the zone to it. With one server left, its loss is the loss of every name; where "
     "serials differ, one of them answers with yesterday's addresses.",
     gate=True,
-    probe_class="sends",
 )
 async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zone: Zone, dns: Dns) -> None:
     """Every server of the authority answers for the zone as its own, over TCP as over UDP, with the same serial."""
@@ -80,7 +77,6 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
     remedy="Make the missing record a CNAME of the declared name (or let what makes it from the ingress run again), "
     "and take a wildcard away: under it a missing host looks like one that is there.",
     gate=True,
-    probe_class="sends",
     follows=("dns-authority-up",),
 )
 async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Zone, dns: Dns) -> None:
@@ -101,7 +97,6 @@ async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Z
     incident=HAIRPIN,
     remedy="Give the record the ingress's address of now; what keeps it so (a job, an operator) has stopped.",
     gate=True,
-    probe_class="sends",
     follows=("dns-authority-up",),
 )
 async def test_what_names_are_aliases_of_is_at_the_ingress(

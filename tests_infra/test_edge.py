@@ -31,7 +31,6 @@ async def test_router_forwards_no_address_wholesale(router: Router, edge: Edge) 
     incident="the router's DMZ made every port of a server public",
     remedy="Turn the DMZ off and forward the wanted ports one by one; flush the router's connection tracking after it.",
     gate=True,
-    probe_class="sends",
     follows=("edge-no-dmz-config",),
 )
 async def test_an_unlisted_port_ends_at_the_edge(vantage: Outside, address: PublicAddress, edge: Edge) -> None:

@@ -27,7 +27,6 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
     remedy="See which name led there (`dns-split-answer`, hosts.toml, the registry's token realm) and make it resolve "
     "to the internal address; a mirror that may fall back to the public path is no cure.",
     gate=True,
-    probe_class="borrows",
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-realm-absolute"),
 )
 async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
@@ -45,7 +44,6 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
     incident="cached images masked a dead registry path until a pod came to a node without the image",
     remedy="As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the "
     "redirects of the registry's blobs.",
-    probe_class="changes",
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-live-no-public"),
 )
 async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
@@ -63,7 +61,6 @@ async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Can
     remedy="The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the "
     "registry, x509 at its certificate.",
     gate=True,
-    probe_class="sends",
     also=("pull-repeat-known",),
     follows=("dns-split-answer", "dns-authority-apex", "pull-live-no-public"),
 )
@@ -82,7 +79,6 @@ async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Reg
     severity="medium",
     incident="a pod moved to a node that had only stale copies of its image",
     remedy="Pull the images of the group on every node before they are needed, or have the mirror hold them.",
-    probe_class="sends",
     also=("pull-masked-nodes",),
     follows=("dns-split-answer", "pull-mirror-primary"),
 )

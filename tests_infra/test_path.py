@@ -28,7 +28,6 @@ async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
     remedy="Clamp the MSS on the gateway in both directions (nft: `tcp flags syn tcp option maxseg size set …`), and "
     "let ICMP fragmentation-needed through; `rt mtu` does nothing when the narrow link is one hop further out.",
     gate=True,
-    probe_class="sends",
 )
 async def test_segments_of_a_transfer_fit_the_path(source: Node, transfer: Transfer, path: Path) -> None:
     """The TCP segments of a real download fit the path, and none of it stalls."""

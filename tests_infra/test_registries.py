@@ -73,7 +73,6 @@ def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Addr
     remedy="Make every name that the runtime may come to resolve to the internal address (`dns-split-answer`), or take "
     "the endpoint away; a mirror in front of it is no cure while the rest of the list stays.",
     gate=True,
-    probe_class="sends",
     follows=("dns-split-answer",),
 )
 async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -90,7 +89,6 @@ async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry
     severity="low",
     incident="a router's NAT reflection came and went for weeks before it died",
     remedy="No pull is to need it (`pull-static-destinations`); that it works now and then hides who does.",
-    probe_class="sends",
     follows=("dns-split-answer", "pull-static-destinations"),
 )
 async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -111,7 +109,6 @@ async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry
     incident="the registry's token service was dialled by its public name, past the mirror",
     remedy="Let the realm's name resolve to the internal address on the node; no mirror or hosts.toml moves this leg.",
     gate=True,
-    probe_class="sends",
     follows=("dns-split-answer", "pull-static-destinations"),
 )
 async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -132,7 +129,6 @@ async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, re
     remedy="Name the mirror as its certificate and router do; a proxy that routes by name has nothing to offer to an "
     "address. Or take the mirror away.",
     gate=True,
-    probe_class="sends",
     follows=("dns-split-answer",),
 )
 async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -185,7 +181,6 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
     incident="registry pulls ended in TLS handshake timeouts",
     remedy="Make the mirror the first endpoint of the registry, with the capabilities pull and resolve; `server` says "
     "what comes after it.",
-    probe_class="sends",
     follows=("dns-split-answer", "pull-config-path-active", "pull-hosts-toml-parses"),
 )
 async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
@@ -204,7 +199,6 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
     severity="high",
     incident="buildkit's pushes and the CI's git rode the public hairpin first",
     remedy="Let the CI host, and the container that its builder resolves in, ask the site's resolver.",
-    probe_class="sends",
     follows=("dns-split-answer",),
 )
 async def test_a_push_reaches_the_registry_inside(pusher: Pusher, pushed: Pushed, pulls: Pulls) -> None:

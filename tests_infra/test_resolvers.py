@@ -21,7 +21,6 @@ STICKY = "resolved stays on a server that it failed over to, also when the first
     remedy="See why the first server did not answer. resolved goes back to it when it is restarted "
     "(`systemctl restart systemd-resolved`), and not before.",
     gate=True,
-    probe_class="sends",
     follows=("dns-secondary-policy",),
 )
 async def test_node_is_on_its_first_server(node: Client, dns: Dns) -> None:

@@ -240,7 +240,6 @@ async def test_the_swarm_is_quiet(manager: Manager, window: Window, swarm: Swarm
     incident=INCIDENT,
     remedy="A service with an address outside the subnet has not rejoined: update it with --force. Silence between two "
     "nodes is UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.",
-    probe_class="sends",
 )
 async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
     """Every address on an overlay is of its subnet, and tasks reach each other from node to node."""

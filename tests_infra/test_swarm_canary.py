@@ -15,7 +15,6 @@ INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
     severity="high",
     incident="removals of stacks lost addresses until none was left",
     remedy="Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.",
-    probe_class="changes",
 )
 async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget, swarm: Swarm) -> None:
     """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day."""
@@ -40,7 +39,6 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
     incident=INCIDENT,
     remedy="See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and "
     "Failed the image's.",
-    probe_class="changes",
     follows=("swarm-headroom", "swarm-stuck-new"),
 )
 async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary, swarm: Swarm) -> None:

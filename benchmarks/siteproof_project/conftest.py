@@ -1,3 +1,3 @@
 """A site of its own, as an operator has it."""
 
-pytest_plugins = ["siteproof.plugin.hooks"]
+pytest_plugins = ["siteproof.plugin"]

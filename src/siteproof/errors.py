@@ -17,6 +17,7 @@ ProbeError
 ├── Unparseable            the output is not what this tool prints
 ├── Withheld               a secret of the inventory stood in the answer, and what is kept of it is another text
 ├── NoControl              a silence or an absence without its positive control
+├── NotAllowed             the operator did not consent to a question of this class
 ├── NotRecorded            replay: the question is not in the bundle
 └── TooManyRounds          a check went on asking after the last round
 """
@@ -103,6 +104,9 @@ class Withheld(ProbeError): ...
 
 
 class NoControl(ProbeError): ...
+
+
+class NotAllowed(ProbeError): ...
 
 
 class NotRecorded(ProbeError): ...

@@ -23,7 +23,6 @@ class Invariant:
     sentence: str
     family: str
     severity: Severity
-    probe_class: ProbeClass
     incident: str
     remedy: str
     gate: bool
@@ -47,6 +46,8 @@ class SeenCheck:
     """The probes that it names."""
     subjects: tuple[tuple[str, str | None], ...] = ()
     """What it is to be looked at on this site: each subject, with the host that it is looked at from, if it is one."""
+    probe_class: ProbeClass = "reads"
+    """The heaviest of what its subjects on this site can be foreseen to ask."""
 
 
 def invariant(
@@ -56,7 +57,6 @@ def invariant(
     severity: Severity,
     incident: str,
     remedy: str,
-    probe_class: ProbeClass = "reads",
     gate: bool = False,
     also: tuple[str, ...] = (),
     follows: tuple[str, ...] = (),
@@ -65,8 +65,7 @@ def invariant(
     """Declare a coroutine as the check of one invariant.
 
     `family` names the facts (`siteproof_<family>`) whose subjects it is parametrized over, by the types of its
-    parameters. `probe_class` is the heaviest class of probe it awaits. The first line of its docstring is the
-    sentence; without one the function's name is.
+    parameters. The first line of its docstring is the sentence; without one the function's name is.
     """
 
     def declare(check: F) -> F:
@@ -77,7 +76,6 @@ def invariant(
             sentence=said[0] if said else f"{name[:1].upper()}{name[1:]}.",
             family=family,
             severity=severity,
-            probe_class=probe_class,
             incident=incident,
             remedy=remedy,
             gate=gate,

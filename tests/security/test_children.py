@@ -58,7 +58,7 @@ def spread(directory: Path) -> list[int]:
 def waiting(tmp_path: Path) -> subprocess.Popen[str]:
     """A run whose vault password script has spread and hangs."""
     (tmp_path / "inv.yml").write_text("all: {hosts: {a: }}\n")
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["siteproof.plugin.hooks"]\n')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["siteproof.plugin"]\n')
     (tmp_path / "temporary").mkdir()
     line = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hosts=inv.yml"]
     return subprocess.Popen(

@@ -307,7 +307,7 @@ def test_a_host_that_is_not_known_any_more_is_not_believed(project: Project) -> 
 def test_a_line_damaged_while_the_run_lives_is_one_unknown_question(project: Project) -> None:
     project.checks(CHECKS)
     project.pytester.makeconftest(
-        'pytest_plugins = ["siteproof.plugin.hooks"]\n'
+        'pytest_plugins = ["siteproof.plugin"]\n'
         "from siteproof import evidence\n"
         "append = evidence._append\n"
         "def damaged(path, line):\n"

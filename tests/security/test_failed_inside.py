@@ -39,7 +39,7 @@ def start(project: Project, *options: str, before: str = ":", session: bool = Fa
 
 
 def conftest(project: Project, source: str) -> None:
-    project.pytester.makeconftest(f'import pytest\npytest_plugins = ["siteproof.plugin.hooks"]\n{source}')
+    project.pytester.makeconftest(f'import pytest\npytest_plugins = ["siteproof.plugin"]\n{source}')
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="a full file system takes root")

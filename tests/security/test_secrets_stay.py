@@ -175,7 +175,7 @@ def test_what_is_traced_by_the_environment_is_refused(
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_what_fails_after_the_end_does_not_say_one(project: Project, password: Path, workers: str) -> None:
     project.pytester.makeconftest(
-        'pytest_plugins = ["siteproof.plugin.hooks"]\n'
+        'pytest_plugins = ["siteproof.plugin"]\n'
         f'def pytest_unconfigure():\n    raise RuntimeError("said {WORD} \\x1b]0;owned\\x07")\n'
     )
     ran = project.run(f"--vault-password-file={password}", workers)

@@ -216,7 +216,7 @@ def pytest_runtest_protocol(item, nextitem):
 
 
 def test_a_check_that_a_plugin_runs_again_stays_violated(project: Project) -> None:
-    project.pytester.makeconftest(f'pytest_plugins = ["siteproof.plugin.hooks"]\n{AGAIN}')
+    project.pytester.makeconftest(f'pytest_plugins = ["siteproof.plugin"]\n{AGAIN}')
     project.checks(
         "testinfra_hosts = ['one']\n"
         "def test_flaps(host):\n"

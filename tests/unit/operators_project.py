@@ -28,9 +28,13 @@ async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
     """A node has the declared MTU."""
     assert await mtu(node.host) == link.mtu
 
-@invariant("mtu-borrowed", family="link", severity="low", incident="", remedy="", probe_class="borrows")
+def lent(host):
+    return command(host, "echo >>{directory}/lent", probe="lent", probe_class="borrows", parse=bool, tools=())
+
+@invariant("mtu-borrowed", family="link", severity="low", incident="", remedy="")
 async def test_node_lends_something(node: Node, link: Link) -> None:
     assert await mtu(node.host) > 0
+    await lent(node.host)
 '''
 
 
@@ -55,7 +59,7 @@ class Project:
             "ansible_ssh_private_key_file": str(key),
             "ansible_ssh_common_args": f"-F /dev/null -o UserKnownHostsFile={sshd.known_hosts} -o IdentitiesOnly=yes",
         }
-        pytester.makeconftest('pytest_plugins = ["siteproof.plugin.hooks"]')
+        pytester.makeconftest('pytest_plugins = ["siteproof.plugin"]')
         pytester.makeini("[pytest]\naddopts = --strict-markers -p no:cacheprovider -p no:hypothesispytest")
         self.checks(CHECKS)
 

@@ -199,7 +199,7 @@ def test_skip_in_an_invariant_is_unknown(project: Project) -> None:
     "bug", ["await mtu(node.host); raise KeyError('x')", "assert mtu(node.host) == 1400", "note('asked nothing')"]
 )
 def test_a_bug_in_a_check_is_unknown(project: Project, bug: str) -> None:
-    project.checks(CHECKS.replace("assert await mtu(node.host) > 0", bug))
+    project.checks(CHECKS.replace("assert await mtu(node.host) > 0\n    await lent(node.host)", bug))
     assert project.run().ret == 6
     assert project.verdicts()["mtu-borrowed[one]"] == "unknown"
 

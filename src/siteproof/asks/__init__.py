@@ -7,6 +7,7 @@ answered, a round at a time, and resumes it. Nothing in here touches a host.
 from siteproof.asks.ask import Ask, Check, Derived, Request, Single, unreadable
 from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, both, controlled, each, or_silence, total
 from siteproof.asks.command import LARGE, SMALL, bounded, command
+from siteproof.asks.consent import CLASSES, Consent, heaviest
 from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream
 from siteproof.asks.remarks import REMARKS, Remarks, note
 from siteproof.asks.statuses import MISSING, refuse_no_answer, refuse_withheld
@@ -36,7 +37,9 @@ __all__ = [
     "ADDRESS",
     "ARGUMENT",
     "Ask",
+    "CLASSES",
     "CONTAINER_ID",
+    "Consent",
     "Check",
     "Combined",
     "Command",
@@ -79,6 +82,7 @@ __all__ = [
     "command",
     "controlled",
     "each",
+    "heaviest",
     "note",
     "or_silence",
     "refuse_no_answer",

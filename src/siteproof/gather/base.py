@@ -7,7 +7,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from siteproof.asks import Output, Question
+from siteproof.asks import Consent, Output, Question
+
+WITHOUT_OPTIONS = Consent()
+"""What a run without `--read-only` and `--changes` allows."""
 
 Phase = Literal["connecting", "asking", "done", "failed"]
 

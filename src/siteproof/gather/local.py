@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, repeat
 
-from siteproof.asks import Earlier, Output, Question
-from siteproof.errors import ProbeError, Unreachable
+from siteproof.asks import Consent, Earlier, Output, Question
+from siteproof.errors import NotAllowed, ProbeError, Unreachable
 from siteproof.evidence import earlier
-from siteproof.evidence.store import Store
-from siteproof.gather.base import Gatherer, Phase, Progress, Report
+from siteproof.evidence.store import Attempt, Store
+from siteproof.gather.base import WITHOUT_OPTIONS, Gatherer, Phase, Progress, Report
 from siteproof.gather.host import Host, Round
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
@@ -33,10 +34,12 @@ class LocalGatherer(Gatherer):
         store: Store,
         run_nonce: str,
         *,
+        consent: Consent = WITHOUT_OPTIONS,
         fanout: int = 64,
         byte_cap: int = 4 << 20,
     ) -> None:
         self._store = store
+        self._consent = consent
         self._fanout = fanout
         self._dialer = Dialer()
         run = RunContext(run_nonce, byte_cap)
@@ -47,6 +50,7 @@ class LocalGatherer(Gatherer):
 
     def ask(self, questions: Collection[Question], progress: Report | None = None) -> None:
         missing = {question.key: question for question in questions if question not in self._store}
+        missing = {key: question for key, question in missing.items() if self._allows(question)}
         while missing:
             ours, others = self._claim(missing.values())
             try:
@@ -56,6 +60,14 @@ class LocalGatherer(Gatherer):
             for answered in others:
                 answered.wait()
             missing = {key: question for key, question in missing.items() if question not in self._store}
+
+    def _allows(self, question: Question) -> bool:
+        """Whether it may be asked at all. Where not, that is what stands in the evidence."""
+        if (why := self._consent.against(question.probe_class)) is None:
+            return True
+        said = f"{question.probe} on {question.host} was not asked: {why}"
+        self._store.add(question, Attempt(time.time(), 0.0, NotAllowed(said, host=question.host)))
+        return False
 
     def run(self, host: str, command: str, timeout_s: float) -> Output:
         if host not in self._hosts:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from siteproof.asks import Command, Earlier, Output, Question, Stream
+from siteproof.asks import Command, Consent, Earlier, Output, Question, Stream
 from siteproof.errors import ProbeError
 from siteproof.probes.common.versions import Versions
 from siteproof.transport.backend import Backend
@@ -31,20 +31,22 @@ class Spec:
     store: Path
     run_nonce: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    consent: Consent = Consent()
     fanout: int = 64
     byte_cap: int = 4 << 20
 
     def to_json(self) -> str:
         connections = {name: asdict(connection) for name, connection in self.connections.items()}
         rest = {name: getattr(self, name) for name in ("run_nonce", "secrets", "fanout", "byte_cap")}
-        return json.dumps({"connections": connections, "store": str(self.store), **rest})
+        store, consent = str(self.store), asdict(self.consent)
+        return json.dumps({"connections": connections, "store": store, "consent": consent, **rest})
 
     @staticmethod
     def from_json(text: str) -> Spec:
         spec = json.loads(text)
         connections = {name: _connection(fields) for name, fields in spec.pop("connections").items()}
-        secrets = tuple(spec.pop("secrets"))
-        return Spec(connections=connections, store=Path(spec.pop("store")), secrets=secrets, **spec)
+        secrets, consent = tuple(spec.pop("secrets")), Consent(**spec.pop("consent"))
+        return Spec(connections=connections, store=Path(spec.pop("store")), secrets=secrets, consent=consent, **spec)
 
 
 def _connection(fields: Mapping[str, Any]) -> Connection:

@@ -12,11 +12,11 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from siteproof.asks import Output, Question
+from siteproof.asks import Consent, Output, Question
 from siteproof.errors import ProbeError
 from siteproof.evidence.store import Store
 from siteproof.gather import protocol
-from siteproof.gather.base import Gatherer, Progress, Report
+from siteproof.gather.base import WITHOUT_OPTIONS, Gatherer, Progress, Report
 from siteproof.gather.protocol import Message, Spec
 from siteproof.transport.connection import Connection
 
@@ -94,6 +94,7 @@ def spawn(
     *,
     run_nonce: str,
     secrets: Collection[str] = (),
+    consent: Consent = WITHOUT_OPTIONS,
     fanout: int = 64,
     byte_cap: int = 4 << 20,
 ) -> RemoteGatherer:
@@ -101,7 +102,7 @@ def spawn(
 
     Its socket stands in a directory of its own under the temporary directory: a socket's path has 108 bytes at most.
     """
-    spec = Spec(connections, store.directory, run_nonce, tuple(secrets), fanout, byte_cap)
+    spec = Spec(connections, store.directory, run_nonce, tuple(secrets), consent, fanout, byte_cap)
     path = Path(tempfile.mkdtemp(prefix="siteproof-")) / "gather"
     process = subprocess.Popen(
         [sys.executable, "-m", "siteproof.gather", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -41,7 +41,9 @@ def serve(socket_path: Path) -> None:
     spec = Spec.from_json(sys.stdin.readline())
     plain.redactor = Redactor(spec.secrets)
     store = Store(spec.store, secrets=spec.secrets)
-    gatherer = LocalGatherer(spec.connections, store, spec.run_nonce, fanout=spec.fanout, byte_cap=spec.byte_cap)
+    gatherer = LocalGatherer(
+        spec.connections, store, spec.run_nonce, consent=spec.consent, fanout=spec.fanout, byte_cap=spec.byte_cap
+    )
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(socket_path))
     listener.listen()

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 
-from siteproof.asks import Check, Command, Output, Question
+from siteproof.asks import Check, Command, Output, Question, heaviest
 from siteproof.errors import BadInput, WrongHost
 from siteproof.evidence.bundle import Replay
 from siteproof.evidence.store import Store
@@ -173,7 +173,7 @@ class Suite:
             host=case.host,
             verdict=verdict,
             severity=invariant.severity,
-            probe_class=invariant.probe_class,
+            probe_class=planned.probe_class,
             nodeid=planned.nodeid,
             message=message,
             incident=invariant.incident,
@@ -195,7 +195,7 @@ class Suite:
             host=case.host,
             verdict=found.verdict,
             severity=invariant.severity,
-            probe_class=invariant.probe_class,
+            probe_class=heaviest(trace.asked.values()) if trace.asked else planned.probe_class,
             nodeid=planned.nodeid,
             message=found.message,
             expected=found.expected,
@@ -371,7 +371,6 @@ def plain(name: str, sentence: str, severity: str = "medium") -> Invariant:
         sentence=sentence,
         family="",
         severity=severity,  # type: ignore[arg-type]
-        probe_class="reads",
         incident="",
         remedy="",
         gate=False,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from siteproof.asks import Check, Question, Recorded
+from siteproof.asks import Check, Consent, ProbeClass, Question, Recorded
 from siteproof.errors import BadInput, NotRecorded
 from siteproof.evidence.store import Blank, Store
 from siteproof.facts import Case, Node
@@ -26,6 +26,8 @@ class Planned:
     invariant: Invariant
     case: Case
     nodeid: str
+    probe_class: ProbeClass = "reads"
+    """The heaviest of the questions that can be foreseen. What cannot is refused where it is asked."""
 
     @property
     def name(self) -> str:
@@ -66,14 +68,13 @@ class Selection:
 
     def unwanted(self, planned: Planned) -> str | None:
         """Why the options leave a check out, wherever it asks; None if they do not."""
-        invariant = planned.invariant
-        if self.gate and not invariant.gate:
+        if self.gate and not planned.invariant.gate:
             return "not part of the gate"
-        if invariant.probe_class == "changes" and not self.changes:
-            return "it changes something on the host, which --changes allows"
-        if invariant.probe_class in ("borrows", "changes") and self.read_only:
-            return "--read-only"
-        return None
+        return self.consent.against(planned.probe_class)
+
+    @property
+    def consent(self) -> Consent:
+        return Consent(self.read_only, self.changes)
 
     def elsewhere(self, planned: Planned, make: Make | None) -> str | None:
         """Why a check cannot be judged on the hosts of this run; None if it can."""

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from siteproof import invariants
-from siteproof.asks import Check, Question
+from siteproof.asks import CLASSES, Check, Question
 from siteproof.errors import BadInput, ProbeError
 from siteproof.facts import Case
 from siteproof.judging import rounds
 from siteproof.judging.run import Judgement, Suite, plain
 from siteproof.judging.selection import Here, Make, Planned, Start
+from siteproof.judging.stand_ins import class_of
 from siteproof.judging.verdicts import COMPARED, Comparison
 from siteproof.plugin import ending, guard, opening, options, refusals, workers
 from siteproof.plugin.host_fixture import host_parameters, live_host
@@ -173,18 +174,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     judged: list[pytest.Item] = []
     for item in items:
         planned = item.stash[PLANNED] = _planned(item)
+        if (start := _start(item)) is not None:
+            planned = item.stash[PLANNED] = replace(planned, probe_class=class_of(start))
         seen = _seen(item, suite.checks_seen)
         suite.checks_seen[seen.invariant.id] = seen
         if planned.case is UNDECLARED:
             continue  # a shortfall, which the suite says for the whole family
         if (reason := suite.selection.unwanted(planned)) is None:
             asked.append(item)
-            reason = suite.selection.elsewhere(planned, _start(item))
+            reason = suite.selection.elsewhere(planned, start)
         if reason is not None:
             left_out.setdefault(reason, []).append(item)
             continue
         suite.planned[item.nodeid] = planned
-        if suite.selection.cannot_judge(planned, _start(item)):
+        if suite.selection.cannot_judge(planned, start):
             suite.unjudgeable.add(item.nodeid)
         else:
             judged.append(item)
@@ -333,9 +336,10 @@ def _seen(item: pytest.Item, before: Mapping[str, invariants.SeenCheck]) -> inva
     known = before.get(planned.invariant.id)
     asks = known.asks if known else invariants.probes_of(function) if inspect.isfunction(function) else ()
     subjects = known.subjects if known else ()
+    probe_class = max(planned.probe_class, known.probe_class if known else "reads", key=CLASSES.index)
     if planned.case is not UNDECLARED and planned.case.absent is None:
         subjects += ((planned.case.id, planned.case.host),)
-    return invariants.SeenCheck(planned.invariant, item.nodeid.partition("[")[0], asks, subjects)
+    return invariants.SeenCheck(planned.invariant, item.nodeid.partition("[")[0], asks, subjects, probe_class)
 
 
 def _say(config: pytest.Config, line: str) -> None:

@@ -85,12 +85,13 @@ def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
     try:
         store = Store(directory / "evidence", secrets=read.secrets)
         gatherer: Gatherer
+        consent = selection(config, read, store).consent
         if _has_workers(config):
-            gatherer = spawn(connections, store, run_nonce=nonce, fanout=fanout, secrets=read.secrets)
+            gatherer = spawn(connections, store, run_nonce=nonce, consent=consent, fanout=fanout, secrets=read.secrets)
         else:
             from siteproof.gather import LocalGatherer
 
-            gatherer = LocalGatherer(connections, store, nonce, fanout=fanout)
+            gatherer = LocalGatherer(connections, store, nonce, consent=consent, fanout=fanout)
         suite = _suite(config, site, directory, nonce, store, gatherer, started)
         suite.whole = _is_whole(config) and suite.selection.every_host
         suite.lost = lost(reports / "latest", read, suite.redactor) if suite.selection.every_host else []
@@ -281,7 +282,9 @@ def tell(suite: Suite) -> dict[str, Any]:
     """What a worker knows that its reports do not carry."""
     told = {
         "checks": {planned.invariant.id: asdict(planned.invariant) for planned in suite.planned.values()},
-        "planned": {nodeid: [p.invariant.id, p.case.id, p.case.host] for nodeid, p in suite.planned.items()},
+        "planned": {
+            nodeid: [p.invariant.id, p.case.id, p.case.host, p.probe_class] for nodeid, p in suite.planned.items()
+        },
         "follows": {check: list(roots) for check, roots in suite.follows.items()},
         "tools": {host: sorted(tools) for host, tools in suite.tools.items()},
         "remarks": suite.remarks,
@@ -295,8 +298,8 @@ def tell(suite: Suite) -> dict[str, Any]:
 def take_over(suite: Suite, told: Mapping[str, Any]) -> None:
     """The controller learns what a worker told. Every worker plans the same; the first to end says it for all."""
     checks = {id: _invariant(fields) for id, fields in told["checks"].items()}
-    for nodeid, (check, subject, host) in told["planned"].items():
-        suite.planned.setdefault(nodeid, Planned(checks[check], Case(subject, host, {}), nodeid))
+    for nodeid, (check, subject, host, probe_class) in told["planned"].items():
+        suite.planned.setdefault(nodeid, Planned(checks[check], Case(subject, host, {}), nodeid, probe_class))
     suite.follows.update({check: tuple(roots) for check, roots in told["follows"].items()})
     suite.tools = merged([suite.tools, {host: set(tools) for host, tools in told["tools"].items()}])
     suite.remarks += [remark for remark in told["remarks"] if remark not in suite.remarks]

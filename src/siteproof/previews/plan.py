@@ -10,10 +10,10 @@ from siteproof.errors import BadInput, HostError, ProbeError
 from siteproof.judging import rounds
 from siteproof.judging.run import Suite
 from siteproof.judging.selection import Make, Start
+from siteproof.judging.stand_ins import foreseen
 from siteproof.plugin.opening import connections_of
 from siteproof.plugin.progress import Progress
 from siteproof.previews import sudoers
-from siteproof.previews.stand_ins import later_questions
 from siteproof.probes.common import versions
 from siteproof.results import ExitCode
 from siteproof.text.characters import printable
@@ -60,11 +60,11 @@ def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
     templates: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
     incomplete: dict[str, None] = {}
     for planned, make in checks:
-        questions, complete = later_questions(make)
-        for question in questions:
+        found = foreseen(make)
+        for question in found.later:
             asked = templates.setdefault(planned.invariant.id, {})
             asked.setdefault((question.probe, _terms(question)), {})[question.host] = None
-        if not complete:
+        if not found.complete:
             incomplete[planned.invariant.id] = None
     if templates or incomplete:
         yield from ("", "later rounds, as far as they can be known before the answers")
@@ -80,7 +80,7 @@ def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
 def sudoers_fragment(suite: Suite, checks: Sequence[Start]) -> str:
     """The sudoers fragment for this plan. Raises BadInput where it could not be exact."""
     _, first = rounds.next_questions([make for _, make in checks], suite.store)
-    later = [question for _, make in checks for question in later_questions(make)[0]]
+    later = [question for _, make in checks for question in foreseen(make).later]
     connections = connections_of(suite.site.inventory)
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # ssh may be asked for each
         users = dict(zip(connections, pool.map(_login_user, connections.values()), strict=True))

@@ -46,7 +46,7 @@ class Entry:
             "check": self.check.function,
             "sentence": found.sentence,
             "severity": found.severity,
-            "class": found.probe_class,
+            "class": self.check.probe_class,
             "gate": found.gate,
             "incident": found.incident,
             "asks": list(self.check.asks),

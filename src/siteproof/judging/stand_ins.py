@@ -7,9 +7,10 @@ list has one element, so that the questions come out as templates: `DNS A forgej
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from siteproof.asks import Ask, Pair, Question, Request, StandIn
+from siteproof.asks import Ask, Pair, ProbeClass, Question, Request, StandIn, heaviest
 from siteproof.judging.rounds import MAX_ROUNDS
 from siteproof.judging.selection import Make
 
@@ -55,19 +56,38 @@ def _stand_in(ask: Ask[Any]) -> Any:
     return Answer(f"‹{ask.questions[0].probe}›")
 
 
-def later_questions(start: Make) -> tuple[list[Question], bool]:
-    """The questions of the rounds after the first, and whether they are all that can come."""
-    check, found, complete = start(), dict[str, Question](), True
+@dataclass(frozen=True)
+class Foreseen:
+    """What a check would ask, as far as that can be known."""
+
+    first: tuple[Question, ...]
+    later: tuple[Question, ...]
+    """Of the rounds after the first."""
+    complete: bool
+    """Nothing else can come."""
+
+
+def foreseen(start: Make) -> Foreseen:
+    """Drive a check to its end on stand-ins. Raises nothing: a check that cannot be driven asks nothing here."""
+    check, first, later, complete = start(), dict[str, Question](), dict[str, Question](), True
     try:
         request: Request = check.send(None)
-        first = {question.key for ask in request.asks for question in ask.questions}
+        first = {question.key: question for ask in request.asks for question in ask.questions}
         for _ in range(MAX_ROUNDS - 1):
             request = check.send([_stand_in(ask) for ask in request.asks])
-            found |= {question.key: question for ask in request.asks for question in ask.questions}
+            later |= {question.key: question for ask in request.asks for question in ask.questions}
     except StopIteration:
         pass
-    except Exception:  # noqa: BLE001 - a stand-in is not good enough for what the check does with it
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a stand-in is not good enough for what the check does with it; or it skips
         complete = False
     finally:
         check.close()
-    return [question for key, question in found.items() if key not in first], complete
+    return Foreseen(tuple(first.values()), tuple(q for key, q in later.items() if key not in first), complete)
+
+
+def class_of(start: Make) -> ProbeClass:
+    """The class of a check on one subject: that of the heaviest question that can be foreseen."""
+    found = foreseen(start)
+    return heaviest((*found.first, *found.later))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from siteproof.asks import Ask, Check, Command, Output, both, command, each
-from siteproof.previews.stand_ins import Answer, later_questions
+from siteproof.judging.stand_ins import Answer, foreseen
 
 
 def ask(script: str) -> Ask[str]:
@@ -13,9 +13,9 @@ def ask(script: str) -> Ask[str]:
 
 
 def asked(check: Check) -> tuple[list[str], bool]:
-    questions, complete = later_questions(lambda: check)
-    assert all(isinstance(question, Command) for question in questions)
-    return [question.script for question in questions if isinstance(question, Command)], complete
+    found = foreseen(lambda: check)
+    assert all(isinstance(question, Command) for question in found.later)
+    return [question.script for question in found.later if isinstance(question, Command)], found.complete
 
 
 async def one_round() -> None:
