@@ -237,6 +237,7 @@ CITATIONS = [
     Citation("c", True, "all.yml:3"),
     Citation("d", {"cp1": 5}, "all.yml:4"),
     Citation("e", "last", "all.yml:5"),
+    Citation("f", (), "all.yml:6"),
 ]
 
 
@@ -260,12 +261,16 @@ class Unwilling:
         (1400, "all.yml:2"),
         (True, "all.yml:3"),
         (5, "all.yml:4"),
-        (1, "all.yml:5"),  # 1 is not true
-        ("no such thing", "all.yml:5"),
-        (Unwilling(), "all.yml:5"),
+        ({"server 10.0.20.1": frozenset({ADDRESS})}, "all.yml:1"),
+        ({"last": ("something that nobody declared",)}, "all.yml:5"),
+        (1, None),  # 1 is not true
+        ("no such thing", None),
+        ({"newer": ()}, None),
+        ((), None),
+        (Unwilling(), None),
     ],
 )
-def test_the_citation_that_declares_the_expected_value_is_found(expected: object, origin: str) -> None:
+def test_the_citation_that_declares_the_expected_value_is_found(expected: object, origin: str | None) -> None:
     assert declared_at(CITATIONS, expected) == origin
 
 

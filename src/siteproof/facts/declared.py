@@ -8,7 +8,7 @@ declared the expected value.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, get_args
@@ -128,19 +128,48 @@ def _validated(adapter: TypeAdapter[Any], model: type[Declared], value: Value, n
 
 
 def declared_at(citations: Sequence[Citation], expected: Any) -> str | None:
-    """Where the expected value of a finding was declared: the `file:line` of the citation that is `expected`, else of
-    one that `expected` holds or that holds it, else of the last one; None when nothing was cited."""
-    tests: tuple[Callable[[Any], bool], ...] = (
-        lambda value: value is expected,
-        lambda value: _same(value, expected),
-        lambda value: _holds(expected, value),
-        lambda value: _holds(value, expected),
+    """Where the expected value of a finding was declared, as `file:line`; None where no fact that was read says it.
+
+    `expected` is the part of the expectation that differs. Meant is the citation that is it, else one that equals it,
+    else one that is a part of it, or that it is a part of. Of several the one that was read last.
+    """
+    values, keys = frozenset(_leaves(expected)), frozenset(_keys(expected))
+    tests: tuple[Callable[[Any, frozenset[str]], bool], ...] = (
+        lambda value, _: value is expected,
+        lambda value, _: _same(value, expected),
+        lambda _, said: said == values,
+        lambda _, said: said < values,
+        lambda _, said: said > values,
+        lambda _, said: bool(said & keys),
     )
+    said = [(citation, frozenset(_leaves(citation.value))) for citation in reversed(citations)]
     for test in tests:
-        for citation in reversed(citations):
-            if test(citation.value):
+        for citation, leaves in said:
+            # What is empty is a part of everything, and says nothing.
+            if leaves and values and test(citation.value, leaves):
                 return citation.origin
-    return citations[-1].origin if citations else None
+    return None
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """What a value is made of, as declared: the address 10.0.20.203 is what the text "10.0.20.203" says."""
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, Collection) or isinstance(value, str | bytes):
+        try:
+            text = str(value)
+        except Exception:  # noqa: BLE001 - what a check compares may be anything
+            return
+        if text and value is not None:
+            yield text
+        return
+    for each in value:
+        yield from _leaves(each)
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from map(str, value)
 
 
 def _where(model: Declared) -> _Where | None:
@@ -240,11 +269,3 @@ def _same(left: Any, right: Any) -> bool:
         return bool(left == right) or str(left) == str(right)
     except Exception:  # noqa: BLE001  (what a check compares may refuse to be compared; then it is not the same)
         return False
-
-
-def _holds(container: Any, value: Any) -> bool:
-    if isinstance(container, Mapping):
-        return any(_same(each, value) for pair in container.items() for each in pair)
-    if isinstance(container, (list, tuple, set, frozenset)):
-        return any(_same(each, value) for each in container)
-    return False

@@ -41,7 +41,7 @@ class Outcome:
     expected: str | None = None
     seen: str | None = None
     expectation: Any = None
-    """The expected value itself, to look up where it was declared."""
+    """What differs of the expected value, to look up where it was declared."""
 
 
 def outcome(error: BaseException | None, compared: Sequence[Comparison], checks: Path) -> Outcome:
@@ -78,7 +78,7 @@ def _violated(error: BaseException, comparison: Comparison | None) -> Outcome:
         message=f"seen {shown(seen, brief=True)}, expected {prefix}{shown(expected, brief=True)}",
         expected=f"{prefix}{shown(expected)}",
         seen=shown(seen),
-        expectation=comparison.expected,
+        expectation=expected,
     )
 
 
