@@ -3,9 +3,8 @@
 from siteproof.analysis.addresses import overlay_fill, use
 from siteproof.analysis.projection import project
 from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
-from siteproof.asks import both, each, note, total
+from siteproof.asks import both, each, note, past, total
 from siteproof.errors import NoControl
-from siteproof.evidence.earlier import past
 from siteproof.facts import SETTLES_DAYS, Checkout, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
 from siteproof.invariants import invariant
 from siteproof.probes.files.git import repository

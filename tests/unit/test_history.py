@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from siteproof.asks import Ask, Earlier, Output, Question, Recorded, both, command
+from siteproof.asks import Ask, Earlier, Output, Question, Recorded, both, command, past
 from siteproof.errors import NotRecorded, ProbeError, TimedOut, Unparseable
 from siteproof.evidence import earlier
 from siteproof.evidence.store import Attempt, Store
@@ -49,12 +49,12 @@ def test_what_is_secret_today_is_not_packed_and_decides_nothing(runs: Runs) -> N
     runs.now = Store(runs.now.directory, secrets=["4711"])
     runs.had("20261118T030000.000Z-1", COUNT, "4711")
     runs.had("20261119T030000.000Z-2", COUNT, "5")
-    (question,) = earlier.past(COUNT, KEPT).questions
+    (question,) = past(COUNT, KEPT).questions
     recorded = runs.recorded(question)
     assert isinstance(recorded, Output)
     packed = [json.loads(line)["stdout"] for line in recorded.text.splitlines()]
     assert [gzip.decompress(base64.b64decode(each)) for each in packed] == ["«redacted»".encode(), b"5"]
-    assert [past.answer for past in earlier.past(COUNT, KEPT).read(runs.recorded)] == [5]
+    assert [found.answer for found in past(COUNT, KEPT).read(runs.recorded)] == [5]
 
 
 @pytest.fixture
@@ -70,45 +70,45 @@ def test_the_last_run_of_each_day_is_looked_back_on_and_not_this_one(runs: Runs)
         ("20261120T030000.000Z-99", "7"),
     ):
         runs.had(run, COUNT, count)
-    seen = earlier.past(COUNT, KEPT).read(runs.recorded)
+    seen = past(COUNT, KEPT).read(runs.recorded)
     assert [(past.run[:8], past.answer) for past in seen] == [("20261118", 4), ("20261119", 6)]
 
 
 def test_runs_before_the_declared_day_do_not_count(runs: Runs) -> None:
     runs.had("20261031T030000.000Z-1", COUNT, "4")
-    assert earlier.past(COUNT, KEPT).read(runs.recorded) == ()
+    assert past(COUNT, KEPT).read(runs.recorded) == ()
 
 
 @pytest.mark.parametrize("answer", [TimedOut("nothing came"), "Usage: count"])
 def test_a_run_without_an_answer_is_a_gap(runs: Runs, answer: str | ProbeError) -> None:
     runs.had("20261118T030000.000Z-1", COUNT, answer)
     runs.had("20261119T030000.000Z-2", COUNT, "5")
-    assert [past.answer for past in earlier.past(COUNT, KEPT).read(runs.recorded)] == [5]
+    assert [found.answer for found in past(COUNT, KEPT).read(runs.recorded)] == [5]
 
 
 def test_a_run_counts_with_all_parts_or_not_at_all(runs: Runs) -> None:
     runs.had("20261118T030000.000Z-1", COUNT, "4")
     runs.had("20261119T030000.000Z-2", COUNT, "5")
     runs.had("20261119T030000.000Z-2", OTHER, "1")
-    assert [past.answer for past in earlier.past(both(COUNT, OTHER), KEPT).read(runs.recorded)] == [(5, 1)]
+    assert [found.answer for found in past(both(COUNT, OTHER), KEPT).read(runs.recorded)] == [(5, 1)]
 
 
 def test_runs_may_be_kept_elsewhere(runs: Runs, tmp_path: Path) -> None:
     elsewhere = Runs(tmp_path / "nightly")
     elsewhere.had("20261118T030000.000Z-1", COUNT, "4")
     kept = History.model_validate({"since": date(2026, 11, 1), "path": str(tmp_path / "nightly")})
-    assert [past.answer for past in earlier.past(COUNT, kept).read(runs.recorded)] == [4]
+    assert [found.answer for found in past(COUNT, kept).read(runs.recorded)] == [4]
 
 
 def test_other_directories_are_no_runs(runs: Runs, tmp_path: Path) -> None:
     runs.had("kept-for-the-postmortem", COUNT, "4")
-    assert earlier.past(COUNT, KEPT).read(runs.recorded) == ()
+    assert past(COUNT, KEPT).read(runs.recorded) == ()
 
 
 @pytest.mark.parametrize("text", ["Usage: history\n", '{"run": "x"}\n', "[]\n"])
 def test_what_is_not_written_by_us_is_no_answer(text: str) -> None:
     with pytest.raises(Unparseable):
-        earlier.past(COUNT, KEPT).read(lambda question: Output(0, text.encode(), b"", 0.0, 0.0))
+        past(COUNT, KEPT).read(lambda question: Output(0, text.encode(), b"", 0.0, 0.0))
 
 
 @pytest.mark.parametrize(("since", "begins"), [(date(2026, 11, 14), True), (date(2026, 11, 13), False)])

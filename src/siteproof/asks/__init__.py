@@ -4,11 +4,13 @@ A check is a coroutine. `await ask` suspends it with the asks it needs next; who
 answered, a round at a time, and resumes it. Nothing in here touches a host.
 """
 
+from siteproof.asks.answers import Answers
 from siteproof.asks.ask import Ask, Check, Derived, Request, Single, unreadable
 from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, both, controlled, each, or_silence, total
 from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.consent import CLASSES, Consent, heaviest
-from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream
+from siteproof.asks.past import Past, past
+from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream, Versions
 from siteproof.asks.remarks import REMARKS, Remarks, note
 from siteproof.asks.statuses import MISSING, refuse_no_answer, refuse_withheld
 from siteproof.asks.words import (
@@ -36,6 +38,7 @@ from siteproof.asks.words import (
 __all__ = [
     "ADDRESS",
     "ARGUMENT",
+    "Answers",
     "Ask",
     "CLASSES",
     "CONTAINER_ID",
@@ -62,6 +65,8 @@ __all__ = [
     "PATH",
     "PORTS",
     "PROXY",
+    "Past",
+    "past",
     "Pair",
     "ProbeClass",
     "Question",
@@ -76,6 +81,7 @@ __all__ = [
     "StandIn",
     "Stream",
     "URL",
+    "Versions",
     "Word",
     "both",
     "bounded",

@@ -69,6 +69,18 @@ class Command(Question):
 
 
 @dataclass(frozen=True)
+class Versions(Command):
+    """What a host is asked for the versions of tools: `part` 1 with the first round, another with a round of new ones.
+
+    The evidence finds it by these two, whatever the tools are.
+    """
+
+    BESIDE = Command.BESIDE | {"script"}
+
+    part: int = 0
+
+
+@dataclass(frozen=True)
 class Stream(Question):
     """A TCP conversation from the host, spoken by a client on our side through its SSH connection.
 

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from siteproof.asks import Command, Consent, Earlier, Output, Question, Stream
+from siteproof.asks import Command, Consent, Earlier, Output, Question, Stream, Versions
 from siteproof.errors import ProbeError
-from siteproof.probes.common.versions import Versions
 from siteproof.transport.backend import Backend
 from siteproof.transport.connection import Connection
 

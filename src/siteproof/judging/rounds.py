@@ -12,19 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from siteproof.asks import REMARKS, Ask, Check, Question, Recorded, Remarks, Request
+from siteproof.asks import REMARKS, Answers, Ask, Check, Question, Recorded, Remarks, Request
 from siteproof.errors import NotRecorded, ProbeError, TooManyRounds
 
 MAX_ROUNDS = 3
-
-
-class Evidence(Protocol):
-    """Where answers are found."""
-
-    def get(self, question: Question) -> Recorded | None:
-        """The Output, or the ProbeError recorded instead; None if it was never asked."""
 
 
 @dataclass
@@ -56,7 +49,7 @@ def answer(ask: Ask[Any], trace: Trace) -> Any:
         return error
 
 
-def drive(check: Check, evidence: Evidence, trace: Trace, *, to_the_end: bool) -> Request | None:
+def drive(check: Check, evidence: Answers, trace: Trace, *, to_the_end: bool) -> Request | None:
     """Run `check` on evidence until it ends (None) or, unless `to_the_end`, until it waits for an unasked question.
 
     Raises whatever the check raises.
@@ -83,7 +76,7 @@ def drive(check: Check, evidence: Evidence, trace: Trace, *, to_the_end: bool) -
 
 
 def next_questions(
-    checks: Iterable[Callable[[], Check]], evidence: Evidence
+    checks: Iterable[Callable[[], Check]], evidence: Answers
 ) -> tuple[list[Callable[[], Check]], dict[str, Question]]:
     """The checks that still wait for an answer, and the questions that they wait for."""
     waiting: list[Callable[[], Check]] = []
@@ -103,7 +96,7 @@ def next_questions(
 
 
 def gather(
-    checks: Collection[Callable[[], Check]], evidence: Evidence, ask: Callable[[int, Collection[Question]], None]
+    checks: Collection[Callable[[], Check]], evidence: Answers, ask: Callable[[int, Collection[Question]], None]
 ) -> list[int]:
     """Ask everything the checks want to know; returns the number of questions of each round.
 
@@ -127,7 +120,7 @@ def _one_a_host(questions: Iterable[Question]) -> list[Question]:
     return list(first.values())
 
 
-def judge(check: Check, evidence: Evidence, trace: Trace) -> None:
+def judge(check: Check, evidence: Answers, trace: Trace) -> None:
     """Run the check on the evidence. Returns if the invariant held; raises AssertionError if it did not.
 
     Raises ProbeError if it could not be judged: nothing was asked, or a part of an `each` is missing and what came

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol
 
 from siteproof.asks import Check, Command, Output, Question, heaviest
 from siteproof.errors import BadInput, WrongHost
@@ -24,13 +25,19 @@ from siteproof.judging import rounds
 from siteproof.judging.missing_hosts import overlooked
 from siteproof.judging.selection import Here, Planned, Selection
 from siteproof.judging.verdicts import COMPARED, Comparison, outcome, violates
-from siteproof.plugin.workers import Place
 from siteproof.probes.common import versions
 from siteproof.results import EvidenceRef, ExitCode, HostResult, Result, Run, Verdict, iso
 from siteproof.text.crossing import encodable
 from siteproof.text.redaction import REDACTED, Redactor
 
 SHOWN_CHARACTERS = 2000
+
+
+class Place(Protocol):
+    """Where a process says which check it drives, for whoever finds it dead."""
+
+    def at(self, nodeid: str) -> None:
+        """Empty for none."""
 
 
 @dataclass

@@ -236,11 +236,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     checks = [make for _, make in config.stash[ASKING]]
     progress = Progress(config)
+    gatherer = suite.gatherer
     if config.option.check_access:
-        for line in plan.check_access(suite, progress, checks):
+
+        def only_access(number: int, questions: Collection[Question]) -> None:
+            progress.round(number, questions, gatherer.ask)
+
+        for line in plan.check_access(suite, only_access, checks):
             _say(config, line)
         return
-    gatherer = suite.gatherer
     here = Here(suite.store, suite.site.inventory.selected)
     tools = versions.Asking()
 

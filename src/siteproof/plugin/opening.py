@@ -22,6 +22,7 @@ from siteproof.evidence.bundle import Replay, RunRecord, write_record
 from siteproof.evidence.store import Blank, Store
 from siteproof.facts import Case, Site
 from siteproof.gather import Gatherer, RemoteGatherer, spawn
+from siteproof.gather.connections import connections_of
 from siteproof.invariants import Invariant
 from siteproof.inventory import inventory
 from siteproof.inventory.inventory import Inventory
@@ -41,7 +42,6 @@ from siteproof.plugin.refusals import (
 from siteproof.plugin.workers import Place
 from siteproof.results import iso
 from siteproof.text import crossing
-from siteproof.text.redaction import Redactor
 from siteproof.transport.connection import Connection
 from siteproof.transport.documentation_addresses import is_documentation
 
@@ -175,22 +175,6 @@ def record_of(suite: Suite, finished: datetime | None) -> RunRecord:
         },
         planned=tuple(planned.name for _, planned in sorted(suite.planned.items())),
     )
-
-
-def connections_of(read: Inventory) -> dict[str, Connection]:
-    """How each host is reached, after its variables. Raises BadInput naming the host and the variable."""
-    hides = Redactor(read.secrets)
-    facts_too = ("siteproof_hostname", "siteproof_machine_id", "siteproof_lab")
-    return {
-        host.name: Connection.from_variables(
-            host.name,
-            dict(host.variables) | {n: host.facts[n].value for n in facts_too if n in host.facts},
-            host.places,
-            {name for name, value in host.variables.items() if hides.text(str(value)) != str(value)},
-        )
-        for host in read.hosts.values()
-        if host.name in read.selected
-    }
 
 
 def _refuse_documentation(connections: Iterable[Connection]) -> None:

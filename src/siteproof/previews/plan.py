@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import BadInput, HostError, ProbeError
+from siteproof.gather.connections import connections_of
 from siteproof.judging import rounds
 from siteproof.judging.run import Suite
 from siteproof.judging.selection import Make, Start
 from siteproof.judging.stand_ins import foreseen
-from siteproof.plugin.opening import connections_of
-from siteproof.plugin.progress import Progress
 from siteproof.previews import sudoers
 from siteproof.probes.common import versions
 from siteproof.results import ExitCode
@@ -127,7 +126,7 @@ def _access_questions(host: str, tools: Sequence[str]) -> list[Command]:
     ]
 
 
-def check_access(suite: Suite, progress: Progress, checks: Sequence[Make]) -> list[str]:
+def check_access(suite: Suite, ask: Callable[[int, Collection[Question]], None], checks: Sequence[Make]) -> list[str]:
     """Ask each host of the plan whether it lets us in, as root too, and which tools it lacks; the lines of a table."""
     _, questions = rounds.next_questions(checks, suite.store)
     needed: dict[str, list[Command]] = {host: [] for host in suite.site.inventory.selected}
@@ -137,7 +136,7 @@ def check_access(suite: Suite, progress: Progress, checks: Sequence[Make]) -> li
             needed[question.host].append(question)
     asked = {host: _access_questions(host, _tools(commands)) for host, commands in sorted(needed.items())}
     if suite.gatherer is not None:
-        progress.round(1, [q for questions in asked.values() for q in questions], suite.gatherer.ask)
+        ask(1, [q for questions in asked.values() for q in questions])
     connections = connections_of(suite.site.inventory)
     rows = [_row(suite, host, asked[host], any(c.root for c in needed[host]), connections.get(host)) for host in asked]
     suite.access_failed = any(not ok for *_, ok in rows)

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-from siteproof.asks import Command, Output, Question, Recorded
+from siteproof.asks import Answers, Command, Output, Question, Recorded, Versions
 from siteproof.errors import NotRecorded, ProbeError
-from siteproof.judging.rounds import Evidence
 from siteproof.probes.common.sections import END, MARK, split
 
 COREUTILS, FINDUTILS, UTIL_LINUX, IPROUTE, SYSTEMD = (
@@ -76,18 +74,6 @@ _LONGEST = 120
 _MOST_PARTS = 64
 
 
-@dataclass(frozen=True)
-class Versions(Command):
-    """What a host is asked for the versions of tools: `part` 1 with the first round, another with a round of new ones.
-
-    The evidence finds it by these two, whatever the tools are.
-    """
-
-    BESIDE = Command.BESIDE | {"script"}
-
-    part: int = 0
-
-
 def question(host: str, part: int, tools: Collection[str] = ()) -> Versions:
     """One that says nothing of `tools` only finds the answer."""
     lines = dict.fromkeys(SAYS[tool] for tool in sorted(tools) if tool in SAYS)
@@ -114,7 +100,7 @@ class Asking:
         return [question(host, self._parts[host], tools) for host, tools in new.items()]
 
 
-def read(store: Evidence, host: str, tools: Collection[str]) -> dict[str, str | None]:
+def read(store: Answers, host: str, tools: Collection[str]) -> dict[str, str | None]:
     """Tool -> its version in its own words, None where it does not say. Empty where nobody asked."""
     answers: list[Recorded] = []
     for part in range(1, _MOST_PARTS + 1):
