@@ -99,7 +99,7 @@ def _say(started: float) -> Callable[[str], None]:
     return say
 
 
-def build(options: argparse.Namespace) -> int:
+def build(_options: argparse.Namespace) -> int:
     from lab.build import BuildError
     from lab.build import build as make
 

@@ -153,7 +153,7 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
     remedy="Write it as this version of containerd wants it: before 2.0 with at least one [host.…] table.",
     gate=True,
 )
-async def test_containerd_takes_every_hosts_toml(node: ContainerdNode, pulls: Pulls) -> None:
+async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
     """Every hosts.toml is one that this version of containerd takes as written."""
     assert (await containerd_registries(node.host)).problems() == {}
 

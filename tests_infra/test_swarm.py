@@ -24,7 +24,7 @@ RECLAIM = "Restart dockerd in a quiet moment: it builds its bookkeeping anew. Th
 
 
 @invariant("swarm-proxy-subnet", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
-async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay) -> None:
     """There is exactly one overlay of the name, attachable and allocated from the declared subnet."""
     networks = await overlay_networks(manager.host)
     seen = [(n.attachable, n.subnets) for n in networks if n.name == overlay.name]
@@ -61,7 +61,7 @@ async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin,
     "it exits 0 and leaves the network without addresses.",
     gate=True,
 )
-async def test_overlay_shares_no_address_with_anything_else(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+async def test_overlay_shares_no_address_with_anything_else(manager: Manager, overlay: Overlay) -> None:
     """No other Docker network and no route of any node has addresses of an overlay."""
     state = await swarm_state(manager.host)
     found = await each({host: both(local_networks(host), routes(host)) for host in manager.members})
@@ -92,7 +92,7 @@ async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, s
 
 
 @invariant("swarm-headroom", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
-async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay) -> None:
     """Of an overlay's addresses the declared part is free, and none has two holders."""
     state = await swarm_state(manager.host)
     views = await each({host: overlay_view(host, overlay.name) for host in manager.members})
@@ -153,7 +153,7 @@ async def test_no_task_waits_for_an_address(manager: Manager, swarm: Swarm) -> N
     "service's own: `docker service ps --no-trunc` has its error.",
     follows=("swarm-stuck-new", "swarm-headroom", "swarm-nodes-ready"),
 )
-async def test_every_service_has_its_tasks(manager: Manager, swarm: Swarm) -> None:
+async def test_every_service_has_its_tasks(manager: Manager) -> None:
     """Every service runs as many tasks as it is meant to."""
     state = await swarm_state(manager.host)
     short = {s.name: f"{s.running} of {s.wanted} tasks run" for s in state.services if s.running < s.wanted}
@@ -169,7 +169,7 @@ async def test_every_service_has_its_tasks(manager: Manager, swarm: Swarm) -> No
     gate=True,
     follows=("swarm-stuck-new", "swarm-headroom"),
 )
-async def test_the_allocator_never_ran_out(manager: Manager, swarm: Swarm) -> None:
+async def test_the_allocator_never_ran_out(manager: Manager) -> None:
     """Since it started, no manager's dockerd has logged that it had no address to give."""
     log = await allocator_log(manager.host)
     note("silence here does not mean recovery: what the allocator tries again later, it logs at debug level only")
@@ -224,7 +224,7 @@ async def test_no_overlay_outlives_its_stack(manager: Manager, swarm: Swarm) -> 
     remedy="Wait until the deploy is over; do no disruptive work before this holds.",
     gate=True,
 )
-async def test_the_swarm_is_quiet(manager: Manager, window: Window, swarm: Swarm) -> None:
+async def test_the_swarm_is_quiet(manager: Manager, window: Window) -> None:
     """Only the declared stacks are deployed, and nothing moves for a while."""
     moments = await swarm_moments(manager.host, apart_s=window.settle_s)
     strangers = {s.name: s.stack for m in moments for s in m.services if s.stack and not window.allows(s.stack)}
@@ -240,7 +240,7 @@ async def test_the_swarm_is_quiet(manager: Manager, window: Window, swarm: Swarm
     remedy="A service with an address outside the subnet has not rejoined: update it with --force. Silence between two "
     "nodes is UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.",
 )
-async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: Overlay, swarm: Swarm) -> None:
+async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: Overlay) -> None:
     """Every address on an overlay is of its subnet, and tasks reach each other from node to node."""
     state = await swarm_state(manager.host)
     network = state.overlay(overlay.name)
@@ -261,7 +261,7 @@ async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: O
     incident=INCIDENT,
     remedy="Put the step back, before the line that it guards.",
 )
-async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swarm) -> None:
+async def test_a_script_takes_its_guarding_steps_first(guard: Guard) -> None:
     """A script that puts load on the swarm takes the declared steps first."""
     lines = await file_lines(guard.host, guard.file)
     assert out_of_order(lines, guard.steps, guard.before) == []
@@ -275,7 +275,7 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard, swarm: Swar
     remedy="Let the declared author commit what a stranger did. A secret that was committed is known, also after it is "
     "removed: give out a new one.",
 )
-async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout, swarm: Swarm) -> None:
+async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout) -> None:
     """What the stacks are deployed from was committed by its declared authors, and holds no secret."""
     seen = await repository(checkout.host, checkout.directory)
     note(f"looked through: {seen.files} files of HEAD, and who made the newest commits, 20 at most")

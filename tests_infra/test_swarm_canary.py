@@ -2,7 +2,7 @@
 
 from siteproof.analysis.addresses import overlay_fill
 from siteproof.errors import NoControl
-from siteproof.facts import DeployCanary, LeakBudget, Manager, Swarm
+from siteproof.facts import DeployCanary, LeakBudget, Manager
 from siteproof.invariants import invariant
 from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 
@@ -16,7 +16,7 @@ INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
     incident="removals of stacks lost addresses until none was left",
     remedy="Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.",
 )
-async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget, swarm: Swarm) -> None:
+async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget) -> None:
     """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day."""
     fill = await overlay_fill(manager.host, manager.members, budget.overlay)
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
@@ -41,7 +41,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
     "Failed the image's.",
     follows=("swarm-headroom", "swarm-stuck-new"),
 )
-async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary, swarm: Swarm) -> None:
+async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary) -> None:
     """A service that is deployed on an overlay now runs within the declared time."""
     seen = await deploy_canary(manager.host, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
     assert (seen.states, seen.errors) == ((("Running", 1),), ())

@@ -152,7 +152,7 @@ def load(
     limit: str | None,
     rootpath: Path,
     vault_password_file: str | None = None,
-    waits: Callable[[str], None] = lambda said: None,
+    waits: Callable[[str], None] = lambda _said: None,
 ) -> Inventory:
     """Read an inventory: a file, a directory in Ansible's sense, or several of them separated by commas.
 

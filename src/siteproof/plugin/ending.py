@@ -203,7 +203,7 @@ def heed_signals(config: pytest.Config) -> None:
     A second one ends it at once.
     """
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         raise KeyboardInterrupt(signal.Signals(number).name)
 
