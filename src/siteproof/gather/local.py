@@ -66,7 +66,9 @@ class LocalGatherer(Gatherer):
         if (why := self._consent.against(question.probe_class)) is None:
             return True
         said = f"{question.probe} on {question.host} was not asked: {why}"
-        self._store.add(question, Attempt(time.time(), 0.0, NotAllowed(said, host=question.host)))
+        with self._lock:  # several workers may want to know
+            if question not in self._store:
+                self._store.add(question, Attempt(time.time(), 0.0, NotAllowed(said, host=question.host)))
         return False
 
     def run(self, host: str, command: str, timeout_s: float) -> Output:
