@@ -42,7 +42,8 @@ class Sshd:
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         host_key = self.new_key("host")
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key.with_suffix('.pub').read_text()}")
+        names = f"[127.0.0.1]:{self.port},[localhost]:{self.port}"
+        self.known_hosts.write_text(f"{names} {host_key.with_suffix('.pub').read_text()}")
         settings = {
             "ListenAddress": "127.0.0.1",
             "Port": str(self.port),
