@@ -308,7 +308,7 @@ def test_a_line_damaged_while_the_run_lives_is_one_unknown_question(project: Pro
     project.checks(CHECKS)
     project.pytester.makeconftest(
         'pytest_plugins = ["siteproof.plugin"]\n'
-        "from siteproof import evidence\n"
+        "from siteproof.evidence import store as evidence\n"
         "append = evidence._append\n"
         "def damaged(path, line):\n"
         "    append(path, line)\n"

@@ -77,14 +77,14 @@ def test_one_report_that_cannot_be_written_does_not_keep_the_others(project: Pro
     project.mtu(1500)
     conftest(
         project,
-        "from siteproof import files\n"
+        "from siteproof.machine import writing as files\n"
         "write = files.write\n"
         "def full(path, text):\n"
         f"    if path.name == {name!r} and b'finished\": null' not in str(text).encode():\n"
         "        raise OSError(28, 'No space left on device')\n"
         "    write(path, text)\n"
         "files.write = full\n"
-        "from siteproof import bundle\n"
+        "from siteproof.evidence import bundle\n"
         "bundle.write = full\n",
     )
     ran = project.run(workers)
@@ -103,7 +103,7 @@ BUGS = {
     "a report": "from siteproof import report\nreport.REPORTS['report.html'] = None\n",
     "the terminal's report": "from siteproof.report import terminal\nterminal.lines = None\n",
     "the results": "from siteproof.judging.run import Suite\nSuite._hosts = None\n",
-    "the end": "from siteproof import ending\nending.finish_ = ending.finish\n"
+    "the end": "from siteproof.plugin import ending\nending.finish_ = ending.finish\n"
     "def once(*given):\n    ending.finish = ending.finish_\n    raise KeyError('x')\nending.finish = once\n",
     "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin.hooks import SUITE\n"
     "def pytest_collection_finish(session):\n"
@@ -139,7 +139,7 @@ def test_a_bug_of_ours_or_of_a_plugin_is_3(project: Project, bug: str) -> None:
 @pytest.mark.parametrize("bug", ["report.without_secrets = None", "ending.finish = None"])
 def test_where_nothing_can_be_written_at_all_it_is_3(project: Project, bug: str) -> None:
     project.mtu(1500)
-    conftest(project, f"from siteproof import ending, report\n{bug}\n")
+    conftest(project, f"from siteproof import report\nfrom siteproof.plugin import ending\n{bug}\n")
     ran = project.run()
     assert ran.ret == 3, ran.stdout.str() + ran.stderr.str()
     assert "at the end of the run: TypeError" in ran.stderr.str()
