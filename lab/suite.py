@@ -59,8 +59,11 @@ class Report:
 
 def environment(lab: str) -> dict[str, str]:
     """The lab's inventory is the one shipped, not one the operator's environment names."""
-    kept = {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
-    return {**kept, "SITEPROOF_LAB": lab}
+    return {**_without_inventory(), "SITEPROOF_LAB": lab}
+
+
+def _without_inventory() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
 
 
 def run(lab: str, arguments: Sequence[str]) -> int:
@@ -71,35 +74,26 @@ def run(lab: str, arguments: Sequence[str]) -> int:
 
 def judge(lab: str, directory: Path, changes: bool = False, only: Sequence[str] = ()) -> Report:
     """Run the suite quietly with its reports under `directory`, and read the verdicts; `only` of these node ids."""
-    line = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--hosts=inventories/lab",
-        f"--reports={directory}",
-        *(["--changes"] if changes else []),
-        *only,
-    ]
-    done = subprocess.run(
-        line, cwd=PROJECT, env=environment(lab), capture_output=True, text=True, errors="replace", check=False
-    )
     found = directory / "latest" / "report.json"
-    if not found.exists():
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise LabError(f"the suite wrote no report (exit {done.returncode}):\n{said}")
-    return read(found, done.returncode)
+    options = [f"--reports={directory}", *(["--changes"] if changes else []), *only]
+    return read(found, _quietly(options, environment(lab), found, "report"))
 
 
 def register(directory: Path) -> Plan:
     """What the suite would look at on the lab's site, and what follows from what; nobody is asked."""
     file = directory / "register.json"
-    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", f"--register={file}"]
-    kept = {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
-    done = subprocess.run(line, cwd=PROJECT, env=kept, capture_output=True, text=True, errors="replace", check=False)
-    if not file.exists():
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise LabError(f"the suite wrote no register (exit {done.returncode}):\n{said}")
+    _quietly([f"--register={file}"], _without_inventory(), file, "register")
     return read_register(str(file))
+
+
+def _quietly(options: Sequence[str], env: Mapping[str, str], writes: Path, what: str) -> int:
+    """Run the suite for a file that it writes, and give its exit code. Raises LabError if it wrote none."""
+    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", *options]
+    done = subprocess.run(line, cwd=PROJECT, env=env, capture_output=True, text=True, errors="replace", check=False)
+    if not writes.exists():
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise LabError(f"the suite wrote no {what} (exit {done.returncode}):\n{said}")
+    return done.returncode
 
 
 def read(path: Path, exit_code: int) -> Report:

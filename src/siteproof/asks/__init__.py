@@ -1,6 +1,6 @@
 """Questions, and what a check awaits to ask them.
 
-A check is a coroutine. `await ask` suspends it with the asks it needs next; whoever drives it (rounds.py) has them
+A check is a coroutine. `await ask` suspends it with the asks it needs next; whoever drives it (`rounds`) has them
 answered, a round at a time, and resumes it. Nothing in here touches a host.
 """
 

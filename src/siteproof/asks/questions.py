@@ -63,7 +63,7 @@ class Command(Question):
     root: bool = False
     root_patterns: tuple[tuple[str, str], ...] = ()
     """What a variable may hold that only the host knows and that `$ROOT` runs, as (name, glob) pairs. A star must be
-    harmless, since sudo takes anything for it. Everything else is read from the script (see `privilege`)."""
+    harmless, since sudo takes anything for it. Everything else is read from the script (see `sudoers`)."""
     slow: bool = False
     """Gets a channel of its own beside the batch, so that it holds nobody up."""
 
@@ -97,7 +97,7 @@ class Stream(Question):
 
 @dataclass(frozen=True)
 class Earlier(Question):
-    """What earlier runs were answered to the same question. No host is asked; see `history`."""
+    """What earlier runs were answered to the same question. No host is asked; see `past`."""
 
     of: str = ""
     """The key of that question."""

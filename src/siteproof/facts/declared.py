@@ -133,7 +133,8 @@ def declared_at(citations: Sequence[Citation], expected: Any) -> str | None:
     `expected` is the part of the expectation that differs. Meant is the citation that is it, else one that equals it,
     else one that is a part of it, or that it is a part of. Of several the one that was read last.
     """
-    values, keys = frozenset(_leaves(expected)), frozenset(_keys(expected))
+    values = frozenset(_leaves(expected))
+    keys = frozenset(map(str, expected)) if isinstance(expected, Mapping) else frozenset()
     tests: tuple[Callable[[Any, frozenset[str]], bool], ...] = (
         lambda value, _: value is expected,
         lambda value, _: _same(value, expected),
@@ -165,11 +166,6 @@ def _leaves(value: Any) -> Iterator[str]:
         return
     for each in value:
         yield from _leaves(each)
-
-
-def _keys(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        yield from map(str, value)
 
 
 def _where(model: Declared) -> _Where | None:

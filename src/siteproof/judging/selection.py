@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from siteproof.asks import Check, Consent, ProbeClass, Question, Recorded
 from siteproof.errors import BadInput, NotRecorded
-from siteproof.evidence.store import Blank, Store
+from siteproof.evidence.store import Store
 from siteproof.facts import Case, Node
 from siteproof.invariants import Invariant
 from siteproof.inventory.inventory import Inventory
-from siteproof.judging import rounds
 
 Make = Callable[[], Check]
 
@@ -76,27 +75,22 @@ class Selection:
     def consent(self) -> Consent:
         return Consent(self.read_only, self.changes)
 
-    def elsewhere(self, planned: Planned, make: Make | None) -> str | None:
-        """Why a check cannot be judged on the hosts of this run; None if it can."""
-        if self.every_host or not (away := (asked := vantage_points(planned, make)) - self.hosts):
+    def elsewhere(self, planned: Planned, first: Iterable[Question]) -> str | None:
+        """Why a check cannot be judged on the hosts of this run; None if it can. `first` is what it asks at first."""
+        if self.every_host or not (away := (asked := vantage_points(planned, first)) - self.hosts):
             return None
         return "not on the hosts of this run" if away == asked else f"also asks {', '.join(sorted(away))}"
 
-    def cannot_judge(self, planned: Planned, make: Make | None) -> bool:
+    def cannot_judge(self, planned: Planned, first: Iterable[Question]) -> bool:
         """Whether a check of this run asks a host that none of the bundles has."""
-        return bool(self.unasked) and bool(vantage_points(planned, make) & self.unasked)
+        return bool(self.unasked) and bool(vantage_points(planned, first) & self.unasked)
 
 
-def vantage_points(planned: Planned, make: Make | None) -> frozenset[str]:
-    """The hosts that a check asks, as far as they are known before anything is: its subjects', and its first round's.
-
-    `make` starts the check; None for a plain one.
-    """
+def vantage_points(planned: Planned, first: Iterable[Question]) -> frozenset[str]:
+    """The hosts that a check asks, as far as they are known before anything is: its subjects' and its first round's."""
     case = planned.case
     hosts = {value.host for value in case.arguments.values() if isinstance(value, Node)}
-    if make is not None:
-        _, questions = rounds.next_questions([make], Blank())
-        hosts |= {question.host for question in questions.values()}
+    hosts |= {question.host for question in first}
     return frozenset(hosts | ({case.host} if case.host else set()))
 
 

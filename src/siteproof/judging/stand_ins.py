@@ -66,6 +66,14 @@ class Foreseen:
     complete: bool
     """Nothing else can come."""
 
+    @property
+    def probe_class(self) -> ProbeClass:
+        """That of the heaviest of them."""
+        return heaviest((*self.first, *self.later))
+
+
+NOTHING = Foreseen((), (), complete=True)
+
 
 def foreseen(start: Make) -> Foreseen:
     """Drive a check to its end on stand-ins. Raises nothing: a check that cannot be driven asks nothing here."""
@@ -85,9 +93,3 @@ def foreseen(start: Make) -> Foreseen:
     finally:
         check.close()
     return Foreseen(tuple(first.values()), tuple(q for key, q in later.items() if key not in first), complete)
-
-
-def class_of(start: Make) -> ProbeClass:
-    """The class of a check on one subject: that of the heaviest question that can be foreseen."""
-    found = foreseen(start)
-    return heaviest((*found.first, *found.later))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from siteproof.facts import Case
 from siteproof.judging import rounds
 from siteproof.judging.run import Judgement, Suite, plain
 from siteproof.judging.selection import Here, Make, Planned, Start
-from siteproof.judging.stand_ins import class_of
+from siteproof.judging.stand_ins import NOTHING, foreseen
 from siteproof.judging.verdicts import COMPARED, Comparison
 from siteproof.plugin import ending, guard, opening, options, refusals, workers
 from siteproof.plugin.host_fixture import host_parameters, live_host
@@ -172,26 +172,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out: dict[str, list[pytest.Item]] = {}
     asked: list[pytest.Item] = []
     judged: list[pytest.Item] = []
+    by_check: dict[str, list[pytest.Item]] = {}
     for item in items:
-        planned = item.stash[PLANNED] = _planned(item)
-        if (start := _start(item)) is not None:
-            planned = item.stash[PLANNED] = replace(planned, probe_class=class_of(start))
-        seen = _seen(item, suite.checks_seen)
-        suite.checks_seen[seen.invariant.id] = seen
+        item.stash[PLANNED] = _planned(item)  # which its start needs
+        found = NOTHING if (start := _start(item)) is None else foreseen(start)
+        planned = item.stash[PLANNED] = replace(item.stash[PLANNED], probe_class=found.probe_class)
+        by_check.setdefault(planned.invariant.id, []).append(item)
         if planned.case is UNDECLARED:
             continue  # a shortfall, which the suite says for the whole family
         if (reason := suite.selection.unwanted(planned)) is None:
             asked.append(item)
-            reason = suite.selection.elsewhere(planned, start)
+            reason = suite.selection.elsewhere(planned, found.first)
         if reason is not None:
             left_out.setdefault(reason, []).append(item)
             continue
         suite.planned[item.nodeid] = planned
-        if suite.selection.cannot_judge(planned, start):
+        if suite.selection.cannot_judge(planned, found.first):
             suite.unjudgeable.add(item.nodeid)
         else:
             judged.append(item)
     suite.at("")
+    suite.checks_seen = {id: _seen(some) for id, some in by_check.items()}
     config.stash[OURS] = True
     for reason, some in left_out.items():
         suite.remarks.append(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in some)}")
@@ -334,16 +335,17 @@ def _register(config: pytest.Config, suite: Suite) -> None:
         raise pytest.UsageError("\n".join(said))
 
 
-def _seen(item: pytest.Item, before: Mapping[str, invariants.SeenCheck]) -> invariants.SeenCheck:
-    """The check of an item, with its subject added to those that were seen `before`."""
-    planned, function = item.stash[PLANNED], getattr(item, "obj", None)
-    known = before.get(planned.invariant.id)
-    asks = known.asks if known else invariants.probes_of(function) if inspect.isfunction(function) else ()
-    subjects = known.subjects if known else ()
-    probe_class = max(planned.probe_class, known.probe_class if known else "reads", key=CLASSES.index)
-    if planned.case is not UNDECLARED and planned.case.absent is None:
-        subjects += ((planned.case.id, planned.case.host),)
-    return invariants.SeenCheck(planned.invariant, item.nodeid.partition("[")[0], asks, subjects, probe_class)
+def _seen(items: Sequence[pytest.Item]) -> invariants.SeenCheck:
+    """One check, by all that was collected of it."""
+    planned = [item.stash[PLANNED] for item in items]
+    function = getattr(items[0], "obj", None)
+    return invariants.SeenCheck(
+        planned[0].invariant,
+        items[0].nodeid.partition("[")[0],
+        invariants.probes_of(function) if inspect.isfunction(function) else (),
+        tuple((p.case.id, p.case.host) for p in planned if p.case is not UNDECLARED and p.case.absent is None),
+        max((p.probe_class for p in planned), key=CLASSES.index),
+    )
 
 
 def _say(config: pytest.Config, line: str) -> None:

@@ -39,7 +39,7 @@ _WORD = re.compile(r"""(?:\\\n|[ \t])*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\[^\n]|[^\s
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _REDIRECTION = re.compile(r"[ \t]*\d*[<>]")
 _OPEN = re.compile(r"[$`‹]")
-"""Words that are not fixed: what the shell puts in, and what an earlier answer will (see `templates`)."""
+"""Words that are not fixed: what the shell puts in, and what an earlier answer will (see `stand_ins`)."""
 
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\$?")
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

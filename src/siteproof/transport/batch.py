@@ -57,7 +57,7 @@ mark "$1" "$result"
 }
 mark start "${timeout:-%(no_timeout)s}"
 """
-# sudo may allow no more than the commands themselves; then the limit is sudo's own (see `privilege`).
+# sudo may allow no more than the commands themselves; then the limit is sudo's own (see `sudoers`).
 _NARROW = """limit=$timeout
 # shellcheck disable=SC2086 # several words, or none
 [ -z "$sudo" ] || [ -z "$limit" ] || $sudo -l $limit 1 true </dev/null >/dev/null 2>&1 || limit="""

@@ -1,4 +1,4 @@
-"""What may stand where only the host knows a word of what runs as root: patterns as sudo has them (see `privilege`)."""
+"""What may stand where only the host knows a word of what runs as root: patterns as sudo has them (see `sudoers`)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ What these say together is OpenSSH's own answer (`ssh_g`). What OpenSSH does wit
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -57,7 +56,8 @@ def resolve(connection: Connection) -> Route:
     said = ssh_g.ask(connection)
     tokens = _tokens(connection, said)
     if said.proxy_command:
-        _refuse_shell_words(connection, address=said.address, name=connection.address, user=said.user)
+        names = {"address": said.address, "name": connection.address, "user": said.user}
+        ssh_g.refuse_words_for_a_shell(connection, "a ProxyCommand", names)
     named = (
         *(_identity(connection, path, tokens) for path in said.first_identities),
         *connection.key_files,
@@ -105,7 +105,7 @@ def _tokens(connection: Connection, said: ssh_g.Answer) -> Mapping[str, str]:
         "d": str(ssh_g.home()),
         "i": str(os.getuid()),
         "k": said.host_key_alias or connection.address,
-        "u": pwd.getpwuid(os.getuid()).pw_name,
+        "u": ssh_g.own_user().pw_name,
     }
 
 
@@ -125,15 +125,6 @@ def _expand(connection: Connection, text: str, tokens: Mapping[str, str], what: 
         return tokens[found[1]]
 
     return re.sub("%(.?)", expanded, text)
-
-
-def _refuse_shell_words(connection: Connection, **values: str) -> None:
-    """A shell reads the ProxyCommand with these in it. As ssh does, of a name that would say more to it."""
-    for what, value in values.items():
-        if not ssh_g.HARMLESS_IN_A_SHELL.fullmatch(value):
-            raise BadInput(
-                f"{connection.name}: its {what} {value!r} must not stand in a command line, as of a ProxyCommand"
-            )
 
 
 def _jumps(connection: Connection, text: str) -> tuple[Connection, ...]:

@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -57,7 +58,7 @@ class Answer:
 
 def home() -> Path:
     """The one that ssh means by `~`: the user's own, whatever $HOME says."""
-    return Path(_user().pw_dir)
+    return Path(own_user().pw_dir)
 
 
 def expand_home(path: str) -> Path:
@@ -67,8 +68,9 @@ def expand_home(path: str) -> Path:
 def ask(connection: Connection) -> Answer:
     """No process is started where neither an option nor a file has anything to say. Raises BadInput."""
     if not connection.options and not any(map(_says_anything, _files(connection))):
-        return Answer(connection.address, connection.port or 22, connection.user or _user().pw_name)
-    _refuse_words_for_a_shell(connection)
+        return Answer(connection.address, connection.port or 22, connection.user or own_user().pw_name)
+    named = {"address": connection.address, "user": connection.user or "ssh"}
+    refuse_words_for_a_shell(connection, "a ProxyCommand or of Match exec", named, user=_USER)
     try:
         answer = read(_run(_words(connection)))
     except NotUnderstood as error:
@@ -79,7 +81,8 @@ def ask(connection: Connection) -> Answer:
     return answer
 
 
-def _user() -> pwd.struct_passwd:
+def own_user() -> pwd.struct_passwd:
+    """Whoever runs this, as the system knows them."""
     return pwd.getpwuid(os.getuid())
 
 
@@ -104,16 +107,13 @@ def _says_anything(path: Path) -> bool:
     return any(line.strip() and not line.strip().startswith(b"#") for line in lines)
 
 
-def _refuse_words_for_a_shell(connection: Connection) -> None:
-    for what, value, form in (
-        ("address", connection.address, HARMLESS_IN_A_SHELL),
-        ("user", connection.user or "ssh", _USER),
-    ):
-        if not form.fullmatch(value):
-            raise BadInput(
-                f"{connection.name}: its {what} {value!r} must not stand in a command line, as of a ProxyCommand or "
-                "of Match exec"
-            )
+def refuse_words_for_a_shell(
+    connection: Connection, where: str, values: Mapping[str, str], user: re.Pattern[str] = HARMLESS_IN_A_SHELL
+) -> None:
+    """A shell reads `where` with these in it. As ssh does, of a name that would say more to it. Raises BadInput."""
+    for what, value in values.items():
+        if not (user if what == "user" else HARMLESS_IN_A_SHELL).fullmatch(value):
+            raise BadInput(f"{connection.name}: its {what} {value!r} must not stand in a command line, as of {where}")
 
 
 def _words(connection: Connection) -> tuple[str, ...]:
