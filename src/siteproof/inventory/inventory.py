@@ -1,6 +1,6 @@
 """The inventory: hosts, groups, connection variables, and the declared facts with the place where each was said.
 
-Read by a small helper process with ansible-core's own code (`_ansible_inventory`), so that groups, precedence, vault
+Read by a small helper process with ansible-core's own code (`ansible.reader`), so that groups, precedence, vault
 and templates mean what they mean to Ansible. Whatever Ansible would only warn about is BadInput here.
 """
 

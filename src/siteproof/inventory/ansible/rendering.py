@@ -1,6 +1,6 @@
 """One variable of an inventory: its templates rendered by ansible-core, and the place of each part of the result.
 
-Part of the helper process (`_ansible_inventory`); nothing else imports it.
+Part of the helper process (`reader`); nothing else imports it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What ansible-core complains about while it reads an inventory, turned into one sentence with file, line and key.
 
-Part of the helper process (`_ansible_inventory`); nothing else imports it, because ansible-core is slow to import.
+Part of the helper process (`reader`); nothing else imports it, because ansible-core is slow to import.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the vault gives out while an inventory is read, whatever becomes of it: no report may show it.
 
-Part of the helper process (`_ansible_inventory`); nothing else imports it. A value that another overrides, that belongs
+Part of the helper process (`reader`); nothing else imports it. A value that another overrides, that belongs
 to a group without hosts or that a lookup reads is as secret as one that a host has in the end. So they are taken where
 they are decrypted, and not only from what the hosts are left with.
 """
