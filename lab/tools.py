@@ -102,9 +102,10 @@ def _mount(parts: Built) -> None:
     scratch.mkdir(exist_ok=True)
     inside = [Path(mount) for mount in _mounts_in("/usr")]
     kernel.mount(NAME, str(scratch), "tmpfs", kernel.MS_NODEV, "mode=755")
-    for directory in ("machine/usr", "base", "etc"):
+    for directory in ("machine/usr", "machine/etc", "base", "etc"):
         (scratch / directory).mkdir(parents=True)
-    kernel.mount("/usr", str(scratch / "machine/usr"), "", kernel.MS_BIND | kernel.MS_REC)
+    for directory in ("usr", "etc"):
+        kernel.mount(f"/{directory}", str(scratch / "machine" / directory), "", kernel.MS_BIND | kernel.MS_REC)
     kernel.mount(str(parts.base), str(scratch / "base"), "", kernel.MS_BIND)
     _copy_etc(scratch)
     lower = layers(Path("/proc/self/mountinfo").read_text())["/usr"]
