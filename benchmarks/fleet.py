@@ -5,18 +5,16 @@ from __future__ import annotations
 import getpass
 import json
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lab import sshd
 from siteproof.facts import FAMILIES
 
-_READY_S = 10.0
 MTU = 65536
 """Of loopback, which is the link of these hosts."""
 
@@ -32,7 +30,7 @@ class Fleet:
 
     @property
     def pids(self) -> list[int]:
-        return [sshd.pid for sshd in self.sshds]
+        return [process.pid for process in self.sshds]
 
     @property
     def ssh_config(self) -> Path:
@@ -75,17 +73,17 @@ class Fleet:
         return Fleet(self.directory, addresses, self.sshds)
 
     def stop(self) -> None:
-        for sshd in self.sshds:
-            sshd.terminate()
-        for sshd in self.sshds:
-            sshd.wait()
+        for process in self.sshds:
+            process.terminate()
+        for process in self.sshds:
+            process.wait()
 
 
 def start(directory: Path, count: int) -> Fleet:
     """`count` sshds."""
     addresses = {f"host{i:02d}": f"127.0.1.{i}" for i in range(1, count + 1)}
     directory.mkdir()
-    keys = {address: _new_key(directory / name) for name, address in addresses.items()}
+    keys = {address: sshd.new_key(directory / name) for name, address in addresses.items()}
     _common(directory, keys)
     return Fleet(directory, addresses, [_start(directory, address, keys[address]) for address in addresses.values()])
 
@@ -94,14 +92,14 @@ def stand_in(directory: Path, count: int) -> Fleet:
     """One sshd that is `count` hosts."""
     addresses = {f"host{i:04d}": f"127.1.{i // 250}.{i % 250 + 1}" for i in range(count)}
     directory.mkdir()
-    key = _new_key(directory / "host")
+    key = sshd.new_key(directory / "host")
     _common(directory, dict.fromkeys(addresses.values(), key))
     # All addresses, of a network namespace that is the fleet's own.
     return Fleet(directory, addresses, [_start(directory, "0.0.0.0", key)])  # noqa: S104  # nosec B104
 
 
 def _common(directory: Path, host_keys: Mapping[str, Path]) -> None:
-    client = _new_key(directory / "client")
+    client = sshd.new_key(directory / "client")
     shutil.copy(client.with_suffix(".pub"), directory / "authorized_keys")
     public = {key: key.with_suffix(".pub").read_text().strip() for key in set(host_keys.values())}
     known = directory / "known_hosts"
@@ -113,44 +111,14 @@ def _common(directory: Path, host_keys: Mapping[str, Path]) -> None:
 
 
 def _start(directory: Path, address: str, key: Path) -> subprocess.Popen[bytes]:
-    settings = {
-        "ListenAddress": address,
-        "HostKey": key,
-        "AuthorizedKeysFile": directory / "authorized_keys",
-        "PidFile": "none",
-        "StrictModes": "no",
-        "UsePAM": "no",
-        "PasswordAuthentication": "no",
-        "KbdInteractiveAuthentication": "no",
-        "PermitRootLogin": "yes",
-        "MaxStartups": "2000",
-    }
-    configuration = directory / f"sshd_config_{address}"
-    configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    program = sshd.find()
+    if program is None:
+        raise RuntimeError(
+            "the benchmark asks real sshds: `python -m lab with-tools -- python -m benchmarks` brings one"
+        )
+    configured = directory / f"sshd_config_{address}"
+    configured.write_text(sshd.configuration(address, 22, key, directory / "authorized_keys", MaxStartups="2000"))
     log = directory / f"sshd_log_{address}"
-    with log.open("wb") as file:
-        sshd = subprocess.Popen([_sshd(), "-D", "-e", "-f", str(configuration)], stdin=subprocess.DEVNULL, stderr=file)
-    _wait_until_it_listens("127.0.0.1" if address == "0.0.0.0" else address, sshd, log)  # noqa: S104  # nosec B104
-    return sshd
-
-
-def _wait_until_it_listens(address: str, sshd: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _READY_S
-    while time.monotonic() < end and sshd.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex((address, 22)) == 0:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"sshd did not start: {log.read_text(errors='replace')}")
-
-
-def _sshd() -> str:
-    found = shutil.which("sshd") or shutil.which("sshd", path="/usr/local/sbin:/usr/sbin:/sbin")
-    if found is None:
-        raise RuntimeError("the benchmark asks real sshds: install OpenSSH's server (Debian: openssh-server)")
-    return found
-
-
-def _new_key(path: Path) -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)], check=True)
-    return path
+    process = sshd.start(program, configured, log)
+    sshd.wait(process, "127.0.0.1" if address == "0.0.0.0" else address, 22, log)  # noqa: S104  # nosec B104
+    return process

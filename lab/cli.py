@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
+    entry = add("with-tools", with_tools, "run a command of this machine with the base's tools that the machine lacks")
+    entry.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
     demo = add(
         "swarm-leak-demo", swarm_leak_demo, "show that removals lose an overlay's addresses, before and after a /16"
     )
@@ -109,6 +111,15 @@ def build(_options: argparse.Namespace) -> int:
         raise LabError(str(error)) from error
     print(f"built: {parts.base}, {parts.assets}, {parts.bin}")
     return 0
+
+
+def with_tools(options: argparse.Namespace) -> int:
+    from lab import tools
+
+    command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    if not command:
+        raise UsageError("with-tools -- CMD…: there is no command")
+    return tools.run(command, _say(time.monotonic()))
 
 
 def up(options: argparse.Namespace) -> int:

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         found = figures(*(json.loads((options.directory / name).read_text()) for name in FILES))
     except FileNotFoundError as error:
-        print(f"{error.filename} is not there: `tox run` makes it", file=sys.stderr)
+        print(f"{error.filename} is not there: `tox run -e proof` makes it", file=sys.stderr)
         return 4
     print(found.markdown(), end="")
     readme = PROJECT / "README.md"

@@ -22,6 +22,8 @@ PACKAGES = (
     "nmap", "bind9-dnsutils",
     # the daemons
     "unbound", "bind9", "bind9-utils", "containerd", "runc", "docker.io", "docker-registry",
+    # a C compiler of 1 MB, for the project's own tests (`lab with-tools`)
+    "tcc", "libc6-dev",
 )  # fmt: skip
 LEFT_OUT = (
     "/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*",

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from asking import Row, gathered
 from lab_command import lab_ok, needs_root, own_lab
 
 from lab import enter
@@ -96,21 +97,7 @@ Found = list[Output | ProbeError | None]
 
 def ask(at: Connection, questions: Sequence[Command | Stream], directory: Path) -> tuple[Found, HostRecord]:
     store = Store(directory / "evidence")
-    with closing(LocalGatherer({at.name: at}, store, "abcdef012345")) as gatherer:
-        gatherer.ask(questions)
-    return [store.get(question) for question in questions], store.host_records()[at.name]
-
-
-@dataclass(frozen=True)
-class Row:
-    name: str
-    script: str
-    stdout: bytes = b""
-    stderr: bytes = b""
-    status: int = 0
-    error: str | None = None
-    says: str = ""
-    within_s: float = 5.0
+    return gathered(at, questions, store), store.host_records()[at.name]
 
 
 QUESTIONS = [
@@ -149,13 +136,7 @@ def answers(site: Site, request: pytest.FixtureRequest, tmp_path_factory: pytest
 @pytest.mark.parametrize("row", QUESTIONS, ids=lambda row: row.name)
 def test_a_question_to_a_container(answers: dict[str, Any], row: Row) -> None:
     found = answers["found"][answers["asked"][row.name]]
-    if row.error is None:
-        assert isinstance(found, Output), found
-        assert (found.status, found.stdout, found.stderr) == (row.status, row.stdout, row.stderr)
-    else:
-        assert isinstance(found, ProbeError), found
-        assert found.kind == row.error
-        assert row.says in found.message
+    row.is_what_came(found)
     after = answers["found"][answers["after"][row.name]]
     assert isinstance(after, Output), after
     assert (after.status, after.stdout) == (0, f"after {row.name}\n".encode())

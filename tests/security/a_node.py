@@ -161,10 +161,10 @@ def question(ask: Ask[Any]) -> Command:
 
 
 def compiled(source: str, at: Path) -> Path:
-    """A program of C, which wants nothing of the node that it runs on."""
+    """A program of C, for a node of this machine: it has the libraries of this machine."""
     skip_unless_there_can_be_one()
     at.with_suffix(".c").write_text(source)
-    subprocess.run(["cc", "-static", "-o", at, at.with_suffix(".c")], check=True)
+    subprocess.run(["cc", "-o", at, at.with_suffix(".c")], check=True)
     return at
 
 

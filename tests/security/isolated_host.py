@@ -36,19 +36,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from local_sshd import _READY_S, Sshd, find_sshd
+from local_sshd import Sshd
+
+from lab import tools
+from lab.sshd import READY_S
 
 NEEDS = ("unshare", "nsenter", "setpriv", "mount", "pivot_root", "useradd", "chpasswd", "sudo", "visudo")
 """Debian: util-linux, mount, passwd, sudo."""
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
-LAYER = """set -e
+
+
+def _layer() -> str:
+    """What `lab with-tools` has mounted on this root lies under the layer too: an overlay takes no mounts with it."""
+    over = {"/": "/", **tools.layers(Path("/proc/self/mountinfo").read_text())}
+    mounts = ""
+    for number, (at, below) in enumerate(over.items()):
+        parts = f"lowerdir={below},upperdir=$1/upper{number},workdir=$1/work{number}"
+        mounts += f'mkdir "$1/upper{number}" "$1/work{number}"\n'
+        mounts += f'mount -t overlay -o "{parts}" siteproof "$1/root{at}"\n'
+    return f"""set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 siteproof "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" siteproof "$1/root"
-cd "$1/root"
+mkdir "$1/root"
+{mounts}cd "$1/root"
 mount --rbind /dev dev
 """
+
+
+LAYER = _layer()
 """A layer over this machine's root that only who is in it sees; `$1` is an empty directory."""
 _BOX = (
     LAYER
@@ -79,38 +94,22 @@ class IsolatedHost(Sshd):
     """Use `isolated_host`."""
 
     def __init__(self, **settings: str) -> None:
-        super().__init__(**settings)
+        super().__init__(PrintMotd="no", **settings)
         self.name = "isolated"
         self._pid = 0
 
     def start(self) -> IsolatedHost:
-        host_key = self.new_key("host")
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key.with_suffix('.pub').read_text()}")
+        host_key = self._host_key()
         box = self.directory / "box"
         box.mkdir()
         line = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork"]
-        line += ["--kill-child", "sh", "-c", _BOX, "box", str(box), self.name, find_sshd()]
+        line += ["--kill-child", "sh", "-c", _BOX, "box", str(box), self.name, self._program]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment())
         self._wait_for_the_box()
-        settings = {
-            "ListenAddress": "127.0.0.1",
-            "Port": str(self.port),
-            "HostKey": "/etc/ssh/host_key.test",
-            "AuthorizedKeysFile": "/etc/ssh/authorized/%u",
-            "PidFile": "none",
-            "StrictModes": "no",
-            "UsePAM": "no",
-            "PasswordAuthentication": "no",
-            "KbdInteractiveAuthentication": "no",
-            "PermitRootLogin": "yes",
-            "PermitUserEnvironment": "yes",
-            "PrintMotd": "no",
-            "MaxStartups": "200",
-            **self._settings,
-        }
         self.write("/etc/ssh/host_key.test", host_key.read_text(), mode=0o600)
-        self.write("/etc/ssh/sshd_config.test", "".join(f"{name} {value}\n" for name, value in settings.items()))
+        configured = self._configuration("/etc/ssh/host_key.test", "/etc/ssh/authorized/%u")
+        self.write("/etc/ssh/sshd_config.test", configured)
         self._wait_until_it_listens()
         return self
 
@@ -118,8 +117,8 @@ class IsolatedHost(Sshd):
         """Whatever runs there is killed with its first process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_READY_S)
-            end = time.monotonic() + _READY_S
+            self._process.wait(READY_S)
+            end = time.monotonic() + READY_S
             while self._pid and Path(f"/proc/{self._pid}").exists() and time.monotonic() < end:
                 time.sleep(0.01)
         shutil.rmtree(self.directory)
@@ -179,7 +178,7 @@ class IsolatedHost(Sshd):
 
     def _wait_for_the_box(self) -> None:
         process = self._process
-        end = time.monotonic() + _READY_S
+        end = time.monotonic() + READY_S
         while process is not None and process.poll() is None and time.monotonic() < end:
             # setpriv has become unshare, whose one child is the first process there.
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

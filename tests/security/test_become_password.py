@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from asking import gathered
 from isolated_host import IsolatedHost, isolated_host
 
 from siteproof.asks import Command, Output
 from siteproof.errors import BadInput, PrivilegeRefused, ProbeError, ToolMissing
 from siteproof.evidence.store import Store
-from siteproof.gather import LocalGatherer
 from siteproof.transport import shell
 from siteproof.transport.backends import backend_session
 from siteproof.transport.backends.process import ProcessShell
@@ -83,10 +83,7 @@ def connection(request: pytest.FixtureRequest, host: IsolatedHost, tmp_path: Pat
 def ask(directory: Path, connection: Connection, script: str = ROOT) -> Output | ProbeError:
     store = Store(directory / "evidence")  # which is told no secret, so that it shows what it is given
     question = Command("cp1", "root", 5, "reads", script, root=True)
-    gatherer = LocalGatherer({"cp1": connection}, store, "abcdef012345")
-    gatherer.ask([question])
-    gatherer.close()
-    answer = store.get(question)
+    (answer,) = gathered(connection, [question], store)
     assert answer is not None
     kept = b"".join(file.read_bytes() for file in store.directory.iterdir())
     assert (connection.become_password or "?").encode() not in kept

@@ -18,6 +18,7 @@ from typing import Literal
 
 import paramiko
 import pytest
+from asking import gathered
 from local_sshd import Sshd
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_WINDOW_ADJUST
 from paramiko.message import Message
@@ -25,7 +26,6 @@ from paramiko.message import Message
 from siteproof.asks import Command, Output, Stream
 from siteproof.errors import BadInput, HostError, ProbeError, TimedOut, Unanswered, Unreachable
 from siteproof.evidence.store import Store
-from siteproof.gather import LocalGatherer
 from siteproof.gather.protocol import Spec
 from siteproof.transport import session, shell, wire
 from siteproof.transport.channel import Carrier, OverSsh
@@ -134,12 +134,8 @@ def gone(transport: paramiko.Transport, seconds: float = 20) -> bool:
 
 
 def ask(connection: Connection, directory: Path, script: str = "echo", deadline_s: float = 1) -> Output | ProbeError:
-    store = Store(directory / "evidence")
     question = Command(connection.name, "echo", deadline_s, "reads", script)
-    gatherer = LocalGatherer({connection.name: connection}, store, "abcdef012345")
-    gatherer.ask([question])
-    gatherer.close()
-    answer = store.get(question)
+    (answer,) = gathered(connection, [question], Store(directory / "evidence"))
     assert answer is not None
     return answer
 

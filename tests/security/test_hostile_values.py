@@ -4,14 +4,13 @@ A probe refuses a value, or its script, run by real shells, starts nothing but t
 these with an option that it was not given. Whatever probe is written next is tried as well: it is found by what it
 returns.
 
-`SITEPROOF_DAMAGE=all` tries every value, and larger samples of where one could stand.
+How much is tried is `damage.AMOUNT`.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import pkgutil
 import re
 import shlex
@@ -28,6 +27,7 @@ from typing import Any, Literal
 import hostile
 import pytest
 import recorded
+from damage import EVERYTHING
 from recorded import Recording
 from sandbox import SHELLS, Sandbox
 from test_corruption_verdicts import CHECKS, HEALTHY, ROOT
@@ -39,7 +39,6 @@ from siteproof.judging import rounds
 from siteproof.probes.names.dns import dns_reply
 from siteproof.runtimes.pull_route import Endpoint, Image, Proxies
 
-EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
 PARTS = 8 if EVERYTHING else 1
 """A long test in parts, which two processes can share."""
 DIGEST = f"sha256:{'0' * 64}"

@@ -11,7 +11,6 @@ import ast
 import gc
 import importlib
 import inspect
-import os
 import re
 import re._parser as sre  # type: ignore[import-not-found]
 import signal
@@ -27,6 +26,7 @@ from typing import Any
 
 import pytest
 import recorded
+from damage import EVERYTHING
 from recorded import Recording
 
 from siteproof.asks import LARGE, Controlled, Derived, Heard, Output, Single
@@ -37,9 +37,8 @@ from siteproof.report.text import wrapped
 from siteproof.runtimes.pull_failure import cause
 from siteproof.text.characters import printable
 
-EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
 CASES = 300 if EVERYTHING else 40
-"""Tried for each probe; the thousands that can be made would take hours."""
+"""Tried for each probe. `all` is not all here: the thousands that can be made would take hours."""
 RATIO = 8
 NOTHING_S = 0.4
 """Of the processor's time: less says nothing of how it grows."""

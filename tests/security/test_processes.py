@@ -124,6 +124,7 @@ CONTAINERS = [
 @pytest.mark.parametrize("line", CONTAINERS)
 def test_a_containers_is_neither_run_nor_in_the_way(node: Node, binary: Path, line: str) -> None:
     node.install(binary, "/srv/inner/bin/containerd")
+    node.run("for each in $(ldd /usr/bin/containerd | grep -o '/[^ ]*'); do install -D $each /srv/inner$each; done")
     run_another(node, f"exec {line}")
     with pytest.raises(ToolFailed, match=r"no process called containerd offers the CRI, .* is of a container"):
         read(output(node))

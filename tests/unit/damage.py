@@ -9,6 +9,7 @@ script goes on where a tool lies.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,14 @@ from typing import Any
 
 from siteproof.asks import Output
 from siteproof.probes.common.sections import MARK
+
+AMOUNT = os.environ.get("SITEPROOF_DAMAGE") or "sample"
+"""How much is tried of what the tests can damage or attack with: `sample`, the same part of each kind in every run;
+`all` of it; or `new`, which is all with other random damage in every run. What `all` leaves out says why there."""
+if AMOUNT not in ("sample", "all", "new"):
+    raise ValueError(f"SITEPROOF_DAMAGE is {AMOUNT!r}, and may be sample, all or new")
+EVERYTHING = AMOUNT != "sample"
+NEW = AMOUNT == "new"
 
 Object = dict[str, Any]
 Ways = Iterator[tuple[str, Output]]

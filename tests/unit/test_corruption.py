@@ -1,13 +1,12 @@
 """A broken probe is never read as an answer: recorded answers, damaged in every way we know.
 
 What a probe makes of a damaged answer is a ProbeError, or the answer that it made of the whole one, and never another.
-`SITEPROOF_DAMAGE=all` tries everything (a minute) instead of a sample, `SITEPROOF_DAMAGE=new` too, with other random
-damage in every run. The counts stand at the end of the run, and go to the file that `SITEPROOF_CORRUPTION` names.
+How much is tried is `damage.AMOUNT`. The counts stand at the end of the run, and go to the file that
+`SITEPROOF_CORRUPTION` names.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import zlib
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any
 import damage
 import pytest
 import recorded
+from damage import EVERYTHING, NEW
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from recorded import Recording
@@ -26,8 +26,6 @@ from recorded import Recording
 from siteproof.asks import Command, Output, Stream, stderr
 from siteproof.errors import ProbeError, Unanswered
 
-EVERYTHING = os.environ.get("SITEPROOF_DAMAGE") in ("all", "new")
-NEW = os.environ.get("SITEPROOF_DAMAGE") == "new"
 SAMPLE = 45
 """Ways of damage tried per recording, unless all are."""
 EXAMPLES = 8

@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from damage import EVERYTHING
 from recorded import Recording
-from test_corruption import EVERYTHING, RECORDINGS, named, ways
+from test_corruption import RECORDINGS, named, ways
 
 from siteproof import facts, invariants
 from siteproof.asks import Check, Output, Question

@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from api_server import ApiServer
+from asking import Row, gathered
 from local_sshd import free_port
 
-from siteproof.asks import MISSING, Command, Output
+from siteproof.asks import MISSING, Command
 from siteproof.errors import ProbeError
 from siteproof.evidence.store import Store
-from siteproof.gather import LocalGatherer
 from siteproof.transport.connection import Connection
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is the operator's, and is not here")
@@ -41,21 +39,9 @@ def connection(server: ApiServer, pod: str, **variables: Any) -> Connection:
     return Connection.from_variables(pod, {"ansible_connection": "kubectl", **where, **variables})
 
 
-def ask(at: Connection, questions: list[Command], directory: Path) -> list[Output | ProbeError | None]:
-    store = Store(directory / "evidence")
-    with closing(LocalGatherer({at.name: at}, store, "abcdef012345")) as gatherer:
-        gatherer.ask(questions)
-    return [store.get(question) for question in questions]
-
-
-@dataclass(frozen=True)
-class Row:
-    name: str
-    script: str
-    stdout: bytes = b""
-    stderr: bytes = b""
-    status: int = 0
-    error: str | None = None
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "evidence")
 
 
 ROWS = [
@@ -71,17 +57,12 @@ ROWS = [
 ]
 
 
-def test_one_round_through_kubectl(server: ApiServer, tmp_path: Path) -> None:
+def test_one_round_through_kubectl(server: ApiServer, store: Store) -> None:
     asked = [Command("web", row.name, 1, "reads", row.script) for row in ROWS]
     begun = time.monotonic()
-    found = ask(connection(server, "web", ansible_kubectl_container="app"), asked, tmp_path)
+    found = gathered(connection(server, "web", ansible_kubectl_container="app"), asked, store)
     for row, each in zip(ROWS, found, strict=True):
-        if row.error:
-            assert isinstance(each, ProbeError), row.name
-            assert each.kind == row.error
-        else:
-            assert isinstance(each, Output), each
-            assert (each.status, each.stdout, each.stderr) == (row.status, row.stdout, row.stderr), row.name
+        row.is_what_came(each)
     assert time.monotonic() - begun < 30
 
 
@@ -94,16 +75,20 @@ def test_one_round_through_kubectl(server: ApiServer, tmp_path: Path) -> None:
         ("unauthorized", "AuthenticationRefused", "You must be logged in"),
     ],
 )
-def test_what_kubectl_says_is_said(server: ApiServer, pod: str, error: str, says: str, tmp_path: Path) -> None:
-    (found,) = ask(connection(server, pod), [Command(pod, "a question", 1, "reads", "echo never")], tmp_path)
+def test_what_kubectl_says_is_said(server: ApiServer, pod: str, error: str, says: str, store: Store) -> None:
+    (found,) = gathered(connection(server, pod), [Command(pod, "a question", 1, "reads", "echo never")], store)
     assert isinstance(found, ProbeError)
     assert found.kind == error
     assert says in str(found)
 
 
-def test_no_api_server_is_unreachable(server: ApiServer, tmp_path: Path) -> None:
+def test_no_api_server_is_unreachable(server: ApiServer, store: Store) -> None:
     arguments = {"ansible_kubectl_extra_args": f"--server=http://127.0.0.1:{free_port()}"}
-    (found,) = ask(connection(server, "web", **arguments), [Command("web", "x", 1, "reads", "echo never")], tmp_path)
+    (found,) = gathered(
+        connection(server, "web", **arguments),
+        [Command("web", "x", 1, "reads", "echo never")],
+        store,
+    )
     assert isinstance(found, ProbeError)
     assert found.kind == "Unreachable"
     assert "refused" in str(found)

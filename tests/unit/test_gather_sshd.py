@@ -10,13 +10,13 @@ import operator
 import os
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from asking import listening
 from local_sshd import Sshd, free_port
 
 from siteproof import errors
@@ -115,17 +115,9 @@ def options(connection: Connection, **changes: str) -> Connection:
     return replace(connection, options=tuple({**dict(connection.options), **changes}.items()))
 
 
-def listening(speak: Callable[[socket.socket], object]) -> int:
-    """A port on which every connection is accepted and then spoken to."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def accept() -> None:
-        while True:
-            client, _ = listener.accept()
-            threading.Thread(target=speak, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    return int(listener.getsockname()[1])
+def another_protocol(client: socket.socket) -> None:
+    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    time.sleep(30)
 
 
 def knows(sshd: Sshd, text: str) -> str:
@@ -152,9 +144,7 @@ HOSTS = [
         "speaks something else",
         "Unreachable",
         "no SSH handshake",
-        lambda sshd, c: replace(
-            c, port=listening(lambda client: client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")), connect_timeout_s=1.0
-        ),
+        lambda sshd, c: replace(c, port=listening(another_protocol), connect_timeout_s=1.0),
     ),
     Host(
         "unknown key",

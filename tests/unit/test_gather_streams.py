@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ import dns.flags
 import dns.message
 import dns.rrset
 import pytest
+from asking import listening
 from local_sshd import Sshd, free_port
 
 from siteproof.asks import Command, Output, Stream
@@ -96,18 +96,6 @@ ROWS = [
     Row("hangs up", nothing, "Truncated", "0 of 2"),
     Row("forwarding refused", answer, "ChannelRefused", "forbids forwarding", host="no forwarding"),
 ]
-
-
-def listening(speak: Callable[[socket.socket], object]) -> int:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def accept() -> None:
-        while True:
-            client, _ = listener.accept()
-            threading.Thread(target=speak, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from asking import gathered
 from local_sshd import Sshd
 
 from siteproof.asks import Command, Output, refuse_no_answer
 from siteproof.errors import PrivilegeRefused, ProbeError, ToolMissing
 from siteproof.evidence.store import Store
-from siteproof.gather import LocalGatherer
 from siteproof.transport.connection import Connection
 
 PASSWORD = "correct horse"
@@ -78,12 +78,10 @@ def host(sshd: Sshd, name: str, sudo: str | None, **fields: object) -> Connectio
 
 def ask(store: Path, connection: Connection, *commands: Command) -> list[Output | ProbeError | None]:
     kept = Store(store / "evidence", secrets=connection.secrets)
-    gatherer = LocalGatherer({connection.name: connection}, kept, "abcdef012345")
-    gatherer.ask(commands)
-    gatherer.close()
+    found = gathered(connection, commands, kept)
     for file in kept.directory.iterdir():
         assert PASSWORD not in file.read_text()
-    return [kept.get(command) for command in commands]
+    return found
 
 
 SELF = "$ROOT sh -c 'echo root=$AS_ROOT'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from asking import Speak, gathered, listening
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,7 +24,6 @@ from siteproof.asks import Recorded
 from siteproof.errors import NotRecorded, ProbeError, Unparseable
 from siteproof.evidence.bundle import Replay, RunRecord, write_record
 from siteproof.evidence.store import Store
-from siteproof.gather import LocalGatherer
 from siteproof.probes.path.http import HttpAnswer, http_get
 
 NAME = "registry.example"
@@ -34,8 +33,6 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Other: no\r\nContent-Len
 MOVED = b"HTTP/1.1 301 Moved\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
 SHORT = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnot so much"
-
-Speak = Callable[[socket.socket], object]
 
 
 class Authority:
@@ -118,33 +115,11 @@ def sshd() -> Iterator[Sshd]:
     server.stop()
 
 
-def listening(speak: Speak) -> int:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            client, _ = listener.accept()
-            threading.Thread(target=one, args=(client,), daemon=True).start()
-
-    def one(client: socket.socket) -> None:
-        with client:
-            try:
-                speak(client)
-            except (OSError, ValueError):
-                return
-
-    threading.Thread(target=serve, daemon=True).start()
-    return int(listener.getsockname()[1])
-
-
 def ask(sshd: Sshd, store: Store, url: str, ca: str = "", options: str = "") -> Recorded:
     key = sshd.let_in(f"http{len(list(sshd.directory.iterdir()))}", options)
     connection = sshd.connection("host", key)
     asked = http_get("host", url, address=LOOPBACK, ca=ca, deadline_s=DEADLINE_S)
-    gatherer = LocalGatherer({"host": connection}, store, "abcdef012345")
-    gatherer.ask(asked.questions)
-    gatherer.close()
-    found = store.get(asked.questions[0])
+    found = gathered(connection, asked.questions, store)[0]
     assert found is not None
     return found
 

@@ -64,7 +64,7 @@ def test_figures_replace_those_that_stand_between_the_marks() -> None:
 
 
 def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> None:
-    """If not: `tox run`, and then `tox run -e figures -- --write`."""
+    """If not: `tox run -e proof`, and then `tox run -e figures -- --write`."""
     [written] = BLOCK.findall((PROJECT / "README.md").read_text())
     rows = re.findall(r"\| ([\d,]+) / ([\d,]+) \|", written)
     (proven, checks), (exactly, faults), (misread, tried) = rows

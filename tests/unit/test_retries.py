@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import gathered
 from local_sshd import Sshd
 from operators_project import CHECKS, Project
 
 from siteproof.asks import Command, Output
 from siteproof.errors import TimedOut, Truncated
 from siteproof.evidence.store import Store
-from siteproof.gather import LocalGatherer
 
 pytest_plugins = "pytester"
 
@@ -39,10 +39,8 @@ def ask(sshd: Sshd, tmp_path: Path, script: str, **fields: Any) -> list[Any]:
     question = Command("host", "count", 1, "reads", script.format(count=tmp_path / "count"), **fields)
     sibling = Command("host", "sibling", 1, "reads", f"echo >>{tmp_path / 'sibling'}; echo fine")
     store = Store(tmp_path / "evidence")
-    gatherer = LocalGatherer({"host": connection}, store, "abcdef012345")
-    gatherer.ask([question, sibling])
-    gatherer.close()
-    assert isinstance(store.get(sibling), Output)
+    _, beside = gathered(connection, [question, sibling], store)
+    assert isinstance(beside, Output)
     assert (tmp_path / "sibling").read_text() == "\n"
     found = store.evidence(question)
     assert found is not None
