@@ -3,10 +3,10 @@
 Everything here is pure. The script is POSIX sh for the stdin of `sh -s`. After each command it prints a line with the
 channel's nonce on stdout and on stderr; what a stream had before that line, and after the one before, is the command's.
 
-Each command runs in a process group of its own where the host has coreutils' timeout. What it leaves running in the
-background is killed with the group when the command ends, so that it cannot write into the next command's frame. A
-child that leaves the group (setsid, or root's under sudo) and keeps the streams is not found out: a probe that starts
-one has to redirect its output.
+Each command runs in a process group of its own: coreutils' timeout makes one, beside another (BusyBox's) setsid does.
+What it leaves running in the background is killed with the group when the command ends, so that it cannot write into
+the next command's frame. A child that leaves the group (setsid, or root's under sudo) and keeps the streams is not
+found out: a probe that starts one has to redirect its output. A host without timeout has no group either.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ elif timeout 1 true; then timeout=timeout
 elif timeout -t 1 true; then timeout="timeout -t"
 else timeout=
 fi 2>/dev/null
+group=
+[ -z "$timeout" ] || { timeout --version || ! setsid true; } >/dev/null 2>&1 || group=setsid
 [ "$(id -u)" = 0 ] && sudo= || sudo="%(sudo)s"
 %(narrow)s
 mark() { printf '\\n%%s %%s\\n' "$nonce" "$1 $2"; printf '\\n%%s %%s\\n' "$nonce" "$1" >&2; }
 frame() {
 DEADLINE=$2 ROOT=$sudo${sudo:+${limit:+ $limit $3}}
 export DEADLINE ROOT
-${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
+$group ${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
 wait $! 2>/dev/null
 result=$?
 [ -z "$timeout" ] || kill -s KILL -- "-$!" 2>/dev/null
