@@ -50,7 +50,7 @@ def test_what_is_deselected_was_not_planned(cached: Project, options: tuple[str,
 @WORKERS
 def test_one_node_id_is_what_was_planned(project: Project, workers: str) -> None:
     project.write()
-    ran = project.pytester.runpytest_subprocess(f"{MTU}[one]", "--hosts=site", workers)
+    ran = project.pytest(f"{MTU}[one]", "--hosts=site", workers)
     assert ran.ret == 0, ran.stdout.str()
     assert set(project.verdicts()) == {"mtu[one]"}
     assert project.report["shortfalls"] == []
@@ -278,9 +278,7 @@ def test_who_only_looks_at_what_pytest_knows_asks_nobody(cached: Project, option
 
 def test_a_file_of_checks_that_is_named_twice_is_judged_once(project: Project) -> None:
     project.write()
-    ran = project.pytester.runpytest_subprocess(
-        "tests_infra/test_links.py", "tests_infra/test_links.py", "--keep-duplicates", "--hosts=site"
-    )
+    ran = project.pytest("tests_infra/test_links.py", "tests_infra/test_links.py", "--keep-duplicates", "--hosts=site")
     assert ran.ret == 0
     assert len(project.verdicts()) == 4
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import getpass
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_pytest
 import yaml
+from _pytest.pathlib import make_numbered_dir
 from local_sshd import Sshd
 
 from siteproof.facts import FAMILIES
@@ -80,7 +83,22 @@ class Project:
     def run(self, *options: str, hosts: str | None = "site") -> pytest.RunResult:
         self.write()
         named = [f"--hosts={hosts}"] if hosts else []
-        return self.pytester.runpytest_subprocess("tests_infra", *named, *options, timeout=60)
+        return self.pytest("tests_infra", *named, *options)
+
+    def pytest(self, *arguments: str) -> pytest.RunResult:
+        """`python -m pytest` in a process of its own."""
+        if not warm_pytest.can_run():
+            return self.pytester.runpytest_subprocess(*arguments, timeout=60)
+        tmp = make_numbered_dir(root=self.pytester.path, prefix="runpytest-", mode=0o700)
+        paths = (self.pytester.path / "stdout", self.pytester.path / "stderr")
+        for path in paths:
+            path.write_bytes(b"")
+        begun = time.monotonic()
+        # pytester puts the directory in front of PYTHONPATH, and so it is here.
+        code = warm_pytest.run((f"--basetemp={tmp}", *arguments), *paths, timeout_s=60)
+        out, errors = (path.read_text(encoding="utf-8").splitlines() for path in paths)
+        print(*arguments, *out, *errors, sep="\n")
+        return pytest.RunResult(code, out, errors, time.monotonic() - begun)
 
     @property
     def runs(self) -> list[Path]:
