@@ -107,7 +107,7 @@ Text = Annotated[str, Field(min_length=1)]
 SwarmIdOrNone = Annotated[str, AfterValidator(_id_or_none)]
 """An id as swarmkit makes them, or empty."""
 SwarmId = Annotated[str, Field(min_length=1), AfterValidator(_id_or_none)]
-Address = Annotated[IPv4Address, PlainValidator(address)]
+IPv4Text = Annotated[IPv4Address, PlainValidator(address)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 """An IPv4 network; one of IPv6 is left as it is, and `ipv4` leaves it out."""
 Moment = Annotated[float, PlainValidator(_moment)]

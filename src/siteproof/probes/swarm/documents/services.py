@@ -10,8 +10,8 @@ from pydantic import PlainValidator
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import Sections
 from siteproof.probes.swarm.documents.document import (
-    Address,
     Document,
+    IPv4Text,
     Items,
     Map,
     Moment,
@@ -83,7 +83,7 @@ class _Network(Document):
 
 class _Attachment(Small):
     Network: _Network
-    Addresses: Items[Address] = []
+    Addresses: Items[IPv4Text] = []
     """Left out until they are allocated."""
 
 
