@@ -1,9 +1,10 @@
 """Registries: where image pulls can go, as the hosts are configured, whether or not anything is pulled today."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from siteproof.asks import Ask, both, each, note, total
+from siteproof.asks.words import Address
 from siteproof.facts import ContainerdNode, DockerHost, Mirrored, Node, Puller, Pulls, Pushed, Pusher, Registry
 from siteproof.invariants import invariant
 from siteproof.probes.names.dns import dns_addresses
@@ -16,8 +17,6 @@ from siteproof.probes.pulls.registry import RegistryAnswer, registry_answer
 from siteproof.runtimes.containerd import Containerd
 from siteproof.runtimes.dockerd import Dockerd
 from siteproof.runtimes.pull_route import NO_PROXIES, Endpoint, Image, Proxies, upstream_url
-
-Address = IPv4Address | IPv6Address
 
 
 def runtime_of(puller: Puller) -> Ask[Containerd | Dockerd]:

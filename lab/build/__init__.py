@@ -17,7 +17,7 @@ from pathlib import Path
 from lab.build import binaries, cache, certificates, machine, registry, rootfs
 from lab.build.errors import BuildError
 
-__all__ = ["BuildError", "Built", "build", "built", "prune"]
+__all__ = ["BuildError", "Built", "build", "built"]
 
 # A file of this many bytes, for the transfers whose segments are looked at.
 WEB_FILE = ("1MiB", 1 << 20)
@@ -57,13 +57,6 @@ def built() -> Built | None:
     """What is there for the current inputs; nothing is made."""
     places = _places(machine.this_machine())
     return places if all(p.is_dir() for p in (places.base, places.assets, places.bin)) else None
-
-
-def prune() -> list[Path]:
-    """Remove what earlier versions of the inputs made, unless a running lab stands on it."""
-    places = _places(machine.this_machine())
-    with cache.locked(lambda _: None):
-        return cache.prune({places.base, places.assets, places.bin})
 
 
 def _places(here: machine.Machine) -> Built:

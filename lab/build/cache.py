@@ -18,7 +18,6 @@ from pathlib import Path
 
 from lab.build.errors import BuildError
 
-PARTS = ("base", "assets", "bin")
 _UNFINISHED = ".building-"
 
 
@@ -86,32 +85,3 @@ def remove(directory: Path) -> None:
             return
         time.sleep(0.1)
     raise BuildError(f"the leftover of an earlier build cannot be removed: {directory}")
-
-
-def mounted_somewhere() -> str:
-    """Every process's mounts as text: the lower directory of a running lab's hosts is named in there."""
-    seen: dict[int, str] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            namespace = (process / "ns/mnt").stat().st_ino
-            if namespace not in seen:
-                seen[namespace] = (process / "mountinfo").read_text()
-        except OSError:  # the process ended meanwhile, or is another user's
-            continue
-    return "\n".join(seen.values())
-
-
-def prune(current: set[Path]) -> list[Path]:
-    """Remove the parts that are not current and that no running lab stands on."""
-    mounts = mounted_somewhere()
-    gone: list[Path] = []
-    for part in PARTS:
-        for directory in sorted(home().glob(f"{part}-*")):
-            # By name: a bind mount's source is told relative to its file system's root.
-            if directory not in current and directory.name not in mounts:
-                # Renamed first: a half removed part must never look like a whole one.
-                doomed = unfinished(directory)
-                directory.rename(doomed)
-                remove(doomed)
-                gone.append(directory)
-    return gone

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.build import BuildError, binaries, built, cache, certificates, machine, processes, prune, registry, rootfs
+from lab.build import BuildError, binaries, built, cache, certificates, machine, processes, registry, rootfs
 from lab.build.apt_sources import Source, debian_sources, is_debian, parse_deb822, parse_one_line
 from lab.build.parts import Part, run
 
@@ -51,16 +51,6 @@ def test_an_unfinished_part_does_not_count_and_is_swept(tmp_path: Path, monkeypa
         (directory / "deep").mkdir(parents=True)
     cache.sweep(keep=resumed)
     assert [p.name for p in tmp_path.iterdir()] == [resumed.name]
-
-
-def test_prune_removes_only_what_is_not_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SITEPROOF_LAB_HOME", str(tmp_path))
-    old = [tmp_path / "base-000000000000", tmp_path / "bin-000000000000"]
-    current = cache.place("base", rootfs.inputs(machine.this_machine()))
-    for directory in (*old, current, tmp_path / "run"):
-        directory.mkdir()
-    assert sorted(prune()) == old
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([current.name, "build.lock", "run"])
 
 
 # --- the machine

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from siteproof.analysis.addresses import Holder, capacity, use
-from siteproof.probes.swarm.docker_api import Endpoint, Network, Service, Swarm, SwarmNode, Task, View
+from siteproof.probes.swarm.model import Endpoint, Network, Service, Swarm, SwarmNode, Task, View
 
 MOMENT = 1_795_000_000.0
 NET = IPv4Network("10.0.1.0/24")

@@ -41,6 +41,10 @@ def hostile() -> Run:
     )  # fmt: skip
 
 
+def html(run: Run) -> str:
+    return "".join(pages.html(run))
+
+
 def test_every_report_is_written_privately_and_nothing_is_left_over(tmp_path: Path) -> None:
     directory = tmp_path / "reports" / "run1"
     write_all(made.varied(), directory)
@@ -208,7 +212,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_has_everything_about_a_finding_and_the_run() -> None:
-    text = Page(pages.html(made.varied())).text
+    text = Page(html(made.varied())).text
     for fact in (
         "3 violated for 2 reasons, 1 unknown, 1 waived, coverage falls short", "eth0: 1400", "eth0: 1500",
         "inventories/lab/group_vars/nodes.yml:12", "the remedy of mtu-node", "the incident of mtu-node",
@@ -221,7 +225,7 @@ def test_the_page_has_everything_about_a_finding_and_the_run() -> None:
 
 
 def test_the_page_is_whole_needs_nothing_else_and_links_to_the_evidence() -> None:
-    page = Page(pages.html(made.varied()))
+    page = Page(html(made.varied()))
     assert not page.open
     assert not {"script", "img", "link", "iframe", "base"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name == "src" or name.startswith("on")]
@@ -231,7 +235,7 @@ def test_the_page_is_whole_needs_nothing_else_and_links_to_the_evidence() -> Non
 
 
 def test_every_verdict_of_the_page_is_a_word_too() -> None:
-    text = pages.html(made.varied())
+    text = html(made.varied())
     assert re.findall(r'<td class="verdict"><span>([a-z ]+)</span>', text) == [
         "violated", "violated", "violated", "unknown", "waived", "held", "not applicable"
     ]  # fmt: skip
@@ -239,12 +243,12 @@ def test_every_verdict_of_the_page_is_a_word_too() -> None:
 
 def test_a_host_name_cannot_lead_a_link_away() -> None:
     ref = made.evidence("javascript:alert(1)//a%2Fb", "ip", "x")
-    text = pages.html(made.run(made.mtu("cp1", evidence=(ref,))))
+    text = html(made.run(made.mtu("cp1", evidence=(ref,))))
     assert 'href="evidence/javascript%3Aalert%281%29//a%252Fb.jsonl"' in text
 
 
 def test_hostile_text_stays_text_on_the_page() -> None:
-    page = Page(pages.html(hostile()))
+    page = Page(html(hostile()))
     assert not page.open
     assert "script" not in page.tags
     assert SCRIPT in page.text
@@ -254,16 +258,16 @@ def test_hostile_text_stays_text_on_the_page() -> None:
 def test_a_page_of_many_results_leaves_what_held_to_the_evidence_files(monkeypatch: pytest.MonkeyPatch) -> None:
     held = made.result("held", "cp2", evidence=(made.evidence("cp2", "ip", "what held"),))
     run = made.run(made.mtu("cp1"), held)
-    assert "what held" in pages.html(run)
+    assert "what held" in html(run)
     monkeypatch.setattr(pages, "ALL_EVIDENCE_UP_TO", 1)
-    text = pages.html(run)
+    text = html(run)
     assert "what held" not in text
     assert "evidence/cp2.jsonl" in text
     assert "ifname" in text
 
 
 def test_the_page_of_an_empty_run_says_so() -> None:
-    assert "There was nothing to check" in Page(pages.html(made.run(pytest_exit=5))).text
+    assert "There was nothing to check" in Page(html(made.run(pytest_exit=5))).text
 
 
 def test_markdown_has_the_verdict_the_findings_and_their_details() -> None:

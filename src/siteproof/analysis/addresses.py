@@ -8,8 +8,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from siteproof.analysis.projection import Sample
 from siteproof.asks import Ask, Combined
-from siteproof.probes.swarm.docker_api import Network, Swarm, View, overlay_view, swarm_state
+from siteproof.probes.swarm.docker_api import overlay_view, swarm_state
 from siteproof.probes.swarm.dockerd import Daemon, daemon
+from siteproof.probes.swarm.model import Network, Swarm, View
 
 NEVER_HANDED_OUT = 3
 """Network address, broadcast address, gateway."""

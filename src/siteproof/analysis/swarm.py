@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from siteproof.errors import NoControl, Unparseable
 from siteproof.facts import Overlay
 from siteproof.probes.path.ip import Route
-from siteproof.probes.swarm.docker_api import RUNNING, STATES, Network, Swarm, View
+from siteproof.probes.swarm.model import RUNNING, STATES, Network, Swarm, View
 from siteproof.probes.swarm.overlay_ping import Pings
 
 

@@ -41,7 +41,7 @@ class Word:
 NOTHING = Word("")
 """The word of a variable that is empty this time."""
 
-Value = str | int | IPv4Address | IPv6Address
+Value = str | int | Address
 """What may become a word. Nothing else has a spelling of its own: None is not the name `None`."""
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from siteproof.asks.words import IMAGE
+from siteproof.asks.words import IMAGE, Address
 from siteproof.facts.declared import Declared
 from siteproof.facts.model import Absent, Family, HostName, HostsOf, Network, Node, Subjects, Unseen, Url, formed, nodes
 from siteproof.runtimes.pull_route import Image
@@ -139,7 +138,7 @@ class Pulls(Family):
     again: Again
     deadline_s: Annotated[int, Field(ge=5, le=600)] = 60
 
-    def is_forbidden(self, address: IPv4Address | IPv6Address) -> bool:
+    def is_forbidden(self, address: Address) -> bool:
         return any(address in network for network in self.forbidden)
 
     def mirror_of(self, registry: str) -> Mirror | None:

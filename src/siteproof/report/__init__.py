@@ -22,7 +22,7 @@ REPORTS: dict[str, Callable[[Run], str | Iterable[str]]] = {
     "report.json": document.render,
     "junit.xml": junit.pieces,
     "report.md": pages.markdown,
-    "report.html": pages.html_pieces,
+    "report.html": pages.html,
     "metrics.prom": prometheus.render,
 }
 NOT_TEXT = ("started", "finished", "judged", "severity", "probe_class", "key")

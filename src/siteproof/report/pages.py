@@ -50,12 +50,7 @@ class Row:
         return result.waiver or result.message if result.verdict is not Verdict.HELD else "; ".join(told.notes(result))
 
 
-def html(run: Run) -> str:
-    """report.html."""
-    return "".join(html_pieces(run))
-
-
-def html_pieces(run: Run) -> Iterator[str]:
+def html(run: Run) -> Iterator[str]:
     """report.html, bit by bit."""
     verdicts = [(v, run.count(v)) for v in WORST_FIRST if run.count(v)]
     template = _environment(_as_html).get_template("report.html")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Literal
 from urllib.parse import urlsplit
+
+from siteproof.asks.words import Address
 
 Capability = Literal["pull", "resolve", "push"]
 ALL: frozenset[Capability] = frozenset({"pull", "resolve", "push"})
@@ -45,7 +47,7 @@ class Endpoint:
         return urlsplit(self.url).netloc
 
     @property
-    def address(self) -> IPv4Address | IPv6Address | None:
+    def address(self) -> Address | None:
         """Set if it is dialled by address: TLS then goes without a server name, and the HTTP host is the address."""
         try:
             return ip_address(self.host)

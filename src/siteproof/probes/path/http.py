@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import urlsplit
 
 from siteproof.asks import ADDRESS, LARGE, PATH, URL, Ask, Output, Single, Stream, bounded
+from siteproof.asks.words import Address
 from siteproof.errors import Unparseable
 
 PORTS = {"http": 80, "https": 443}
@@ -53,7 +53,7 @@ def http_get(
     host: str,
     url: str,
     *,
-    address: IPv4Address | IPv6Address | None = None,
+    address: Address | None = None,
     ca: str = "",
     deadline_s: float = 8,
 ) -> Ask[HttpAnswer]:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Output, command
+from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.owned import OWNED
 from siteproof.probes.common.root_words import HEX, MOMENT, PIDS
@@ -48,12 +49,12 @@ class Pull:
     """containerd's own words; empty if the image was pulled."""
     cached: bool
     """The image was there before, so that only name, token and manifest were asked for, no blob."""
-    dialled: frozenset[tuple[IPv4Address | IPv6Address, int]]
+    dialled: frozenset[tuple[Address, int]]
     """Address and port of every new TCP connection that the observer saw."""
     whole_host: bool
     """The observer saw all of the host's connections, not containerd's alone."""
 
-    def strayed(self, is_forbidden: Callable[[IPv4Address | IPv6Address], bool]) -> frozenset[str]:
+    def strayed(self, is_forbidden: Callable[[Address], bool]) -> frozenset[str]:
         """The forbidden addresses that were dialled, with their ports.
 
         Raises NoControl where anybody on the host may have dialled them: no user of it is to speak for containerd.
@@ -116,14 +117,14 @@ def failure_of(status: int, said: str) -> str:
     raise ToolFailed(f"crictl pull ended with status {status} and neither pulled nor says why not: {said[-300:]!r}")
 
 
-def _dialled(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
+def _dialled(text: str) -> frozenset[tuple[Address, int]]:
     sets = [item["set"] for item in ruleset(text) if "set" in item]
     if {s["name"] for s in sets} != {"seen", "seen6"}:
         raise Unparseable("nft does not show the observer's sets")
     return frozenset(_endpoint(element) for s in sets for element in s.get("elem", []))
 
 
-def _endpoint(element: Any) -> tuple[IPv4Address | IPv6Address, int]:
+def _endpoint(element: Any) -> tuple[Address, int]:
     """`{"concat": ["10.0.20.203", 443]}`, or the same inside `{"elem": {"val": …}}`."""
     value = element["elem"]["val"] if "elem" in element else element
     address, port = value["concat"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from siteproof.asks import NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Output, command, controlled
+from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
 from siteproof.runtimes.pull_route import MANIFEST_TYPES, NO_PROXIES, Endpoint, Image, Proxies
@@ -60,7 +61,7 @@ class RegistryAnswer:
     """The token service that it sends to; empty if it asks for no token."""
     api: bool
     """It says that it is a registry: by its version header, or by its challenge."""
-    remote: IPv4Address | IPv6Address | None
+    remote: Address | None
     """Where it came from."""
 
     @property

@@ -13,7 +13,7 @@ from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Output, c
 from siteproof.errors import Unparseable
 from siteproof.probes.common.root_words import HEX, MOMENT, SWARM_ID, numbers
 from siteproof.probes.common.sections import split, whole_number, words
-from siteproof.probes.swarm.docker_api import OWN_LABEL
+from siteproof.probes.swarm.model import OWN_LABEL
 
 _SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
 # Tasks that no node may take are given their addresses all the same, and never start.

@@ -1,0 +1,140 @@
+"""`/networks`: the networks that a node knows, and what of its own is on one of them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated
+
+from pydantic import Field, PlainValidator
+
+from siteproof.asks import NETWORK_ID, SWARM_ID
+from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.common.sections import Sections
+from siteproof.probes.swarm.documents.document import (
+    Cidr,
+    Document,
+    Items,
+    Map,
+    Moment,
+    SwarmId,
+    Text,
+    address,
+    document,
+    ipv4,
+    one_of,
+    read,
+    read_list,
+    stack,
+)
+from siteproof.probes.swarm.model import OWN, Endpoint, Network, View
+
+_SCOPES = ("swarm", "local", "global")
+
+
+class _Block(Document):
+    Subnet: Cidr
+
+
+class _Ipam(Document):
+    Config: Items[_Block] | None
+    """null where the driver gives no addresses, or the network has none yet."""
+
+
+class _Network(Document):
+    Id: Text
+    Name: Text
+    Driver: str
+    """Empty while a network of the swarm is not allocated."""
+    Scope: Annotated[str, one_of(_SCOPES)]
+    IPAM: _Ipam
+    Labels: Map[str, str] | None = None
+    Created: Moment
+
+
+def _address_or_none(value: object) -> IPv4Address | None:
+    return None if value == "" else address(value)
+
+
+_AddressOrNone = Annotated[IPv4Address | None, PlainValidator(_address_or_none)]
+
+
+class _Container(Document):
+    Name: str
+    IPv4Address: _AddressOrNone
+    """Empty before the endpoint is set up."""
+
+
+class _Counts(Document):
+    DynamicIPsAvailable: int
+
+
+class _IpamStatus(Document):
+    Subnets: Map[Cidr, _Counts] | None
+
+
+class _Status(Document):
+    IPAM: _IpamStatus
+
+
+def _uncounted() -> _Status:
+    return _Status(IPAM=_IpamStatus(Subnets=None))
+
+
+class _View(Document):
+    Id: SwarmId
+    Name: Text
+    Containers: Map[str, _Container] | None
+    Status: _Status = Field(default_factory=_uncounted)
+    """Left out before Docker 29, and by a worker."""
+
+
+def networks(sections: Sections) -> tuple[Network, ...]:
+    """All that the node knows. Raises NoControl for a list without `none`, which is no dockerd's."""
+    found = tuple(_network(each) for each in read_list(_Network, document(sections, "networks"), "networks"))
+    if "none" not in {network.name for network in found}:
+        raise NoControl("the list of networks lacks `none`, which every dockerd has")
+    return found
+
+
+def view(sections: Sections, node: str, overlay: str) -> View:
+    """What `node`, which is this node's id in the swarm, has on the overlay; nothing where it does not know it."""
+    found = document(sections, "network")
+    if found == {"message": f"network {overlay} not found"}:
+        return View(node, "", (), None)
+    network = read(_View, found, "network")
+    if network.Name != overlay:
+        raise Unparseable(f"dockerd's API was asked for the network {overlay}, and gives {network.Name!r}")
+    available = None
+    if (counts := network.Status.IPAM.Subnets) is not None:
+        available = {IPv4Network(s): each.DynamicIPsAvailable for s, each in counts.items() if ":" not in s}
+    # A canary of ours is none of the site's.
+    endpoints = [
+        Endpoint(each.Name, each.IPv4Address)
+        for each in (network.Containers or {}).values()
+        if each.IPv4Address is not None and not each.Name.startswith(OWN)
+    ]
+    return View(
+        node=node,
+        network=network.Id,
+        endpoints=tuple(sorted(endpoints, key=lambda e: e.name)),
+        available=available,
+    )
+
+
+def _network(found: _Network) -> Network:
+    subnets = [block.Subnet for block in found.IPAM.Config or ()]
+    if found.Driver in ("overlay", "bridge") and not subnets:
+        raise Unparseable(f"the network {found.Name} has a driver that gives addresses, and no subnet")
+    of_swarm = found.Scope == "swarm"
+    if not found.Driver and not of_swarm:
+        raise Unparseable(f"the network {found.Name} has no driver, and is not one of the swarm, which may wait for it")
+    return Network(
+        # Other hosts are asked about it by its id.
+        id=(SWARM_ID if of_swarm else NETWORK_ID)(found.Id).text,
+        name=found.Name,
+        driver=found.Driver,
+        subnets=ipv4(subnets),
+        stack=stack(found.Labels),
+        created=found.Created,
+        of_swarm=of_swarm,
+    )

@@ -1,0 +1,103 @@
+"""`/info` and `/nodes`: whether a node is one of a swarm, and which nodes its manager knows."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from siteproof.errors import NoControl
+from siteproof.probes.common.sections import Sections
+from siteproof.probes.swarm.documents.document import (
+    Cidr,
+    Document,
+    Items,
+    Moment,
+    SwarmId,
+    SwarmIdOrNone,
+    Text,
+    document,
+    ipv4,
+    one_of,
+    read,
+    read_list,
+)
+from siteproof.probes.swarm.model import AVAILABILITIES, NODE_STATES, SwarmNode
+
+
+class _Swarm(Document):
+    LocalNodeState: str
+    NodeID: SwarmIdOrNone
+    """Empty where the node is in no swarm."""
+    ControlAvailable: bool
+
+
+class _Info(Document):
+    Swarm: _Swarm
+
+
+class _Cluster(Document):
+    DefaultAddrPool: Items[Cidr] | None
+    """null from a swarm that is older than 18.09."""
+
+
+class _ManagerSwarm(_Swarm):
+    Cluster: _Cluster
+    """Left out by a worker."""
+
+
+class _ManagerInfo(Document):
+    SystemTime: Moment
+    Swarm: _ManagerSwarm
+
+
+class _Description(Document):
+    Hostname: Text
+
+
+class _Status(Document):
+    State: Annotated[str, one_of(NODE_STATES)]
+
+
+class _Spec(Document):
+    Availability: Annotated[str, one_of(AVAILABILITIES)]
+
+
+class _Node(Document):
+    ID: SwarmId
+    Description: _Description
+    Status: _Status
+    Spec: _Spec
+
+
+def member(sections: Sections) -> str:
+    """The node's own id in the swarm. Raises NoControl where it is not active in one."""
+    return _active(document(sections, "info")).NodeID
+
+
+def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
+    """The manager's own id, its clock, and the default pool. Raises NoControl where the host is no manager."""
+    found = document(sections, "info")
+    if not _active(found).ControlAvailable:
+        raise NoControl("not a swarm manager, so it cannot know the swarm")
+    info = read(_ManagerInfo, found, "info")
+    return info.Swarm.NodeID, info.SystemTime, ipv4(info.Swarm.Cluster.DefaultAddrPool or ())
+
+
+def nodes(sections: Sections) -> tuple[SwarmNode, ...]:
+    """Every node that the manager lists."""
+    return tuple(
+        SwarmNode(
+            id=node.ID,
+            hostname=node.Description.Hostname,
+            state=node.Status.State,
+            availability=node.Spec.Availability,
+        )
+        for node in read_list(_Node, document(sections, "nodes"), "nodes")
+    )
+
+
+def _active(found: object) -> _Swarm:
+    swarm = read(_Info, found, "info").Swarm
+    if swarm.LocalNodeState != "active" or not swarm.NodeID:
+        raise NoControl(f"not an active node of a swarm (state {swarm.LocalNodeState!r}), so it cannot know")
+    return swarm
