@@ -24,8 +24,8 @@ async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name
     """What programs on a node get for a name is its internal address, from DNS alone as from all their sources."""
     answers = await each(
         {
-            "getent": getent_addresses(node.host, name.name, control=dns.control_name),
-            "getent -s dns": getent_addresses(node.host, name.name, control=dns.control_name, only="dns"),
+            "getent": getent_addresses(node, name.name, control=dns.control_name),
+            "getent -s dns": getent_addresses(node, name.name, control=dns.control_name, only="dns"),
         }
     )
     assert answers == dict.fromkeys(answers, frozenset(name.internal))
@@ -41,11 +41,11 @@ async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name
 )
 async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
     """The IPv6 addresses of a name are the declared ones; by default it has none."""
-    servers = [s for s in await resolver_servers(node.host) if s not in node.how.accepted_secondaries]
+    servers = [s for s in await resolver_servers(node) if s not in node.how.accepted_secondaries]
     through_server = {
-        f"server {s}": dns_addresses(node.host, name.name, at=s, kind="AAAA", control=dns.control_name) for s in servers
+        f"server {s}": dns_addresses(node, name.name, at=s, kind="AAAA", control=dns.control_name) for s in servers
     }
-    through_system = {"getent": getent_addresses(node.host, name.name, ipv6=True, control=dns.control_name)}
+    through_system = {"getent": getent_addresses(node, name.name, ipv6=True, control=dns.control_name)}
     answers = await each(through_system | through_server)
     assert answers == dict.fromkeys(answers, frozenset(name.internal_ipv6))
 
@@ -68,8 +68,8 @@ async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Nam
 )
 async def test_every_server_of_a_node_gives_the_internal_address(node: Client, name: Name, dns: Dns) -> None:
     """Every server that a node may come to ask gives the internal address of a name, over TCP as over UDP."""
-    servers = [s for s in await resolver_servers(node.host) if s not in node.how.accepted_secondaries]
-    answers = await each_way(addresses(node.host, name.name, servers, control=dns.control_name))
+    servers = [s for s in await resolver_servers(node) if s not in node.how.accepted_secondaries]
+    answers = await each_way(addresses(node, name.name, servers, control=dns.control_name))
     assert answers == dict.fromkeys(answers, frozenset(name.internal))
 
 

@@ -25,10 +25,10 @@ NOBODY = "siteproof-no-such-host"
 )
 async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zone, dns: Dns) -> None:
     """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers."""
-    authority = dns_reply(edge.host, zone.name, at=dns.authority.servers[0], kind="SOA")
-    general = await each_way(replies(edge.host, dns.control_name, dns.edge.addresses, control=authority))
+    authority = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
+    general = await each_way(replies(edge, dns.control_name, dns.edge.addresses, control=authority))
     assert {way: reply and reply.rcode for way, reply in general.items()} == dict.fromkeys(general, "NOERROR")
-    forwards = await unbound_forwards(edge.host)
+    forwards = await unbound_forwards(edge)
     assert forwards.get(zone.name) == frozenset(dns.authority.servers)
 
 
@@ -42,9 +42,9 @@ async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zo
 )
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
     """Where the authority has an address for a name, the edge's resolver does not answer with none."""
-    control = dns_reply(edge.host, dns.control_name, at=dns.edge.addresses[0])
-    at_authority = replies(edge.host, name.name, dns.authority.servers, control=control)
-    answers = await each_way(at_authority | replies(edge.host, name.name, dns.edge.addresses, control=control))
+    control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
+    at_authority = replies(edge, name.name, dns.authority.servers, control=control)
+    answers = await each_way(at_authority | replies(edge, name.name, dns.edge.addresses, control=control))
     there = any(reply.addresses for way, reply in answers.items() if way in at_authority and reply)
     stripped = [way for way, reply in answers.items() if there and way not in at_authority and reply and reply.empty]
     assert stripped == []
@@ -61,8 +61,8 @@ async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, 
 )
 async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zone: Zone, dns: Dns) -> None:
     """Every server of the authority answers for the zone as its own, over TCP as over UDP, with the same serial."""
-    control = dns_reply(asker.host, dns.control_name, at=dns.edge.addresses[0])
-    answers = await each_way(replies(asker.host, zone.name, dns.authority.servers, kind="SOA", control=control))
+    control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
+    answers = await each_way(replies(asker, zone.name, dns.authority.servers, kind="SOA", control=control))
     newest = max((reply.serial or 0 for reply in answers.values() if reply), default=0)
     assert {way: str(reply) for way, reply in answers.items()} == dict.fromkeys(
         answers, f"NOERROR, authoritative, serial {newest}"
@@ -81,10 +81,10 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
 )
 async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Zone, dns: Dns) -> None:
     """At every server of the authority a declared name is the declared CNAME, and no wildcard answers for others."""
-    control = dns_reply(asker.host, dns.control_name, at=dns.edge.addresses[0])
+    control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
     aliases: dict[str, str | None] = {n.name: n.alias_of for n in dns.names_in(zone) if n.alias_of}
     aliases[f"{NOBODY}.{zone.name}"] = None
-    asks = {name: replies(asker.host, name, dns.authority.servers, control=control) for name in aliases}
+    asks = {name: replies(asker, name, dns.authority.servers, control=control) for name in aliases}
     answers = await each_way({(n, way): ask for n, ways in asks.items() for way, ask in ways.items()})
     seen = {f"{n} at {way}": next(iter(r.aliases or r.addresses), None) for (n, way), r in answers.items() if r}
     assert seen == {f"{n} at {way}": aliases[n] for (n, way), r in answers.items() if r}
@@ -104,9 +104,9 @@ async def test_what_names_are_aliases_of_is_at_the_ingress(
 ) -> None:
     """What the site's names are aliases of has addresses at the authority that the ingress has now."""
     live = {a for found in (await total({h: host_addresses(h) for h in ingress.hosts})).values() for a in found}
-    control = dns_reply(asker.host, dns.control_name, at=dns.edge.addresses[0])
+    control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
     targets = {name.alias_of for name in dns.names_in(zone) if name.alias_of}
-    asks = {target: replies(asker.host, target, dns.authority.servers, control=control) for target in targets}
+    asks = {target: replies(asker, target, dns.authority.servers, control=control) for target in targets}
     answers = await each_way({f"{t} at {way}": ask for t, ways in asks.items() for way, ask in ways.items()})
     stale = {where: r for where, r in answers.items() if r and not (r.addresses and r.addresses <= live)}
     if stale:

@@ -18,7 +18,7 @@ from siteproof.probes.edge.nmap import tcp_scan
 )
 async def test_router_forwards_no_address_wholesale(router: Router, edge: Edge) -> None:
     """The router forwards ports, never everything that comes to an address."""
-    rules = await total({"nft": nft_forwards(router.host), "iptables": iptables_forwards(router.host)})
+    rules = await total({"nft": nft_forwards(router), "iptables": iptables_forwards(router)})
     forwards = [forward for tool in rules.values() for forward in tool.forwards]
     wholesale = [f for f in forwards if f.port_count is None or f.port_count > edge.ports_at_once]
     assert wholesale == []
@@ -36,7 +36,7 @@ async def test_router_forwards_no_address_wholesale(router: Router, edge: Edge) 
 async def test_an_unlisted_port_ends_at_the_edge(vantage: Outside, address: PublicAddress, edge: Edge) -> None:
     """From the internet, a port that is not on the allowlist gets no further than the edge."""
     sample = edge.sample(address)
-    seen = await tcp_scan(vantage.host, address.address, sample, control=address.control_port)
+    seen = await tcp_scan(vantage, address.address, sample, control=address.control_port)
     behind = {f"tcp/{port}": str(seen.ports[port]) for port in sample if seen.is_behind(port, edge.public)}
     if all(seen.ports[port].reason == "no-response" for port in sample):
         note("all unlisted ports are silent; a forward to a host that drops everything would look the same from here")

@@ -31,7 +31,7 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
 )
 async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
     """An image pull works, and dials no address that is forbidden to pulls."""
-    pull = await observed_pull(node.host, pulls.probe_image, deadline_s=pulls.deadline_s)
+    pull = await observed_pull(node, pulls.probe_image, deadline_s=pulls.deadline_s)
     if pull.cached:
         note("the image was there before: this shows resolve and auth only, no blob was fetched")
     went_well(pull, pulls)
@@ -48,7 +48,7 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
 )
 async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
     """An image that the node has nothing of is pulled whole, over allowed addresses alone."""
-    pull = await observed_pull(node.host, canary.image, deadline_s=pulls.deadline_s, cold=True)
+    pull = await observed_pull(node, canary.image, deadline_s=pulls.deadline_s, cold=True)
     assert not pull.cached, "the image could not be removed first, so that this pull was not a cold one"
     went_well(pull, pulls)
 
@@ -66,9 +66,9 @@ async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Can
 )
 async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Registry, pulls: Pulls) -> None:
     """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers."""
-    digest = (await images(node.host)).by_digest(registry.image)
+    digest = (await images(node)).by_digest(registry.image)
     deadline_s = int(pulls.deadline_s + pulls.again.times * pulls.again.seconds)
-    tries = await pull_again(node.host, registry.image, digest, times=pulls.again.times, deadline_s=deadline_s)
+    tries = await pull_again(node, registry.image, digest, times=pulls.again.times, deadline_s=deadline_s)
     seen = [cause(t.failure) or ("slow" if t.seconds > pulls.again.seconds else "pulled") for t in tries]
     assert seen == ["pulled"] * pulls.again.times, f"{seen}: {next(t.failure for t in tries)}"
 
@@ -84,12 +84,12 @@ async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Reg
 )
 async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: Pulls) -> None:
     """Every image of the group is on the node already, or on a mirror that it reaches."""
-    there = await images(node.host)
+    there = await images(node)
     missing = [Image.parse(name) for name in group.images if name not in there]
     mirrors = {image: mirror for image in missing if (mirror := pulls.mirror_of(image.registry))}
     answers = await each(
         {
-            image: registry_answer(node.host, Endpoint(mirror.url, "mirror"), image, control=pulls.control_url)
+            image: registry_answer(node, Endpoint(mirror.url, "mirror"), image, control=pulls.control_url)
             for image, mirror in mirrors.items()
         }
     )

@@ -16,7 +16,7 @@ from siteproof.probes.path.ip import default_link
 )
 async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
     """The interface of a node's default route has the declared MTU."""
-    seen = await default_link(node.host)
+    seen = await default_link(node)
     assert {seen.name: seen.mtu} == {seen.name: link.mtu}
 
 
@@ -31,6 +31,6 @@ async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
 )
 async def test_segments_of_a_transfer_fit_the_path(source: Node, transfer: Transfer, path: Path) -> None:
     """The TCP segments of a real download fit the path, and none of it stalls."""
-    seen = await download(source.host, transfer.url, control=transfer.control)
+    seen = await download(source, transfer.url, control=transfer.control)
     assert not seen.stalled, f"connected to {seen.remote}, then stalled: {seen.stalled_in}"
     assert seen.segment_bytes <= path.mss

@@ -21,14 +21,14 @@ Address = IPv4Address | IPv6Address
 
 
 def runtime_of(puller: Puller) -> Ask[Containerd | Dockerd]:
-    return docker_registries(puller.host) if isinstance(puller, DockerHost) else containerd_registries(puller.host)
+    return docker_registries(puller) if isinstance(puller, DockerHost) else containerd_registries(puller)
 
 
 def answer_of(
     host: Node, endpoint: Endpoint, registry: Registry, pulls: Pulls, proxies: Proxies = NO_PROXIES
 ) -> Ask[RegistryAnswer]:
     image = Image.parse(registry.image)
-    return registry_answer(host.host, endpoint, image, control=pulls.control_url, proxies=proxies)
+    return registry_answer(host, endpoint, image, control=pulls.control_url, proxies=proxies)
 
 
 async def strayed(
@@ -39,9 +39,9 @@ async def strayed(
     names, fixed = by_kind(dialled.values())
     lookups: dict[tuple[str, str], Ask[frozenset[Address]]] = {}
     for name in names:
-        lookups[name, "getent"] = getent_addresses(node.host, name, control=pulls.control_name)
+        lookups[name, "getent"] = getent_addresses(node, name, control=pulls.control_name)
         for at in servers:
-            lookups[name, f"server {at}"] = dns_addresses(node.host, name, at=at, control=pulls.control_name)
+            lookups[name, f"server {at}"] = dns_addresses(node, name, at=at, control=pulls.control_name)
     found: dict[tuple[str, str], frozenset[Address]] = {key: frozenset({a}) for key, a in fixed.items()}
     found |= await each(lookups)
     forbidden = {key: frozenset(a for a in addresses if pulls.is_forbidden(a)) for key, addresses in found.items()}
@@ -77,7 +77,7 @@ def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Addr
 )
 async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """Whichever mirror or fallback a pull comes to try, the address behind it is not forbidden, by no resolver."""
-    runtime, servers = await both(runtime_of(puller), resolver_servers(puller.host))
+    runtime, servers = await both(runtime_of(puller), resolver_servers(puller))
     endpoints = runtime.route(registry.name).pulling
     dialled = {endpoint.url: runtime.proxies.dialled(endpoint.url) for endpoint in endpoints}
     assert await strayed(puller, dialled, servers, pulls) == {}
@@ -93,10 +93,10 @@ async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry
 )
 async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """NAT reflection may work or not; where a pull hangs on it all the same, it does not fail."""
-    runtime, servers = await both(runtime_of(puller), resolver_servers(puller.host))
+    runtime, servers = await both(runtime_of(puller), resolver_servers(puller))
     dialled = {e.url: runtime.proxies.dialled(e.url) for e in runtime.route(registry.name).pulling}
     public = frozenset().union(*(await strayed(puller, dialled, servers, pulls)).values())
-    seen = await each({address: reflection(puller.host, address, control=pulls.control_url) for address in public})
+    seen = await each({address: reflection(puller, address, control=pulls.control_url) for address in public})
     if seen:
         note(f"a pull may hang on NAT reflection: {', '.join(f'{a}, {rate}' for a, rate in seen.items())}")
     assert {address: str(rate) for address, rate in seen.items() if rate.connected < rate.tried} == {}
@@ -113,7 +113,7 @@ async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry
 )
 async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """The token service that an endpoint sends to is dialled by its name as given, and that is not forbidden."""
-    runtime, servers = await both(runtime_of(puller), resolver_servers(puller.host))
+    runtime, servers = await both(runtime_of(puller), resolver_servers(puller))
     endpoints = runtime.route(registry.name).resolving
     answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in endpoints})
     realms = {f"{e}, token of {a.realm}": runtime.proxies.dialled(a.realm) for e, a in answers.items() if a.realm}
@@ -155,7 +155,7 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
 )
 async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
     """Every hosts.toml is one that this version of containerd takes as written."""
-    assert (await containerd_registries(node.host)).problems() == {}
+    assert (await containerd_registries(node)).problems() == {}
 
 
 @invariant(
@@ -169,7 +169,7 @@ async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
 )
 async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pulls: Pulls) -> None:
     """containerd reads its hosts.toml from the declared directory, and runs with the configuration that is there."""
-    seen = await containerd_registries(node.host)
+    seen = await containerd_registries(node)
     written = {"config_path": seen.config_path, "registry.mirrors": seen.mirrors, "newer": seen.newer_than_process}
     assert written == {"config_path": pulls.config_path, "registry.mirrors": {}, "newer": ()}
 
@@ -185,7 +185,7 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
 )
 async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
     """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it."""
-    runtime = await containerd_registries(node.host)
+    runtime = await containerd_registries(node)
     route, declared = runtime.route(mirrored.registry.name), Endpoint(mirrored.mirror.url, "mirror")
     answer = await answer_of(node, declared, mirrored.registry, pulls, runtime.proxies)
     seen = {"first": next((e.url for e in route.resolving), ""), "falls back": route.falls_back, "serves": str(answer)}
@@ -204,6 +204,6 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
 async def test_a_push_reaches_the_registry_inside(pusher: Pusher, pushed: Pushed, pulls: Pulls) -> None:
     """From a host that pushes, the registry answers, and no resolver gives a forbidden address for it."""
     upstream = Endpoint(upstream_url(pushed.registry.name), "upstream")
-    servers, answer = await both(resolver_servers(pusher.host), answer_of(pusher, upstream, pushed.registry, pulls))
+    servers, answer = await both(resolver_servers(pusher), answer_of(pusher, upstream, pushed.registry, pulls))
     assert await strayed(pusher, {upstream.url: upstream.host}, servers, pulls) == {}
     assert answer.serves, str(answer)

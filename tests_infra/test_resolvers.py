@@ -25,7 +25,7 @@ STICKY = "resolved stays on a server that it failed over to, also when the first
 )
 async def test_node_is_on_its_first_server(node: Client, dns: Dns) -> None:
     """A node is answered by its first server, and not by one that it failed over to and stayed with."""
-    current = await current_servers(node.host, control=dns.control_name)
+    current = await current_servers(node, control=dns.control_name)
     assert current == {node.how.servers[0]}
 
 
@@ -41,7 +41,7 @@ async def test_node_is_on_its_first_server(node: Client, dns: Dns) -> None:
 )
 async def test_node_may_ask_the_declared_servers_only(node: Client) -> None:
     """The DNS servers that a node may come to ask are the declared ones, in their order."""
-    servers = await resolver_servers(node.host)
+    servers = await resolver_servers(node)
     if accepted := node.how.accepted_secondaries:
         note(f"accepted as secondary: {', '.join(map(str, accepted))}; {STICKY}")
     assert servers == node.how.servers
@@ -58,7 +58,7 @@ async def test_node_may_ask_the_declared_servers_only(node: Client) -> None:
 )
 async def test_resolver_is_configured_in_the_declared_files_only(node: Client) -> None:
     """No file of a node sets DNS servers or domains but the declared ones."""
-    settings = await resolver_settings(node.host)
+    settings = await resolver_settings(node)
     assert {file: lines for file, lines in settings.items() if file not in node.how.configured_in} == {}
 
 
@@ -73,7 +73,7 @@ async def test_resolver_is_configured_in_the_declared_files_only(node: Client) -
 )
 async def test_no_hosts_file_pins_a_name_of_the_site(node: Client, dns: Dns) -> None:
     """No hosts file of a node has an address for a name in the site's zones, save loopback for its own name."""
-    entries = await hosts_entries(node.host)
+    entries = await hosts_entries(node)
     assert [e for e in entries if not e.address.is_loopback and any(map(dns.has, e.names))] == []
 
 
@@ -87,7 +87,7 @@ async def test_no_hosts_file_pins_a_name_of_the_site(node: Client, dns: Dns) -> 
 )
 async def test_names_are_looked_up_in_the_declared_order(node: Client) -> None:
     """nsswitch.conf asks the declared sources for a name, in their order."""
-    assert await lookup_order(node.host) == node.how.lookup_order
+    assert await lookup_order(node) == node.how.lookup_order
 
 
 @invariant(
@@ -100,7 +100,7 @@ async def test_names_are_looked_up_in_the_declared_order(node: Client) -> None:
 )
 async def test_resolv_conf_is_the_declared_file(node: Client) -> None:
     """/etc/resolv.conf is the declared file, and lists no more servers than glibc reads, which is three."""
-    seen = await resolv_conf(node.host)
+    seen = await resolv_conf(node)
     assert seen.path == node.how.resolv_conf
     assert len(seen.servers) <= 3
 

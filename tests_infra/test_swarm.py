@@ -26,7 +26,7 @@ RECLAIM = "Restart dockerd in a quiet moment: it builds its bookkeeping anew. Th
 @invariant("swarm-proxy-subnet", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
 async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay) -> None:
     """There is exactly one overlay of the name, attachable and allocated from the declared subnet."""
-    networks = await overlay_networks(manager.host)
+    networks = await overlay_networks(manager)
     seen = [(n.attachable, n.subnets) for n in networks if n.name == overlay.name]
     assert seen == [(overlay.attachable, (overlay.subnet,))]
 
@@ -43,7 +43,7 @@ async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overla
 async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin, swarm: Swarm) -> None:
     """The file that creates an overlay gives it the declared subnet, and so has the overlay that runs."""
     lines = await file_lines(pin.host, pin.file)
-    networks = await overlay_networks(manager.host)
+    networks = await overlay_networks(manager)
     created = creations(lines, pin.overlay)
     if any(creation.hides_errors for creation in created):
         note(f"{pin.file} hides the errors of `docker network create`: a refused subnet would go unnoticed")
@@ -171,7 +171,7 @@ async def test_every_service_has_its_tasks(manager: Manager) -> None:
 )
 async def test_the_allocator_never_ran_out(manager: Manager) -> None:
     """Since it started, no manager's dockerd has logged that it had no address to give."""
-    log = await allocator_log(manager.host)
+    log = await allocator_log(manager)
     note("silence here does not mean recovery: what the allocator tries again later, it logs at debug level only")
     if log.exhausted:
         note(f"the last lines: {' | '.join(log.examples[-2:])}")
@@ -181,7 +181,7 @@ async def test_the_allocator_never_ran_out(manager: Manager) -> None:
 @invariant("swarm-race-log", family="swarm", severity="medium", incident=INCIDENT, remedy=RECLAIM)
 async def test_removals_seldom_race(node: Node, swarm: Swarm) -> None:
     """Removals of stacks meet no more often than the budget allows, by day since dockerd started."""
-    log = await allocator_log(node.host)
+    log = await allocator_log(node)
     note(f"{log.raced} lines in {log.daemon.up_days:.1f} days; they show that addresses may be lost, not how many")
     assert log.raced / max(1.0, log.daemon.up_days) <= swarm.races_per_day
 
@@ -196,7 +196,7 @@ async def test_removals_seldom_race(node: Node, swarm: Swarm) -> None:
 )
 async def test_dockerd_is_restarted_on_purpose_and_in_time(node: Node, swarm: Swarm) -> None:
     """dockerd has not run longer than the declared interval, and has not died by itself."""
-    alive = await daemon(node.host)
+    alive = await daemon(node)
     assert alive.restarts == 0, f"systemd had to start it again {alive.restarts} times"
     assert alive.up_days <= swarm.restart_days
 

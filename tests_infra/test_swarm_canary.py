@@ -26,7 +26,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
         wanted = counted.free - allowed
         if not 0 < wanted <= budget.take_at_most:
             raise NoControl(f"to count the lost addresses {wanted} would have to be taken, of {counted.free} free ones")
-        canary = allocation_canary(manager.host, budget.overlay, addresses=wanted, at_most=budget.take_at_most)
+        canary = allocation_canary(manager, budget.overlay, addresses=wanted, at_most=budget.take_at_most)
         waiting = (await canary).in_state("New")
         lost = allowed + waiting if waiting else 0
     assert lost is not None and lost <= allowed
@@ -43,5 +43,5 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
 )
 async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary) -> None:
     """A service that is deployed on an overlay now runs within the declared time."""
-    seen = await deploy_canary(manager.host, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
+    seen = await deploy_canary(manager, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
     assert (seen.states, seen.errors) == ((("Running", 1),), ())

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from siteproof.asks import MISSING, Ask, Output, command, controlled
+from siteproof.asks import MISSING, Ask, Host, Output, command, controlled
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, section, split, words
 from siteproof.probes.edge.nat import NONE, Forward, NatRules, Ports, Reach
@@ -76,7 +76,7 @@ _NO_PORTS = {
 _UNTOLD = {1: words("--mark --ports --u32 --bytecode --string --ctorigdstport --realm"), 2: words("--match-set")}
 
 
-def iptables_forwards(router: str) -> Ask[NatRules]:
+def iptables_forwards(router: Host) -> Ask[NatRules]:
     """Every destination NAT in iptables' nat tables of `router`.
 
     Where its nft back end shows nothing, that counts only beside nft's ruleset with none of its rules in it; otherwise

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import from_json, words
 from siteproof.probes.edge.nat import Forward, NatRules, Reach
@@ -50,7 +50,7 @@ MOST_MET = 500_000
 _SCRIPT = "$ROOT nft -j list ruleset"
 
 
-def nft_forwards(router: str) -> Ask[NatRules]:
+def nft_forwards(router: Host) -> Ask[NatRules]:
     """Every destination NAT in nftables' rules of `router`, with the ports that a packet must have to get there."""
     return command(
         router,

@@ -21,6 +21,7 @@ from siteproof.asks import (
     RECORD_TYPE,
     SMALL,
     Ask,
+    Host,
     Output,
     command,
     controlled,
@@ -70,7 +71,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def udp_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply | Nothing]:
+def udp_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply | Nothing]:
     """What the server `at` says to `host` about `name` over UDP. Raises Unanswered if nothing came back."""
     return command(
         host,
@@ -87,7 +88,7 @@ def udp_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Rep
 
 
 def replies(
-    host: str, name: str, servers: Iterable[Address], *, control: Ask[Reply], kind: Kind = "A"
+    host: Host, name: str, servers: Iterable[Address], *, control: Ask[Reply], kind: Kind = "A"
 ) -> dict[str, Ask[Reply | Nothing | None]]:
     """What each server says to `host` about `name`, over TCP and over UDP; None where it does not answer.
 
@@ -103,7 +104,7 @@ def replies(
 
 
 def addresses(
-    host: str, name: str, servers: Iterable[Address], *, control: str
+    host: Host, name: str, servers: Iterable[Address], *, control: str
 ) -> dict[str, Ask[frozenset[Address] | Nothing | None]]:
     """The IPv4 addresses that each server gives to `host`, over TCP and over UDP; empty as in `dns_addresses`.
 

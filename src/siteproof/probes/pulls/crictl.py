@@ -10,7 +10,7 @@ from importlib import resources
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Output, command
+from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Host, Output, command
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.owned import OWNED
 from siteproof.probes.common.root_words import HEX, MOMENT, PIDS
@@ -67,7 +67,7 @@ class Pull:
         return found
 
 
-def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False) -> Ask[Pull]:
+def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False) -> Ask[Pull]:
     """Pull `image` on `node` through its CRI and observe which addresses are dialled.
 
     A pull speaks to somebody in any case: if the observer saw no connection at all, it is no observer, and that is
