@@ -3,21 +3,20 @@
 from siteproof.asks import each, note
 from siteproof.asks.words import Address
 from siteproof.facts import Client, Dns, Name, View
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import addresses, each_way
 from siteproof.probes.names.dns import dns_addresses
 from siteproof.probes.names.getent import getent_addresses
 from siteproof.probes.names.resolver import resolver_servers
 
+invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
+
 
 @invariant(
     "dns-split-answer",
-    family="dns",
     severity="critical",
-    incident="image pulls rode the public hairpin",
     remedy="Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); "
     "on a node, take away any server that cannot answer for the zone, and any pin in /etc/hosts.",
-    gate=True,
     follows=("dns-no-hosts-pin", "dns-every-server-agrees", "dns-current-server"),
 )
 async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
@@ -33,11 +32,7 @@ async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name
 
 @invariant(
     "dns-split-answer-ipv6",
-    family="dns",
-    severity="high",
-    incident="image pulls rode the public hairpin",
     remedy="Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.",
-    gate=True,
 )
 async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
     """The IPv6 addresses of a name are the declared ones; by default it has none."""
@@ -52,12 +47,8 @@ async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Nam
 
 @invariant(
     "dns-every-server-agrees",
-    family="dns",
-    severity="high",
-    incident="image pulls rode the public hairpin",
     remedy="Take the dissenting server away from the node, or let it forward the site's zone to the authority. "
     "NXDOMAIN is dissent too: no other server is asked after it.",
-    gate=True,
     follows=(
         "dns-secondary-policy",
         "dns-edge-override",
@@ -75,10 +66,8 @@ async def test_every_server_of_a_node_gives_the_internal_address(node: Client, n
 
 @invariant(
     "dns-split-horizon",
+    gate=False,
     also=("dns-external-monitors-vantage",),
-    family="dns",
-    severity="high",
-    incident="image pulls rode the public hairpin",
     remedy="Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let "
     "the authority be asked from the internet in its internal view. A monitor that sees the internal view is none "
     "of the outside.",

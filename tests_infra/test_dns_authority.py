@@ -2,26 +2,24 @@
 
 from siteproof.asks import note, total
 from siteproof.facts import Asker, Dns, Ingress, Name, Resolving, Zone
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import each_way, replies
 from siteproof.probes.names.dns import dns_reply
 from siteproof.probes.names.unbound import unbound_forwards
 from siteproof.probes.path.ip import host_addresses
 
-HAIRPIN = "image pulls rode the public hairpin"
 # Nobody has a host of this name; who gets an answer for it gets one for everything.
 NOBODY = "siteproof-no-such-host"
+
+invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
 
 
 @invariant(
     "dns-edge-override",
     also=("dns-pfsense-override",),
-    family="dns",
     severity="critical",
-    incident=HAIRPIN,
     remedy="Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides) and "
     "reload unbound; a host override there is a pin like any other.",
-    gate=True,
 )
 async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zone, dns: Dns) -> None:
     """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers."""
@@ -34,11 +32,7 @@ async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zo
 
 @invariant(
     "dns-rebind-strip",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Except the site's zone from the rebind protection (unbound: `private-domain`; pfSense: DNS Rebind Check).",
-    gate=True,
 )
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
     """Where the authority has an address for a name, the edge's resolver does not answer with none."""
@@ -52,12 +46,8 @@ async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, 
 
 @invariant(
     "dns-authority-up",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Bring the server back, or the zone to it. With one server left, its loss is the loss of every name; where "
     "serials differ, one of them answers with yesterday's addresses.",
-    gate=True,
 )
 async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zone: Zone, dns: Dns) -> None:
     """Every server of the authority answers for the zone as its own, over TCP as over UDP, with the same serial."""
@@ -71,12 +61,8 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
 
 @invariant(
     "dns-authority-auto",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Make the missing record a CNAME of the declared name (or let what makes it from the ingress run again), "
     "and take a wildcard away: under it a missing host looks like one that is there.",
-    gate=True,
     follows=("dns-authority-up",),
 )
 async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Zone, dns: Dns) -> None:
@@ -92,11 +78,8 @@ async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Z
 
 @invariant(
     "dns-authority-apex",
-    family="dns",
     severity="critical",
-    incident=HAIRPIN,
     remedy="Give the record the ingress's address of now; what keeps it so (a job, an operator) has stopped.",
-    gate=True,
     follows=("dns-authority-up",),
 )
 async def test_what_names_are_aliases_of_is_at_the_ingress(

@@ -2,19 +2,18 @@
 
 from siteproof.asks import note, total
 from siteproof.facts import Edge, Outside, PublicAddress, Router
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.edge.iptables import iptables_forwards
 from siteproof.probes.edge.nft import nft_forwards
 from siteproof.probes.edge.nmap import tcp_scan
 
+invariant = Defaults(
+    family="edge", severity="critical", incident="the router's DMZ made every port of a server public", gate=True
+)
+
 
 @invariant(
-    "edge-no-dmz-config",
-    family="edge",
-    severity="critical",
-    incident="the router's DMZ made every port of a server public",
-    remedy="Turn the DMZ (1:1 NAT, exposed host) off and forward the wanted ports one by one.",
-    gate=True,
+    "edge-no-dmz-config", remedy="Turn the DMZ (1:1 NAT, exposed host) off and forward the wanted ports one by one."
 )
 async def test_router_forwards_no_address_wholesale(router: Router, edge: Edge) -> None:
     """The router forwards ports, never everything that comes to an address."""
@@ -26,11 +25,7 @@ async def test_router_forwards_no_address_wholesale(router: Router, edge: Edge) 
 
 @invariant(
     "edge-no-dmz-outside",
-    family="edge",
-    severity="critical",
-    incident="the router's DMZ made every port of a server public",
     remedy="Turn the DMZ off and forward the wanted ports one by one; flush the router's connection tracking after it.",
-    gate=True,
     follows=("edge-no-dmz-config",),
 )
 async def test_an_unlisted_port_ends_at_the_edge(vantage: Outside, address: PublicAddress, edge: Edge) -> None:

@@ -2,12 +2,14 @@
 
 from siteproof.asks import each, note
 from siteproof.facts import Canary, ContainerdNode, Group, Pulls, Registry
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.pulls.crictl import Pull, observed_pull
 from siteproof.probes.pulls.crictl_images import images, pull_again
 from siteproof.probes.pulls.registry import registry_answer
 from siteproof.runtimes.pull_failure import cause
 from siteproof.runtimes.pull_route import Endpoint, Image
+
+invariant = Defaults(family="pulls", severity="high")
 
 
 def went_well(pull: Pull, pulls: Pulls) -> None:
@@ -21,7 +23,6 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
 
 @invariant(
     "pull-live-no-public",
-    family="pulls",
     severity="critical",
     incident="image pulls rode the public hairpin",
     remedy="See which name led there (`dns-split-answer`, hosts.toml, the registry's token realm) and make it resolve "
@@ -39,8 +40,6 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
 
 @invariant(
     "pull-cold-canary",
-    family="pulls",
-    severity="high",
     incident="cached images masked a dead registry path until a pod came to a node without the image",
     remedy="As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the "
     "redirects of the registry's blobs.",
@@ -55,8 +54,6 @@ async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Can
 
 @invariant(
     "pull-retag-cheap",
-    family="pulls",
-    severity="high",
     incident="registry pulls ended in TLS handshake timeouts, now and then",
     remedy="The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the "
     "registry, x509 at its certificate.",
@@ -75,7 +72,6 @@ async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Reg
 
 @invariant(
     "pull-priority-groups",
-    family="pulls",
     severity="medium",
     incident="a pod moved to a node that had only stale copies of its image",
     remedy="Pull the images of the group on every node before they are needed, or have the mirror hold them.",

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from siteproof.asks import Ask, both, each, note, total
 from siteproof.facts import ContainerdNode, DockerHost, Mirrored, Node, Puller, Pulls, Pushed, Pusher, Registry
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.names.dns import dns_addresses
 from siteproof.probes.names.getent import getent_addresses
 from siteproof.probes.names.resolver import resolver_servers
@@ -18,6 +18,8 @@ from siteproof.runtimes.dockerd import Dockerd
 from siteproof.runtimes.pull_route import NO_PROXIES, Endpoint, Image, Proxies, upstream_url
 
 Address = IPv4Address | IPv6Address
+
+invariant = Defaults(family="pulls", severity="critical", gate=True)
 
 
 def runtime_of(puller: Puller) -> Ask[Containerd | Dockerd]:
@@ -67,12 +69,9 @@ def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Addr
 
 @invariant(
     "pull-static-destinations",
-    family="pulls",
-    severity="critical",
     incident="a mirror that could fall back to a broken path was taken for a fix",
     remedy="Make every name that the runtime may come to resolve to the internal address (`dns-split-answer`), or take "
     "the endpoint away; a mirror in front of it is no cure while the rest of the list stays.",
-    gate=True,
     follows=("dns-split-answer",),
 )
 async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -85,7 +84,7 @@ async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry
 
 @invariant(
     "pull-nat-reflection",
-    family="pulls",
+    gate=False,
     severity="low",
     incident="a router's NAT reflection came and went for weeks before it died",
     remedy="No pull is to need it (`pull-static-destinations`); that it works now and then hides who does.",
@@ -104,11 +103,8 @@ async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry
 
 @invariant(
     "pull-realm-absolute",
-    family="pulls",
-    severity="critical",
     incident="the registry's token service was dialled by its public name, past the mirror",
     remedy="Let the realm's name resolve to the internal address on the node; no mirror or hosts.toml moves this leg.",
-    gate=True,
     follows=("dns-split-answer", "pull-static-destinations"),
 )
 async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -123,12 +119,9 @@ async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, re
 
 @invariant(
     "pull-mirror-bare-ip",
-    family="pulls",
-    severity="critical",
     incident="a mirror by bare address answered 404 to everything, and every pull went on to the public path",
     remedy="Name the mirror as its certificate and router do; a proxy that routes by name has nothing to offer to an "
     "address. Or take the mirror away.",
-    gate=True,
     follows=("dns-split-answer",),
 )
 async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry, pulls: Pulls) -> None:
@@ -147,11 +140,9 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
 
 @invariant(
     "pull-hosts-toml-parses",
-    family="pulls",
     severity="high",
     incident="a hosts.toml that containerd does not take was silently left out, and pulls went straight upstream",
     remedy="Write it as this version of containerd wants it: before 2.0 with at least one [host.…] table.",
-    gate=True,
 )
 async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
     """Every hosts.toml is one that this version of containerd takes as written."""
@@ -160,12 +151,10 @@ async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
 
 @invariant(
     "pull-config-path-active",
-    family="pulls",
     severity="high",
     incident="the mirror that was believed to keep pulls internal",
     remedy="Set the CRI plugin's registry.config_path, take registry.mirrors away, and restart containerd; k3s reads "
     "registries.yaml only when it starts.",
-    gate=True,
 )
 async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pulls: Pulls) -> None:
     """containerd reads its hosts.toml from the declared directory, and runs with the configuration that is there."""
@@ -176,7 +165,7 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
 
 @invariant(
     "pull-mirror-primary",
-    family="pulls",
+    gate=False,
     severity="medium",
     incident="registry pulls ended in TLS handshake timeouts",
     remedy="Make the mirror the first endpoint of the registry, with the capabilities pull and resolve; `server` says "
@@ -195,7 +184,7 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
 
 @invariant(
     "pull-push-path",
-    family="pulls",
+    gate=False,
     severity="high",
     incident="buildkit's pushes and the CI's git rode the public hairpin first",
     remedy="Let the CI host, and the container that its builder resolves in, ask the site's resolver.",

@@ -2,25 +2,23 @@
 
 from siteproof.asks import Ask, each, note
 from siteproof.facts import Client, Dns, Fleet
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.judging.verdicts import shown
 from siteproof.probes.names.name_files import hosts_entries, lookup_order, resolv_conf, resolver_settings
 from siteproof.probes.names.resolved import current_servers, resolved_settings
 from siteproof.probes.names.resolver import resolver_servers
 from siteproof.probes.path.ip import default_link
 
-HAIRPIN = "image pulls rode the public hairpin"
 STICKY = "resolved stays on a server that it failed over to, also when the first one is back"
+
+invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
 
 
 @invariant(
     "dns-current-server",
-    family="dns",
     severity="critical",
-    incident=HAIRPIN,
     remedy="See why the first server did not answer. resolved goes back to it when it is restarted "
     "(`systemctl restart systemd-resolved`), and not before.",
-    gate=True,
     follows=("dns-secondary-policy",),
 )
 async def test_node_is_on_its_first_server(node: Client, dns: Dns) -> None:
@@ -31,12 +29,8 @@ async def test_node_is_on_its_first_server(node: Client, dns: Dns) -> None:
 
 @invariant(
     "dns-secondary-policy",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Give the node its declared servers only. A public secondary cannot answer for the site's own zones, and "
     f"{STICKY}.",
-    gate=True,
     follows=("dns-no-dropins",),
 )
 async def test_node_may_ask_the_declared_servers_only(node: Client) -> None:
@@ -49,12 +43,8 @@ async def test_node_may_ask_the_declared_servers_only(node: Client) -> None:
 
 @invariant(
     "dns-no-dropins",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Delete the file, or declare it in `configured_in`; global servers of several files are merged, and take "
     "the place of a routing domain's own.",
-    gate=True,
 )
 async def test_resolver_is_configured_in_the_declared_files_only(node: Client) -> None:
     """No file of a node sets DNS servers or domains but the declared ones."""
@@ -64,12 +54,8 @@ async def test_resolver_is_configured_in_the_declared_files_only(node: Client) -
 
 @invariant(
     "dns-no-hosts-pin",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Delete the line (and in cloud-init's template), and let DNS answer: a pin is right until the address "
     "moves, and hides a broken resolver until then.",
-    gate=True,
 )
 async def test_no_hosts_file_pins_a_name_of_the_site(node: Client, dns: Dns) -> None:
     """No hosts file of a node has an address for a name in the site's zones, save loopback for its own name."""
@@ -79,9 +65,8 @@ async def test_no_hosts_file_pins_a_name_of_the_site(node: Client, dns: Dns) -> 
 
 @invariant(
     "dns-nsswitch",
-    family="dns",
+    gate=False,
     severity="medium",
-    incident=HAIRPIN,
     remedy="Write the declared `hosts:` line into /etc/nsswitch.conf. Programs in Go (containerd, kubelet) read it "
     "too, and then ask the servers of resolv.conf themselves.",
 )
@@ -92,9 +77,8 @@ async def test_names_are_looked_up_in_the_declared_order(node: Client) -> None:
 
 @invariant(
     "dns-resolvconf-target",
-    family="dns",
+    gate=False,
     severity="medium",
-    incident=HAIRPIN,
     remedy="Link /etc/resolv.conf to the declared file again; whoever replaced it (dhclient, a VPN, a container's "
     "entrypoint) will do so again.",
 )
@@ -107,9 +91,8 @@ async def test_resolv_conf_is_the_declared_file(node: Client) -> None:
 
 @invariant(
     "dns-fleet-parity",
-    family="dns",
+    gate=False,
     severity="medium",
-    incident=HAIRPIN,
     remedy="Give the outlier what the others have: the next incident is on the node that was built at another time.",
     follows=("dns-no-dropins", "dns-secondary-policy", "dns-nsswitch", "dns-resolvconf-target", "mtu-node"),
 )

@@ -6,7 +6,7 @@ from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, 
 from siteproof.asks import both, each, note, past, total
 from siteproof.errors import NoControl
 from siteproof.facts import SETTLES_DAYS, Checkout, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.files.git import repository
 from siteproof.probes.files.text_file import file_lines
 from siteproof.probes.path.ip import routes
@@ -15,15 +15,18 @@ from siteproof.probes.swarm.docker_api import local_networks, overlay_view, swar
 from siteproof.probes.swarm.dockerd import allocator_log, daemon
 from siteproof.probes.swarm.overlay_ping import overlay_pings
 
-INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
 ENLARGE = (
     "In a maintenance window: remove the stacks on it, `docker network rm`, create it again with `--subnet`, redeploy; "
     "and pin the subnet where the network is created."
 )
 RECLAIM = "Restart dockerd in a quiet moment: it builds its bookkeeping anew. Then look why addresses get lost."
 
+invariant = Defaults(
+    family="swarm", severity="high", incident="deploys wedged because the proxy overlay ran out of VIPs"
+)
 
-@invariant("swarm-proxy-subnet", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
+
+@invariant("swarm-proxy-subnet", severity="critical", remedy=ENLARGE, gate=True)
 async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay) -> None:
     """There is exactly one overlay of the name, attachable and allocated from the declared subnet."""
     networks = await overlay_networks(manager)
@@ -33,9 +36,6 @@ async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overla
 
 @invariant(
     "swarm-pin",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy="Bring file and network both. A script that creates a network only where it is missing never changes "
     "one that exists: an edit of the file alone does nothing, and a change by hand does not survive a new host.",
     also=("drift-swarm-nix",),
@@ -54,9 +54,6 @@ async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin,
 
 @invariant(
     "swarm-no-overlap",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy="Move one of the two to a block of its own. `docker network create` does not refuse an overlap in a swarm: "
     "it exits 0 and leaves the network without addresses.",
     gate=True,
@@ -73,9 +70,6 @@ async def test_overlay_shares_no_address_with_anything_else(manager: Manager, ov
 
 @invariant(
     "swarm-nodes-ready",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy="Bring the node back or take it out (`docker node rm`, and out of the inventory): the addresses that it "
     "holds cannot be counted while it is silent.",
     gate=True,
@@ -91,7 +85,7 @@ async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, s
     assert strangers == [] or len(views) < len(manager.members), "nodes that the inventory lacks"
 
 
-@invariant("swarm-headroom", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
+@invariant("swarm-headroom", severity="critical", remedy=ENLARGE, gate=True)
 async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay) -> None:
     """Of an overlay's addresses the declared part is free, and none has two holders."""
     state = await swarm_state(manager.host)
@@ -105,9 +99,6 @@ async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay
 
 @invariant(
     "swarm-exhaustion",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy=f"{RECLAIM} The lasting cure is a larger subnet.",
     unproven_because="a trend takes days and a lab lives for minutes; tests/unit/test_projection.py has the histories",
 )
@@ -129,9 +120,7 @@ async def test_overlay_outlasts_the_next_restart(
 
 @invariant(
     "swarm-stuck-new",
-    family="swarm",
     severity="critical",
-    incident=INCIDENT,
     remedy="This is no fault of what is deployed: the allocator has no address for it. Free some, or restart dockerd.",
     gate=True,
     follows=("swarm-headroom",),
@@ -146,9 +135,6 @@ async def test_no_task_waits_for_an_address(manager: Manager, swarm: Swarm) -> N
 
 @invariant(
     "swarm-infra-vs-recipe",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy="Printed under another finding, this is the infrastructure's doing, not the service's. Alone, it is the "
     "service's own: `docker service ps --no-trunc` has its error.",
     follows=("swarm-stuck-new", "swarm-headroom", "swarm-nodes-ready"),
@@ -161,13 +147,7 @@ async def test_every_service_has_its_tasks(manager: Manager) -> None:
 
 
 @invariant(
-    "swarm-alloc-log",
-    family="swarm",
-    severity="critical",
-    incident=INCIDENT,
-    remedy=RECLAIM,
-    gate=True,
-    follows=("swarm-stuck-new", "swarm-headroom"),
+    "swarm-alloc-log", severity="critical", remedy=RECLAIM, gate=True, follows=("swarm-stuck-new", "swarm-headroom")
 )
 async def test_the_allocator_never_ran_out(manager: Manager) -> None:
     """Since it started, no manager's dockerd has logged that it had no address to give."""
@@ -178,7 +158,7 @@ async def test_the_allocator_never_ran_out(manager: Manager) -> None:
     assert log.exhausted == 0
 
 
-@invariant("swarm-race-log", family="swarm", severity="medium", incident=INCIDENT, remedy=RECLAIM)
+@invariant("swarm-race-log", severity="medium", remedy=RECLAIM)
 async def test_removals_seldom_race(node: Node, swarm: Swarm) -> None:
     """Removals of stacks meet no more often than the budget allows, by day since dockerd started."""
     log = await allocator_log(node)
@@ -188,9 +168,7 @@ async def test_removals_seldom_race(node: Node, swarm: Swarm) -> None:
 
 @invariant(
     "swarm-daemon-uptime",
-    family="swarm",
     severity="medium",
-    incident=INCIDENT,
     remedy="Restart dockerd in a quiet moment, or keep the declared interval by a reboot. If it dies by itself, read "
     "its journal.",
 )
@@ -203,9 +181,6 @@ async def test_dockerd_is_restarted_on_purpose_and_in_time(node: Node, swarm: Sw
 
 @invariant(
     "swarm-dangling-overlays",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy="`docker network prune` takes them away; each is a removal that raced and may have lost addresses too.",
 )
 async def test_no_overlay_outlives_its_stack(manager: Manager, swarm: Swarm) -> None:
@@ -218,9 +193,7 @@ async def test_no_overlay_outlives_its_stack(manager: Manager, swarm: Swarm) -> 
 
 @invariant(
     "swarm-quiescent",
-    family="swarm",
     severity="critical",
-    incident=INCIDENT,
     remedy="Wait until the deploy is over; do no disruptive work before this holds.",
     gate=True,
 )
@@ -234,9 +207,7 @@ async def test_the_swarm_is_quiet(manager: Manager, window: Window) -> None:
 
 @invariant(
     "swarm-post-recreate",
-    family="swarm",
     severity="critical",
-    incident=INCIDENT,
     remedy="A service with an address outside the subnet has not rejoined: update it with --force. Silence between two "
     "nodes is UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.",
 )
@@ -254,13 +225,7 @@ async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: O
     assert unreached(pings, staying) == {}
 
 
-@invariant(
-    "swarm-stepguard",
-    family="swarm",
-    severity="medium",
-    incident=INCIDENT,
-    remedy="Put the step back, before the line that it guards.",
-)
+@invariant("swarm-stepguard", severity="medium", remedy="Put the step back, before the line that it guards.")
 async def test_a_script_takes_its_guarding_steps_first(guard: Guard) -> None:
     """A script that puts load on the swarm takes the declared steps first."""
     lines = await file_lines(guard.host, guard.file)
@@ -269,9 +234,7 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard) -> None:
 
 @invariant(
     "swarm-author-secrets",
-    family="swarm",
     severity="medium",
-    incident=INCIDENT,
     remedy="Let the declared author commit what a stranger did. A secret that was committed is known, also after it is "
     "removed: give out a new one.",
 )

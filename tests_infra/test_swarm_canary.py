@@ -3,16 +3,14 @@
 from siteproof.analysis.addresses import overlay_fill
 from siteproof.errors import NoControl
 from siteproof.facts import DeployCanary, LeakBudget, Manager
-from siteproof.invariants import invariant
+from siteproof.invariants import Defaults
 from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 
-INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
+invariant = Defaults(family="swarm", severity="high")
 
 
 @invariant(
     "swarm-leak",
-    family="swarm",
-    severity="high",
     incident="removals of stacks lost addresses until none was left",
     remedy="Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.",
 )
@@ -34,9 +32,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
 
 @invariant(
     "swarm-fresh-deploy",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
+    incident="deploys wedged because the proxy overlay ran out of VIPs",
     remedy="See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and "
     "Failed the image's.",
     follows=("swarm-headroom", "swarm-stuck-new"),
