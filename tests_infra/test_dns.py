@@ -2,7 +2,7 @@
 
 from siteproof.asks import each, note
 from siteproof.asks.words import Address
-from siteproof.facts import Client, Dns, Name, View
+from siteproof.facts.dns import Client, Dns, Name, View
 from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import addresses, each_way
 from siteproof.probes.names.dns import dns_addresses

@@ -1,7 +1,7 @@
 """The way of an answer: from the authority, which follows the ingress, through the edge's resolver."""
 
 from siteproof.asks import note, total
-from siteproof.facts import Asker, Dns, Ingress, Name, Resolving, Zone
+from siteproof.facts.dns import Asker, Dns, Ingress, Name, Resolving, Zone
 from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import each_way, replies
 from siteproof.probes.names.dns import dns_reply

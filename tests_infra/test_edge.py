@@ -1,7 +1,8 @@
 """Edge: the internet reaches what is meant for it, and nothing else."""
 
 from siteproof.asks import note, total
-from siteproof.facts import Edge, Outside, PublicAddress, Router
+from siteproof.facts import Outside, Router
+from siteproof.facts.edge import Edge, PublicAddress
 from siteproof.invariants import Defaults
 from siteproof.probes.edge.iptables import iptables_forwards
 from siteproof.probes.edge.nft import nft_forwards

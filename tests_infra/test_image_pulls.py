@@ -1,7 +1,7 @@
 """Image pulls: they come in by the way that is meant."""
 
 from siteproof.asks import each, note
-from siteproof.facts import Canary, ContainerdNode, Group, Pulls, Registry
+from siteproof.facts.pulls import Canary, ContainerdNode, Group, Pulls, Registry
 from siteproof.invariants import Defaults
 from siteproof.probes.pulls.crictl import Pull, observed_pull
 from siteproof.probes.pulls.crictl_images import images, pull_again

@@ -1,6 +1,7 @@
 """Path: packets fit all the way to the internet."""
 
-from siteproof.facts import Link, Node, Path, Transfer
+from siteproof.facts import Node
+from siteproof.facts.path import Link, Path, Transfer
 from siteproof.invariants import Defaults
 from siteproof.probes.path.curl import transfer as download
 from siteproof.probes.path.ip import default_link

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from siteproof.asks import Ask, both, each, note, total
-from siteproof.facts import ContainerdNode, DockerHost, Mirrored, Node, Puller, Pulls, Pushed, Pusher, Registry
+from siteproof.facts import Node
+from siteproof.facts.pulls import ContainerdNode, DockerHost, Mirrored, Puller, Pulls, Pushed, Pusher, Registry
 from siteproof.invariants import Defaults
 from siteproof.probes.names.dns import dns_addresses
 from siteproof.probes.names.getent import getent_addresses

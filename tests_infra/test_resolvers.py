@@ -1,7 +1,7 @@
 """Resolvers: a node asks the servers that it is meant to ask, and is told so in one place."""
 
 from siteproof.asks import Ask, each, note
-from siteproof.facts import Client, Dns, Fleet
+from siteproof.facts.dns import Client, Dns, Fleet
 from siteproof.invariants import Defaults
 from siteproof.judging.verdicts import shown
 from siteproof.probes.names.name_files import hosts_entries, lookup_order, resolv_conf, resolver_settings

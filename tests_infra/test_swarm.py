@@ -5,7 +5,8 @@ from siteproof.analysis.projection import project
 from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
 from siteproof.asks import both, each, note, past, total
 from siteproof.errors import NoControl
-from siteproof.facts import SETTLES_DAYS, Checkout, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
+from siteproof.facts import SETTLES_DAYS, History, Node
+from siteproof.facts.swarm import Checkout, Guard, Manager, Overlay, Pin, Swarm, Window
 from siteproof.invariants import Defaults
 from siteproof.probes.files.git import repository
 from siteproof.probes.files.text_file import file_lines

@@ -2,7 +2,7 @@
 
 from siteproof.analysis.addresses import overlay_fill
 from siteproof.errors import NoControl
-from siteproof.facts import DeployCanary, LeakBudget, Manager
+from siteproof.facts.swarm import DeployCanary, LeakBudget, Manager
 from siteproof.invariants import Defaults
 from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 

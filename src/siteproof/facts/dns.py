@@ -134,6 +134,7 @@ class Dns(Family):
     """Names: whoever asks, the answer is the declared one."""
 
     name: ClassVar[str] = "dns"
+    place: ClassVar[int] = 10
 
     control_name: HostName
     """A name outside the site that every resolver in use must answer; without its answer a silence proves nothing."""

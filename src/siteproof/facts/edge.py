@@ -54,6 +54,7 @@ class Edge(Family):
     """The router to the internet: what it lets in."""
 
     name: ClassVar[str] = "edge"
+    place: ClassVar[int] = 60
 
     routers: str | Unseen
     """Whose rules are read; `{none: reason}` for a router that has no way to be asked."""

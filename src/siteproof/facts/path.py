@@ -14,6 +14,7 @@ class Link(Family):
     """The interface of a host's default route."""
 
     name: ClassVar[str] = "link"
+    place: ClassVar[int] = 30
     scope: ClassVar[Literal["site", "host"]] = "host"
 
     mtu: Annotated[int, Field(ge=576, le=65536)]
@@ -35,6 +36,7 @@ class Path(Family):
     """The path from the site to the internet."""
 
     name: ClassVar[str] = "path"
+    place: ClassVar[int] = 40
 
     sources: str
     mtu: Annotated[int, Field(ge=576, le=65536)]

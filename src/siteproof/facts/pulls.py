@@ -118,6 +118,7 @@ class Pulls(Family):
     """Image pulls: which way they may not take."""
 
     name: ClassVar[str] = "pulls"
+    place: ClassVar[int] = 20
 
     hosts: str
     docker_hosts: str | Unseen

@@ -127,6 +127,7 @@ class Swarm(Family):
     """Docker Swarm."""
 
     name: ClassVar[str] = "swarm"
+    place: ClassVar[int] = 50
 
     managers: str
     nodes: str
