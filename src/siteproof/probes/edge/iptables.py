@@ -14,6 +14,12 @@ from siteproof.probes.common.sections import END, section, split, words
 from siteproof.probes.edge.nat import NONE, Forward, NatRules, Ports, Reach
 from siteproof.probes.edge.nft import nft_forwards
 
+VERSION = {
+    "iptables-legacy-save": "iptables-legacy-save --version",
+    "iptables-nft-save": "iptables-nft-save --version",
+    "iptables-save": "iptables-save --version",
+}
+
 # Both back ends are read, whichever one `iptables` stands for. The legacy one makes the table that it is asked to
 # show, so the kernel's own list decides whether there is anything to ask it about.
 _SCRIPT = f"""\

@@ -14,6 +14,8 @@ from siteproof.probes.common.sections import from_json, words
 from siteproof.probes.edge.nat import Forward, NatRules, Reach
 from siteproof.probes.edge.nft_terms import Sets, matched, selected
 
+VERSION = {"nft": "nft --version"}
+
 # What nft writes, after its source (1.1.3). What is none of it may rewrite a destination for all we know, and is
 # refused: other objects, hooks, statements, and other keys in what is read.
 _OBJECTS = words("table chain rule set map meter element flowtable counter quota limit secmark synproxy tunnel") | {

@@ -15,6 +15,8 @@ from siteproof.errors import NoControl, TimedOut, Unparseable
 from siteproof.probes.common.sections import readable
 from siteproof.probes.edge.nat import HIGHEST_PORT
 
+VERSION = {"nmap": "nmap --version"}
+
 # What TTL a packet may have started with, by operating system.
 INITIAL_TTLS = (64, 128, 255)
 # What nmap says of a TCP port in a SYN scan, and how it says so of several in one word.

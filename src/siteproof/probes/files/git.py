@@ -16,6 +16,8 @@ from siteproof.asks import PATH, Ask, Host, Output, command
 from siteproof.errors import NoControl, PrivilegeRefused, Unparseable
 from siteproof.probes.common.sections import readable, split, whole_number
 
+VERSION = {"git": "git --version"}
+
 # Forms that only a secret has: a private key's first line, the prefixes that issuers give their tokens, a password in
 # a URL.
 SECRETS = (

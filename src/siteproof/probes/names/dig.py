@@ -34,6 +34,8 @@ from siteproof.errors import NoControl, ToolFailed, Unanswered, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
 from siteproof.probes.names.dns import Kind, Reply, dns_addresses, dns_reply, read, told
 
+VERSION = {"dig": "dig -v", "drill": "drill -v"}
+
 # Neither falls back to TCP: what does not get through over UDP is what is looked for.
 _SCRIPT = f"""\
 tool=none

@@ -10,6 +10,8 @@ from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
 
+VERSION = {"getent": "getent --version"}
+
 Service = Literal["dns", "files"]
 
 FOUND, NOT_FOUND = 0, 2

@@ -11,6 +11,8 @@ from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
 
+VERSION = {"unbound-control": "unbound -V"}
+
 # pfSense keeps its configuration elsewhere, and does not tell unbound-control.
 _SCRIPT = f"""\
 {section("status")}

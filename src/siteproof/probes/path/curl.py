@@ -10,6 +10,8 @@ from siteproof.asks import SMALL, URL, Ask, Host, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
 
+VERSION = {"curl": "curl --version"}
+
 MINIMUM_BYTES = 200_000
 """Fewer do not show the segment size: the receiver's estimate starts at 536."""
 SAMPLED_AFTER = 262_144

@@ -10,6 +10,8 @@ from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, Sections, from_json, section, split, words
 
+VERSION = {"ip": "ip -V", "ss": "ip -V"}
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkLink:

@@ -17,6 +17,8 @@ from siteproof.probes.common.root_words import HEX, MOMENT, PIDS
 from siteproof.probes.common.sections import split, whole_number
 from siteproof.probes.edge.nft import ruleset
 
+VERSION = {"crictl": "crictl --version"}
+
 _HERE = resources.files(__package__)
 CRICTL_SETTINGS = OWNED + _HERE.joinpath("crictl_settings.sh").read_text()
 """Stands before a script that runs crictl."""

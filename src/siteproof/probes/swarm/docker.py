@@ -10,6 +10,8 @@ from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
 
+VERSION = {"docker": "docker --version"}
+
 # `docker network create` with an overlapping subnet exits 0, prints an id and leaves a network without subnet and
 # driver: `--filter driver=overlay` would not show it.
 _SCRIPT = f"""\
