@@ -115,6 +115,12 @@ def test_its_recordings_are_read_and_no_damage_is_misread(tree: Path) -> None:
     assert seen["tried"] > 300
 
 
+def test_the_example_shows_how_it_is_declared(tree: Path) -> None:
+    well(run(tree, "siteproof.previews.example", "inventories/example"))
+    written = (tree / "inventories/example/group_vars/nodes/facts.yml").read_text()
+    assert '# SSH: who may log in, and how.\nsiteproof_sshd:\n  permit_root_login: "no"' in written
+
+
 def test_its_facts_are_refused_where_they_are_misspelt(tree: Path) -> None:
     declared = tree / "inventories/lab/group_vars/lan.yml"
     before = declared.read_text()
