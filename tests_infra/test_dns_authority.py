@@ -1,10 +1,11 @@
 """The way of an answer: from the authority, which follows the ingress, through the edge's resolver."""
 
-from siteproof.asks import note, total
+from siteproof.asks import note, total, uniform
+from siteproof.asks.words import Address
 from siteproof.facts.dns import Asker, Dns, Ingress, Name, Resolving, Zone
 from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import each_way, replies
-from siteproof.probes.names.dns import dns_reply
+from siteproof.probes.names.dns import Reply, dns_reply
 from siteproof.probes.names.unbound import unbound_forwards
 from siteproof.probes.path.ip import host_addresses
 
@@ -25,7 +26,7 @@ async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zo
     """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers."""
     authority = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
     general = await each_way(replies(edge, dns.control_name, dns.edge.addresses, control=authority))
-    assert {way: reply and reply.rcode for way, reply in general.items()} == dict.fromkeys(general, "NOERROR")
+    assert {way: reply and reply.rcode for way, reply in general.items()} == uniform(general, "NOERROR")
     forwards = await unbound_forwards(edge)
     assert forwards.get(zone.name) == frozenset(dns.authority.servers)
 
@@ -37,10 +38,12 @@ async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zo
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
     """Where the authority has an address for a name, the edge's resolver does not answer with none."""
     control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
-    at_authority = replies(edge, name.name, dns.authority.servers, control=control)
-    answers = await each_way(at_authority | replies(edge, name.name, dns.edge.addresses, control=control))
-    there = any(reply.addresses for way, reply in answers.items() if way in at_authority and reply)
-    stripped = [way for way, reply in answers.items() if there and way not in at_authority and reply and reply.empty]
+    authority = replies(edge, name.name, dns.authority.servers, control=control)
+    resolver = replies(edge, name.name, dns.edge.addresses, control=control)
+    answers = await each_way(authority | resolver)
+    there = [way for way in authority if (reply := answers.get(way)) and reply.addresses]
+    empty = [way for way in resolver if (reply := answers.get(way)) and reply.empty]
+    stripped = empty if there else []
     assert stripped == []
 
 
@@ -54,7 +57,7 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
     control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
     answers = await each_way(replies(asker, zone.name, dns.authority.servers, kind="SOA", control=control))
     newest = max((reply.serial or 0 for reply in answers.values() if reply), default=0)
-    assert {way: str(reply) for way, reply in answers.items()} == dict.fromkeys(
+    assert {way: str(reply) for way, reply in answers.items()} == uniform(
         answers, f"NOERROR, authoritative, serial {newest}"
     )
 
@@ -68,12 +71,17 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
 async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Zone, dns: Dns) -> None:
     """At every server of the authority a declared name is the declared CNAME, and no wildcard answers for others."""
     control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
-    aliases: dict[str, str | None] = {n.name: n.alias_of for n in dns.names_in(zone) if n.alias_of}
-    aliases[f"{NOBODY}.{zone.name}"] = None
-    asks = {name: replies(asker, name, dns.authority.servers, control=control) for name in aliases}
-    answers = await each_way({(n, way): ask for n, ways in asks.items() for way, ask in ways.items()})
-    seen = {f"{n} at {way}": next(iter(r.aliases or r.addresses), None) for (n, way), r in answers.items() if r}
-    assert seen == {f"{n} at {way}": aliases[n] for (n, way), r in answers.items() if r}
+    declared = {name.name: name.alias_of for name in dns.names_in(zone) if name.alias_of}
+    names = [*declared, f"{NOBODY}.{zone.name}"]
+    asks = {name: replies(asker, name, dns.authority.servers, control=control) for name in names}
+    answers = await each_way({(name, way): ask for name, ways in asks.items() for way, ask in ways.items()})
+    seen = {f"{name} at {way}": leads_to(reply) for (name, way), reply in answers.items() if reply}
+    assert seen == {f"{name} at {way}": declared.get(name) for (name, way), reply in answers.items() if reply}
+
+
+def leads_to(reply: Reply) -> str | Address | None:
+    """The alias that it gives, else an address; None for nothing."""
+    return next(iter(reply.aliases or reply.addresses), None)
 
 
 @invariant(

@@ -133,10 +133,10 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
     answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in endpoints if mirrored})
     useless = {str(e): str(a) for e, a in answers.items() if e.origin == "mirror" and not a.serves}
     good = [a for a in answers.values() if a.serves and a.remote and not pulls.is_forbidden(a.remote)]
-    if useless and good:
-        note(f"vestigial, each pull asks it in vain: {', '.join(f'{url} ({said})' for url, said in useless.items())}")
-    else:
-        assert useless == {}
+    vestigial = useless if good else {}
+    if vestigial:
+        note(f"vestigial, each pull asks it in vain: {', '.join(f'{url} ({said})' for url, said in vestigial.items())}")
+    assert useless == vestigial
 
 
 @invariant(

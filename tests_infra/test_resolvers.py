@@ -98,11 +98,10 @@ async def test_resolv_conf_is_the_declared_file(node: Client) -> None:
 )
 async def test_nodes_of_a_fleet_ask_alike(fleet: Fleet) -> None:
     """Hosts that are meant to be alike do not differ in anything that decides about names, nor in their MTU."""
-    answers = await each({f"{host}: {trait}": ask for host in fleet.hosts for trait, ask in traits(host).items()})
-    seen: dict[str, list[str]] = {}
-    for which, answer in answers.items():
-        seen.setdefault(which.partition(": ")[2], []).append(answer)
-    assert answers == {which: most_common(seen[which.partition(": ")[2]]) for which in answers}
+    answers = await each({(host, trait): ask for host in fleet.hosts for trait, ask in traits(host).items()})
+    usual = {trait: most_common([a for (_, of), a in answers.items() if of == trait]) for _, trait in answers}
+    seen = {f"{host}: {trait}": answer for (host, trait), answer in answers.items()}
+    assert seen == {f"{host}: {trait}": usual[trait] for host, trait in answers}
 
 
 def traits(host: str) -> dict[str, Ask[str]]:

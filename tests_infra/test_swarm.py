@@ -3,7 +3,7 @@
 from siteproof.analysis.addresses import overlay_fill, use
 from siteproof.analysis.projection import project
 from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
-from siteproof.asks import both, each, note, past, total
+from siteproof.asks import both, each, note, past, total, uniform
 from siteproof.errors import NoControl
 from siteproof.facts import SETTLES_DAYS, History, Node
 from siteproof.facts.swarm import Checkout, Guard, Manager, Overlay, Pin, Swarm, Window
@@ -50,7 +50,7 @@ async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin,
         note(f"{pin.file} hides the errors of `docker network create`: a refused subnet would go unnoticed")
     live = [subnet for network in networks if network.name == pin.overlay for subnet in network.subnets]
     seen = {pin.file: [creation.subnet for creation in created], "live": live}
-    assert seen == dict.fromkeys(seen, [swarm.overlay(pin.overlay).subnet])
+    assert seen == uniform(seen, [swarm.overlay(pin.overlay).subnet])
 
 
 @invariant(
@@ -82,7 +82,7 @@ async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, s
     views = await each({host: overlay_view(host, swarm.overlays[0].name) for host in manager.members})
     declared = {view.node: host for host, view in views.items()}
     strangers = [node.hostname for node in state.nodes if node.id not in declared]
-    assert seen == dict.fromkeys(seen, ("ready", "active"))
+    assert seen == uniform(seen, ("ready", "active"))
     assert strangers == [] or len(views) < len(manager.members), "nodes that the inventory lacks"
 
 

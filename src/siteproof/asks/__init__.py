@@ -6,7 +6,19 @@ answered, a round at a time, and resumes it. Nothing in here touches a host.
 
 from siteproof.asks.answers import Answers
 from siteproof.asks.ask import Ask, Check, Derived, Request, Single, unreadable
-from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, both, controlled, each, or_silence, total
+from siteproof.asks.combined import (
+    Combined,
+    Controlled,
+    Each,
+    Heard,
+    Pair,
+    both,
+    controlled,
+    each,
+    or_silence,
+    total,
+    uniform,
+)
 from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.consent import CLASSES, Consent, heaviest
 from siteproof.asks.hosts import HasHost, Host, name_of
@@ -98,5 +110,6 @@ __all__ = [
     "refuse_no_answer",
     "refuse_withheld",
     "total",
+    "uniform",
     "unreadable",
 ]
