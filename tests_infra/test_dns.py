@@ -15,12 +15,14 @@ invariant = Defaults(family="dns", severity="high", incident="image pulls rode t
 @invariant(
     "dns-split-answer",
     severity="critical",
-    remedy="Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); "
-    "on a node, take away any server that cannot answer for the zone, and any pin in /etc/hosts.",
     follows=("dns-no-hosts-pin", "dns-every-server-agrees", "dns-current-server"),
 )
 async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
-    """What programs on a node get for a name is its internal address, from DNS alone as from all their sources."""
+    """What programs on a node get for a name is its internal address, from DNS alone as from all their sources.
+
+    Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); on a node,
+    take away any server that cannot answer for the zone, and any pin in /etc/hosts.
+    """
     answers = await each(
         {
             "getent": getent_addresses(node, name.name, control=dns.control_name),
@@ -30,12 +32,12 @@ async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name
     assert answers == uniform(answers, frozenset(name.internal))
 
 
-@invariant(
-    "dns-split-answer-ipv6",
-    remedy="Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.",
-)
+@invariant("dns-split-answer-ipv6")
 async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
-    """The IPv6 addresses of a name are the declared ones; by default it has none."""
+    """The IPv6 addresses of a name are the declared ones; by default it has none.
+
+    Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.
+    """
     servers = [s for s in await resolver_servers(node) if s not in node.how.accepted_secondaries]
     through_server = {
         f"server {s}": dns_addresses(node, name.name, at=s, kind="AAAA", control=dns.control_name) for s in servers
@@ -47,8 +49,6 @@ async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Nam
 
 @invariant(
     "dns-every-server-agrees",
-    remedy="Take the dissenting server away from the node, or let it forward the site's zone to the authority. "
-    "NXDOMAIN is dissent too: no other server is asked after it.",
     follows=(
         "dns-secondary-policy",
         "dns-edge-override",
@@ -58,23 +58,24 @@ async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Nam
     ),
 )
 async def test_every_server_of_a_node_gives_the_internal_address(node: Client, name: Name, dns: Dns) -> None:
-    """Every server that a node may come to ask gives the internal address of a name, over TCP as over UDP."""
+    """Every server that a node may come to ask gives the internal address of a name, over TCP as over UDP.
+
+    Take the dissenting server away from the node, or let it forward the site's zone to the authority. NXDOMAIN is
+    dissent too: no other server is asked after it.
+    """
     servers = [s for s in await resolver_servers(node) if s not in node.how.accepted_secondaries]
     answers = await each_way(addresses(node, name.name, servers, control=dns.control_name))
     assert answers == uniform(answers, frozenset(name.internal))
 
 
-@invariant(
-    "dns-split-horizon",
-    gate=False,
-    also=("dns-external-monitors-vantage",),
-    remedy="Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let "
-    "the authority be asked from the internet in its internal view. A monitor that sees the internal view is none "
-    "of the outside.",
-    follows=("dns-split-answer",),
-)
+@invariant("dns-split-horizon", gate=False, also=("dns-external-monitors-vantage",), follows=("dns-split-answer",))
 async def test_views_of_a_name_differ_where_declared_and_only_there(view: View, dns: Dns) -> None:
-    """Everyone inside gets the internal addresses of a name, everyone on the internet the public ones."""
+    """Everyone inside gets the internal addresses of a name, everyone on the internet the public ones.
+
+    Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let the
+    authority be asked from the internet in its internal view. A monitor that sees the internal view is none of the
+    outside.
+    """
     name, control = view.name.name, dns.control_name
     inside = {host: getent_addresses(host, name, control=control) for host in view.inside}
     outside = {host: getent_addresses(host, name, control=control) for host in view.outside} | {

@@ -15,15 +15,13 @@ NOBODY = "siteproof-no-such-host"
 invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
 
 
-@invariant(
-    "dns-edge-override",
-    also=("dns-pfsense-override",),
-    severity="critical",
-    remedy="Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides) and "
-    "reload unbound; a host override there is a pin like any other.",
-)
+@invariant("dns-edge-override", also=("dns-pfsense-override",), severity="critical")
 async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zone, dns: Dns) -> None:
-    """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers."""
+    """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers.
+
+    Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides) and reload
+    unbound; a host override there is a pin like any other.
+    """
     authority = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
     general = await each_way(replies(edge, dns.control_name, dns.edge.addresses, control=authority))
     assert {way: reply and reply.rcode for way, reply in general.items()} == uniform(general, "NOERROR")
@@ -31,12 +29,12 @@ async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zo
     assert forwards.get(zone.name) == frozenset(dns.authority.servers)
 
 
-@invariant(
-    "dns-rebind-strip",
-    remedy="Except the site's zone from the rebind protection (unbound: `private-domain`; pfSense: DNS Rebind Check).",
-)
+@invariant("dns-rebind-strip")
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
-    """Where the authority has an address for a name, the edge's resolver does not answer with none."""
+    """Where the authority has an address for a name, the edge's resolver does not answer with none.
+
+    Except the site's zone from the rebind protection (unbound: `private-domain`; pfSense: DNS Rebind Check).
+    """
     control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
     authority = replies(edge, name.name, dns.authority.servers, control=control)
     resolver = replies(edge, name.name, dns.edge.addresses, control=control)
@@ -47,13 +45,13 @@ async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, 
     assert stripped == []
 
 
-@invariant(
-    "dns-authority-up",
-    remedy="Bring the server back, or the zone to it. With one server left, its loss is the loss of every name; where "
-    "serials differ, one of them answers with yesterday's addresses.",
-)
+@invariant("dns-authority-up")
 async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zone: Zone, dns: Dns) -> None:
-    """Every server of the authority answers for the zone as its own, over TCP as over UDP, with the same serial."""
+    """Every server of the authority answers for the zone as its own, over TCP as over UDP, with the same serial.
+
+    Bring the server back, or the zone to it. With one server left, its loss is the loss of every name; where serials
+    differ, one of them answers with yesterday's addresses.
+    """
     control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
     answers = await each_way(replies(asker, zone.name, dns.authority.servers, kind="SOA", control=control))
     newest = max((reply.serial or 0 for reply in answers.values() if reply), default=0)
@@ -62,14 +60,13 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
     )
 
 
-@invariant(
-    "dns-authority-auto",
-    remedy="Make the missing record a CNAME of the declared name (or let what makes it from the ingress run again), "
-    "and take a wildcard away: under it a missing host looks like one that is there.",
-    follows=("dns-authority-up",),
-)
+@invariant("dns-authority-auto", follows=("dns-authority-up",))
 async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Zone, dns: Dns) -> None:
-    """At every server of the authority a declared name is the declared CNAME, and no wildcard answers for others."""
+    """At every server of the authority a declared name is the declared CNAME, and no wildcard answers for others.
+
+    Make the missing record a CNAME of the declared name (or let what makes it from the ingress run again), and take a
+    wildcard away: under it a missing host looks like one that is there.
+    """
     control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
     declared = {name.name: name.alias_of for name in dns.names_in(zone) if name.alias_of}
     names = [*declared, f"{NOBODY}.{zone.name}"]
@@ -84,16 +81,14 @@ def leads_to(reply: Reply) -> str | Address | None:
     return next(iter(reply.aliases or reply.addresses), None)
 
 
-@invariant(
-    "dns-authority-apex",
-    severity="critical",
-    remedy="Give the record the ingress's address of now; what keeps it so (a job, an operator) has stopped.",
-    follows=("dns-authority-up",),
-)
+@invariant("dns-authority-apex", severity="critical", follows=("dns-authority-up",))
 async def test_what_names_are_aliases_of_is_at_the_ingress(
     asker: Asker, zone: Zone, ingress: Ingress, dns: Dns
 ) -> None:
-    """What the site's names are aliases of has addresses at the authority that the ingress has now."""
+    """What the site's names are aliases of has addresses at the authority that the ingress has now.
+
+    Give the record the ingress's address of now; what keeps it so (a job, an operator) has stopped.
+    """
     live = {a for found in (await total({h: host_addresses(h) for h in ingress.hosts})).values() for a in found}
     control = dns_reply(asker, dns.control_name, at=dns.edge.addresses[0])
     targets = {name.alias_of for name in dns.names_in(zone) if name.alias_of}

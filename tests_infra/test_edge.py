@@ -13,24 +13,24 @@ invariant = Defaults(
 )
 
 
-@invariant(
-    "edge-no-dmz-config", remedy="Turn the DMZ (1:1 NAT, exposed host) off and forward the wanted ports one by one."
-)
+@invariant("edge-no-dmz-config")
 async def test_router_forwards_no_address_wholesale(router: Router, edge: Edge) -> None:
-    """The router forwards ports, never everything that comes to an address."""
+    """The router forwards ports, never everything that comes to an address.
+
+    Turn the DMZ (1:1 NAT, exposed host) off and forward the wanted ports one by one.
+    """
     rules = await total({"nft": nft_forwards(router), "iptables": iptables_forwards(router)})
     forwards = [forward for tool in rules.values() for forward in tool.forwards]
     wholesale = [f for f in forwards if f.port_count is None or f.port_count > edge.ports_at_once]
     assert wholesale == []
 
 
-@invariant(
-    "edge-no-dmz-outside",
-    remedy="Turn the DMZ off and forward the wanted ports one by one; flush the router's connection tracking after it.",
-    follows=("edge-no-dmz-config",),
-)
+@invariant("edge-no-dmz-outside", follows=("edge-no-dmz-config",))
 async def test_an_unlisted_port_ends_at_the_edge(vantage: Outside, address: PublicAddress, edge: Edge) -> None:
-    """From the internet, a port that is not on the allowlist gets no further than the edge."""
+    """From the internet, a port that is not on the allowlist gets no further than the edge.
+
+    Turn the DMZ off and forward the wanted ports one by one; flush the router's connection tracking after it.
+    """
     sample = edge.sample(address)
     seen = await tcp_scan(vantage, address.address, sample, control=address.control_port)
     behind = {f"tcp/{port}": str(seen.ports[port]) for port in sample if seen.is_behind(port, edge.public)}

@@ -25,13 +25,15 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
     "pull-live-no-public",
     severity="critical",
     incident="image pulls rode the public hairpin",
-    remedy="See which name led there (`dns-split-answer`, hosts.toml, the registry's token realm) and make it resolve "
-    "to the internal address; a mirror that may fall back to the public path is no cure.",
     gate=True,
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-realm-absolute"),
 )
 async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
-    """An image pull works, and dials no address that is forbidden to pulls."""
+    """An image pull works, and dials no address that is forbidden to pulls.
+
+    See which name led there (`dns-split-answer`, hosts.toml, the registry's token realm) and make it resolve to the
+    internal address; a mirror that may fall back to the public path is no cure.
+    """
     pull = await observed_pull(node, pulls.probe_image, deadline_s=pulls.deadline_s)
     if pull.cached:
         note("the image was there before: this shows resolve and auth only, no blob was fetched")
@@ -41,12 +43,14 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
 @invariant(
     "pull-cold-canary",
     incident="cached images masked a dead registry path until a pod came to a node without the image",
-    remedy="As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the "
-    "redirects of the registry's blobs.",
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-live-no-public"),
 )
 async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
-    """An image that the node has nothing of is pulled whole, over allowed addresses alone."""
+    """An image that the node has nothing of is pulled whole, over allowed addresses alone.
+
+    As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the redirects of
+    the registry's blobs.
+    """
     pull = await observed_pull(node, canary.image, deadline_s=pulls.deadline_s, cold=True)
     assert not pull.cached, "the image could not be removed first, so that this pull was not a cold one"
     went_well(pull, pulls)
@@ -55,14 +59,16 @@ async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Can
 @invariant(
     "pull-retag-cheap",
     incident="registry pulls ended in TLS handshake timeouts, now and then",
-    remedy="The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the "
-    "registry, x509 at its certificate.",
     gate=True,
     also=("pull-repeat-known",),
     follows=("dns-split-answer", "dns-authority-apex", "pull-live-no-public"),
 )
 async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Registry, pulls: Pulls) -> None:
-    """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers."""
+    """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers.
+
+    The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the registry,
+    x509 at its certificate.
+    """
     digest = (await images(node)).by_digest(registry.image)
     deadline_s = int(pulls.deadline_s + pulls.again.times * pulls.again.seconds)
     tries = await pull_again(node, registry.image, digest, times=pulls.again.times, deadline_s=deadline_s)
@@ -74,12 +80,14 @@ async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Reg
     "pull-priority-groups",
     severity="medium",
     incident="a pod moved to a node that had only stale copies of its image",
-    remedy="Pull the images of the group on every node before they are needed, or have the mirror hold them.",
     also=("pull-masked-nodes",),
     follows=("dns-split-answer", "pull-mirror-primary"),
 )
 async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: Pulls) -> None:
-    """Every image of the group is on the node already, or on a mirror that it reaches."""
+    """Every image of the group is on the node already, or on a mirror that it reaches.
+
+    Pull the images of the group on every node before they are needed, or have the mirror hold them.
+    """
     there = await images(node)
     missing = [Image.parse(name) for name in group.images if name not in there]
     mirrors = {image: mirror for image in missing if (mirror := pulls.mirror_of(image.registry))}

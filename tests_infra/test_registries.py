@@ -71,12 +71,14 @@ def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Addr
 @invariant(
     "pull-static-destinations",
     incident="a mirror that could fall back to a broken path was taken for a fix",
-    remedy="Make every name that the runtime may come to resolve to the internal address (`dns-split-answer`), or take "
-    "the endpoint away; a mirror in front of it is no cure while the rest of the list stays.",
     follows=("dns-split-answer",),
 )
 async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
-    """Whichever mirror or fallback a pull comes to try, the address behind it is not forbidden, by no resolver."""
+    """Whichever mirror or fallback a pull comes to try, the address behind it is not forbidden, by no resolver.
+
+    Make every name that the runtime may come to resolve to the internal address (`dns-split-answer`), or take the
+    endpoint away; a mirror in front of it is no cure while the rest of the list stays.
+    """
     runtime, servers = await both(runtime_of(puller), resolver_servers(puller))
     endpoints = runtime.route(registry.name).pulling
     dialled = {endpoint.url: runtime.proxies.dialled(endpoint.url) for endpoint in endpoints}
@@ -88,11 +90,13 @@ async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry
     gate=False,
     severity="low",
     incident="a router's NAT reflection came and went for weeks before it died",
-    remedy="No pull is to need it (`pull-static-destinations`); that it works now and then hides who does.",
     follows=("dns-split-answer", "pull-static-destinations"),
 )
 async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry: Registry, pulls: Pulls) -> None:
-    """NAT reflection may work or not; where a pull hangs on it all the same, it does not fail."""
+    """NAT reflection may work or not; where a pull hangs on it all the same, it does not fail.
+
+    No pull is to need it (`pull-static-destinations`); that it works now and then hides who does.
+    """
     runtime, servers = await both(runtime_of(puller), resolver_servers(puller))
     dialled = {e.url: runtime.proxies.dialled(e.url) for e in runtime.route(registry.name).pulling}
     public = frozenset().union(*(await strayed(puller, dialled, servers, pulls)).values())
@@ -105,11 +109,13 @@ async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry
 @invariant(
     "pull-realm-absolute",
     incident="the registry's token service was dialled by its public name, past the mirror",
-    remedy="Let the realm's name resolve to the internal address on the node; no mirror or hosts.toml moves this leg.",
     follows=("dns-split-answer", "pull-static-destinations"),
 )
 async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, registry: Registry, pulls: Pulls) -> None:
-    """The token service that an endpoint sends to is dialled by its name as given, and that is not forbidden."""
+    """The token service that an endpoint sends to is dialled by its name as given, and that is not forbidden.
+
+    Let the realm's name resolve to the internal address on the node; no mirror or hosts.toml moves this leg.
+    """
     runtime, servers = await both(runtime_of(puller), resolver_servers(puller))
     endpoints = runtime.route(registry.name).resolving
     answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in endpoints})
@@ -121,12 +127,14 @@ async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, re
 @invariant(
     "pull-mirror-bare-ip",
     incident="a mirror by bare address answered 404 to everything, and every pull went on to the public path",
-    remedy="Name the mirror as its certificate and router do; a proxy that routes by name has nothing to offer to an "
-    "address. Or take the mirror away.",
     follows=("dns-split-answer",),
 )
 async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry, pulls: Pulls) -> None:
-    """A mirror answers as a registry, or stands before an endpoint that does and is allowed."""
+    """A mirror answers as a registry, or stands before an endpoint that does and is allowed.
+
+    Name the mirror as its certificate and router do; a proxy that routes by name has nothing to offer to an address. Or
+    take the mirror away.
+    """
     runtime = await runtime_of(puller)
     endpoints = runtime.route(registry.name).resolving
     mirrored = any(endpoint.origin == "mirror" for endpoint in endpoints)
@@ -143,22 +151,22 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
     "pull-hosts-toml-parses",
     severity="high",
     incident="a hosts.toml that containerd does not take was silently left out, and pulls went straight upstream",
-    remedy="Write it as this version of containerd wants it: before 2.0 with at least one [host.…] table.",
 )
 async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
-    """Every hosts.toml is one that this version of containerd takes as written."""
+    """Every hosts.toml is one that this version of containerd takes as written.
+
+    Write it as this version of containerd wants it: before 2.0 with at least one [host.…] table.
+    """
     assert (await containerd_registries(node)).problems() == {}
 
 
-@invariant(
-    "pull-config-path-active",
-    severity="high",
-    incident="the mirror that was believed to keep pulls internal",
-    remedy="Set the CRI plugin's registry.config_path, take registry.mirrors away, and restart containerd; k3s reads "
-    "registries.yaml only when it starts.",
-)
+@invariant("pull-config-path-active", severity="high", incident="the mirror that was believed to keep pulls internal")
 async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pulls: Pulls) -> None:
-    """containerd reads its hosts.toml from the declared directory, and runs with the configuration that is there."""
+    """containerd reads its hosts.toml from the declared directory, and runs with the configuration that is there.
+
+    Set the CRI plugin's registry.config_path, take registry.mirrors away, and restart containerd; k3s reads
+    registries.yaml only when it starts.
+    """
     seen = await containerd_registries(node)
     written = {"config_path": seen.config_path, "registry.mirrors": seen.mirrors, "newer": seen.newer_than_process}
     assert written == {"config_path": pulls.config_path, "registry.mirrors": {}, "newer": ()}
@@ -169,12 +177,14 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
     gate=False,
     severity="medium",
     incident="registry pulls ended in TLS handshake timeouts",
-    remedy="Make the mirror the first endpoint of the registry, with the capabilities pull and resolve; `server` says "
-    "what comes after it.",
     follows=("dns-split-answer", "pull-config-path-active", "pull-hosts-toml-parses"),
 )
 async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
-    """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it."""
+    """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it.
+
+    Make the mirror the first endpoint of the registry, with the capabilities pull and resolve; `server` says what comes
+    after it.
+    """
     runtime = await containerd_registries(node)
     route, declared = runtime.route(mirrored.registry.name), Endpoint(mirrored.mirror.url, "mirror")
     answer = await answer_of(node, declared, mirrored.registry, pulls, runtime.proxies)
@@ -188,11 +198,13 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
     gate=False,
     severity="high",
     incident="buildkit's pushes and the CI's git rode the public hairpin first",
-    remedy="Let the CI host, and the container that its builder resolves in, ask the site's resolver.",
     follows=("dns-split-answer",),
 )
 async def test_a_push_reaches_the_registry_inside(pusher: Pusher, pushed: Pushed, pulls: Pulls) -> None:
-    """From a host that pushes, the registry answers, and no resolver gives a forbidden address for it."""
+    """From a host that pushes, the registry answers, and no resolver gives a forbidden address for it.
+
+    Let the CI host, and the container that its builder resolves in, ask the site's resolver.
+    """
     upstream = Endpoint(upstream_url(pushed.registry.name), "upstream")
     servers, answer = await both(resolver_servers(pusher), answer_of(pusher, upstream, pushed.registry, pulls))
     assert await strayed(pusher, {upstream.url: upstream.host}, servers, pulls) == {}

@@ -9,13 +9,12 @@ from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 invariant = Defaults(family="swarm", severity="high")
 
 
-@invariant(
-    "swarm-leak",
-    incident="removals of stacks lost addresses until none was left",
-    remedy="Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.",
-)
+@invariant("swarm-leak", incident="removals of stacks lost addresses until none was left")
 async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget) -> None:
-    """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day."""
+    """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day.
+
+    Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.
+    """
     fill = await overlay_fill(manager.host, manager.members, budget.overlay)
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
     lost = counted.lost
@@ -33,11 +32,13 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
 @invariant(
     "swarm-fresh-deploy",
     incident="deploys wedged because the proxy overlay ran out of VIPs",
-    remedy="See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and "
-    "Failed the image's.",
     follows=("swarm-headroom", "swarm-stuck-new"),
 )
 async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary) -> None:
-    """A service that is deployed on an overlay now runs within the declared time."""
+    """A service that is deployed on an overlay now runs within the declared time.
+
+    See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and Failed the
+    image's.
+    """
     seen = await deploy_canary(manager, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
     assert (seen.states, seen.errors) == ((("Running", 1),), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType
@@ -57,8 +58,12 @@ class Defaults:
 
         invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin")
 
-        @invariant("dns-nsswitch", severity="medium", remedy="…")
-        async def test_…
+        @invariant("dns-nsswitch", severity="medium")
+        async def test_names_are_looked_up_in_the_declared_order(node: Client) -> None:
+            \"""nsswitch.conf asks the declared sources for a name, in their order.
+
+            Write the declared `hosts:` line into /etc/nsswitch.conf.
+            \"""
 
     What is neither here nor at a check, a family, a severity, an incident or a remedy, is a TypeError at import.
     """
@@ -85,19 +90,21 @@ class Defaults:
         """Declare a coroutine as the check of one invariant.
 
         `family` names the facts (`siteproof_<family>`) whose subjects it is parametrized over, by the types of its
-        parameters. The first line of its docstring is the sentence; without one the function's name is.
+        parameters. The first line of its docstring is the sentence; without one the function's name is. The
+        paragraphs behind it are the remedy, unless one is given here.
         """
 
         def declare(check: F) -> F:
-            said = (check.__doc__ or "").strip().splitlines()
+            said, _, after = inspect.cleandoc(check.__doc__ or "").partition("\n\n")
+            told = " ".join(after.split()) or None
             name = check.__name__.removeprefix("test_").replace("_", " ")
             entry = Invariant(
                 id=id,
-                sentence=said[0] if said else f"{name[:1].upper()}{name[1:]}.",
+                sentence=said.partition("\n")[0] or f"{name[:1].upper()}{name[1:]}.",
                 family=_one_of(id, "family", family, self.family),
                 severity=_one_of(id, "severity", severity, self.severity),
                 incident=_one_of(id, "incident", incident, self.incident),
-                remedy=_one_of(id, "remedy", remedy, self.remedy),
+                remedy=_one_of(id, "remedy", told if remedy is None else remedy, self.remedy),
                 gate=self.gate if gate is None else gate,
                 also=also,
                 follows=follows,

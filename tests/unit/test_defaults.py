@@ -51,3 +51,27 @@ def test_empty_is_something() -> None:
 
     assert entry(check_said).incident == ""
     assert not entry(check_said).gate
+
+
+def test_the_remedy_stands_behind_the_sentence() -> None:
+    @common("prose")
+    async def check_prose() -> None:
+        """It has a sentence
+        that goes on.
+
+        Set it right.
+        Then look again.
+
+        And tell somebody.
+        """
+
+    @common("both", remedy="its own")
+    async def check_both() -> None:
+        """It has a sentence.
+
+        And prose.
+        """
+
+    assert entry(check_prose).sentence == "It has a sentence"
+    assert entry(check_prose).remedy == "Set it right. Then look again. And tell somebody."
+    assert entry(check_both).remedy == "its own"
