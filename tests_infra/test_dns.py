@@ -1,63 +1,54 @@
 """Names: whoever asks, the answer is the declared one."""
 
-from siteproof.asks import each, note
+from siteproof.asks import each, note, uniform
 from siteproof.asks.words import Address
-from siteproof.facts import Client, Dns, Name, View
-from siteproof.invariants import invariant
+from siteproof.facts.dns import Client, Dns, Name, View
+from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import addresses, each_way
 from siteproof.probes.names.dns import dns_addresses
 from siteproof.probes.names.getent import getent_addresses
 from siteproof.probes.names.resolver import resolver_servers
 
+invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
+
 
 @invariant(
     "dns-split-answer",
-    family="dns",
     severity="critical",
-    incident="image pulls rode the public hairpin",
-    remedy="Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); "
-    "on a node, take away any server that cannot answer for the zone, and any pin in /etc/hosts.",
-    gate=True,
     follows=("dns-no-hosts-pin", "dns-every-server-agrees", "dns-current-server"),
 )
 async def test_node_gets_the_internal_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
-    """What programs on a node get for a name is its internal address, from DNS alone as from all their sources."""
+    """What programs on a node get for a name is its internal address, from DNS alone as from all their sources.
+
+    Let the resolver in question forward the site's zone to its authority (pfSense: Unbound domain override); on a node,
+    take away any server that cannot answer for the zone, and any pin in /etc/hosts.
+    """
     answers = await each(
         {
-            "getent": getent_addresses(node.host, name.name, control=dns.control_name),
-            "getent -s dns": getent_addresses(node.host, name.name, control=dns.control_name, only="dns"),
+            "getent": getent_addresses(node, name.name, control=dns.control_name),
+            "getent -s dns": getent_addresses(node, name.name, control=dns.control_name, only="dns"),
         }
     )
-    assert answers == dict.fromkeys(answers, frozenset(name.internal))
+    assert answers == uniform(answers, frozenset(name.internal))
 
 
-@invariant(
-    "dns-split-answer-ipv6",
-    family="dns",
-    severity="high",
-    incident="image pulls rode the public hairpin",
-    remedy="Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.",
-    gate=True,
-)
+@invariant("dns-split-answer-ipv6")
 async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Name, dns: Dns) -> None:
-    """The IPv6 addresses of a name are the declared ones; by default it has none."""
-    servers = [s for s in await resolver_servers(node.host) if s not in node.how.accepted_secondaries]
+    """The IPv6 addresses of a name are the declared ones; by default it has none.
+
+    Take the AAAA record out of the zone, or declare it: programs try IPv6 first where there is any.
+    """
+    servers = [s for s in await resolver_servers(node) if s not in node.how.accepted_secondaries]
     through_server = {
-        f"server {s}": dns_addresses(node.host, name.name, at=s, kind="AAAA", control=dns.control_name) for s in servers
+        f"server {s}": dns_addresses(node, name.name, at=s, kind="AAAA", control=dns.control_name) for s in servers
     }
-    through_system = {"getent": getent_addresses(node.host, name.name, ipv6=True, control=dns.control_name)}
+    through_system = {"getent": getent_addresses(node, name.name, ipv6=True, control=dns.control_name)}
     answers = await each(through_system | through_server)
-    assert answers == dict.fromkeys(answers, frozenset(name.internal_ipv6))
+    assert answers == uniform(answers, frozenset(name.internal_ipv6))
 
 
 @invariant(
     "dns-every-server-agrees",
-    family="dns",
-    severity="high",
-    incident="image pulls rode the public hairpin",
-    remedy="Take the dissenting server away from the node, or let it forward the site's zone to the authority. "
-    "NXDOMAIN is dissent too: no other server is asked after it.",
-    gate=True,
     follows=(
         "dns-secondary-policy",
         "dns-edge-override",
@@ -67,25 +58,24 @@ async def test_node_gets_no_other_ipv6_address_of_a_name(node: Client, name: Nam
     ),
 )
 async def test_every_server_of_a_node_gives_the_internal_address(node: Client, name: Name, dns: Dns) -> None:
-    """Every server that a node may come to ask gives the internal address of a name, over TCP as over UDP."""
-    servers = [s for s in await resolver_servers(node.host) if s not in node.how.accepted_secondaries]
-    answers = await each_way(addresses(node.host, name.name, servers, control=dns.control_name))
-    assert answers == dict.fromkeys(answers, frozenset(name.internal))
+    """Every server that a node may come to ask gives the internal address of a name, over TCP as over UDP.
+
+    Take the dissenting server away from the node, or let it forward the site's zone to the authority. NXDOMAIN is
+    dissent too: no other server is asked after it.
+    """
+    servers = [s for s in await resolver_servers(node) if s not in node.how.accepted_secondaries]
+    answers = await each_way(addresses(node, name.name, servers, control=dns.control_name))
+    assert answers == uniform(answers, frozenset(name.internal))
 
 
-@invariant(
-    "dns-split-horizon",
-    also=("dns-external-monitors-vantage",),
-    family="dns",
-    severity="high",
-    incident="image pulls rode the public hairpin",
-    remedy="Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let "
-    "the authority be asked from the internet in its internal view. A monitor that sees the internal view is none "
-    "of the outside.",
-    follows=("dns-split-answer",),
-)
+@invariant("dns-split-horizon", gate=False, also=("dns-external-monitors-vantage",), follows=("dns-split-answer",))
 async def test_views_of_a_name_differ_where_declared_and_only_there(view: View, dns: Dns) -> None:
-    """Everyone inside gets the internal addresses of a name, everyone on the internet the public ones."""
+    """Everyone inside gets the internal addresses of a name, everyone on the internet the public ones.
+
+    Inside: see `dns-split-answer`. Outside: take the internal records out of the public zone, and do not let the
+    authority be asked from the internet in its internal view. A monitor that sees the internal view is none of the
+    outside.
+    """
     name, control = view.name.name, dns.control_name
     inside = {host: getent_addresses(host, name, control=control) for host in view.inside}
     outside = {host: getent_addresses(host, name, control=control) for host in view.outside} | {

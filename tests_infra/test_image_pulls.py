@@ -1,13 +1,15 @@
 """Image pulls: they come in by the way that is meant."""
 
 from siteproof.asks import each, note
-from siteproof.facts import Canary, ContainerdNode, Group, Pulls, Registry
-from siteproof.invariants import invariant
+from siteproof.facts.pulls import Canary, ContainerdNode, Group, Pulls, Registry
+from siteproof.invariants import Defaults
 from siteproof.probes.pulls.crictl import Pull, observed_pull
 from siteproof.probes.pulls.crictl_images import images, pull_again
 from siteproof.probes.pulls.registry import registry_answer
 from siteproof.runtimes.pull_failure import cause
 from siteproof.runtimes.pull_route import Endpoint, Image
+
+invariant = Defaults(family="pulls", severity="high")
 
 
 def went_well(pull: Pull, pulls: Pulls) -> None:
@@ -21,17 +23,18 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
 
 @invariant(
     "pull-live-no-public",
-    family="pulls",
     severity="critical",
     incident="image pulls rode the public hairpin",
-    remedy="See which name led there (`dns-split-answer`, hosts.toml, the registry's token realm) and make it resolve "
-    "to the internal address; a mirror that may fall back to the public path is no cure.",
     gate=True,
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-realm-absolute"),
 )
 async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
-    """An image pull works, and dials no address that is forbidden to pulls."""
-    pull = await observed_pull(node.host, pulls.probe_image, deadline_s=pulls.deadline_s)
+    """An image pull works, and dials no address that is forbidden to pulls.
+
+    See which name led there (`dns-split-answer`, hosts.toml, the registry's token realm) and make it resolve to the
+    internal address; a mirror that may fall back to the public path is no cure.
+    """
+    pull = await observed_pull(node, pulls.probe_image, deadline_s=pulls.deadline_s)
     if pull.cached:
         note("the image was there before: this shows resolve and auth only, no blob was fetched")
     went_well(pull, pulls)
@@ -39,57 +42,58 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
 
 @invariant(
     "pull-cold-canary",
-    family="pulls",
-    severity="high",
     incident="cached images masked a dead registry path until a pod came to a node without the image",
-    remedy="As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the "
-    "redirects of the registry's blobs.",
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-live-no-public"),
 )
 async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
-    """An image that the node has nothing of is pulled whole, over allowed addresses alone."""
-    pull = await observed_pull(node.host, canary.image, deadline_s=pulls.deadline_s, cold=True)
+    """An image that the node has nothing of is pulled whole, over allowed addresses alone.
+
+    As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the redirects of
+    the registry's blobs.
+    """
+    pull = await observed_pull(node, canary.image, deadline_s=pulls.deadline_s, cold=True)
     assert not pull.cached, "the image could not be removed first, so that this pull was not a cold one"
     went_well(pull, pulls)
 
 
 @invariant(
     "pull-retag-cheap",
-    family="pulls",
-    severity="high",
     incident="registry pulls ended in TLS handshake timeouts, now and then",
-    remedy="The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the "
-    "registry, x509 at its certificate.",
     gate=True,
     also=("pull-repeat-known",),
     follows=("dns-split-answer", "dns-authority-apex", "pull-live-no-public"),
 )
 async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Registry, pulls: Pulls) -> None:
-    """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers."""
-    digest = (await images(node.host)).by_digest(registry.image)
+    """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers.
+
+    The cause says where to look: timeouts at the path (MTU, MSS, NAT) or the resolver, 401 and 404 at the registry,
+    x509 at its certificate.
+    """
+    digest = (await images(node)).by_digest(registry.image)
     deadline_s = int(pulls.deadline_s + pulls.again.times * pulls.again.seconds)
-    tries = await pull_again(node.host, registry.image, digest, times=pulls.again.times, deadline_s=deadline_s)
+    tries = await pull_again(node, registry.image, digest, times=pulls.again.times, deadline_s=deadline_s)
     seen = [cause(t.failure) or ("slow" if t.seconds > pulls.again.seconds else "pulled") for t in tries]
     assert seen == ["pulled"] * pulls.again.times, f"{seen}: {next(t.failure for t in tries)}"
 
 
 @invariant(
     "pull-priority-groups",
-    family="pulls",
     severity="medium",
     incident="a pod moved to a node that had only stale copies of its image",
-    remedy="Pull the images of the group on every node before they are needed, or have the mirror hold them.",
     also=("pull-masked-nodes",),
     follows=("dns-split-answer", "pull-mirror-primary"),
 )
 async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: Pulls) -> None:
-    """Every image of the group is on the node already, or on a mirror that it reaches."""
-    there = await images(node.host)
+    """Every image of the group is on the node already, or on a mirror that it reaches.
+
+    Pull the images of the group on every node before they are needed, or have the mirror hold them.
+    """
+    there = await images(node)
     missing = [Image.parse(name) for name in group.images if name not in there]
     mirrors = {image: mirror for image in missing if (mirror := pulls.mirror_of(image.registry))}
     answers = await each(
         {
-            image: registry_answer(node.host, Endpoint(mirror.url, "mirror"), image, control=pulls.control_url)
+            image: registry_answer(node, Endpoint(mirror.url, "mirror"), image, control=pulls.control_url)
             for image, mirror in mirrors.items()
         }
     )

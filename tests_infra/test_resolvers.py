@@ -1,125 +1,103 @@
 """Resolvers: a node asks the servers that it is meant to ask, and is told so in one place."""
 
 from siteproof.asks import Ask, each, note
-from siteproof.facts import Client, Dns, Fleet
-from siteproof.invariants import invariant
+from siteproof.facts.dns import Client, Dns, Fleet
+from siteproof.invariants import Defaults
 from siteproof.judging.verdicts import shown
 from siteproof.probes.names.name_files import hosts_entries, lookup_order, resolv_conf, resolver_settings
 from siteproof.probes.names.resolved import current_servers, resolved_settings
 from siteproof.probes.names.resolver import resolver_servers
 from siteproof.probes.path.ip import default_link
 
-HAIRPIN = "image pulls rode the public hairpin"
 STICKY = "resolved stays on a server that it failed over to, also when the first one is back"
 
+invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
 
-@invariant(
-    "dns-current-server",
-    family="dns",
-    severity="critical",
-    incident=HAIRPIN,
-    remedy="See why the first server did not answer. resolved goes back to it when it is restarted "
-    "(`systemctl restart systemd-resolved`), and not before.",
-    gate=True,
-    follows=("dns-secondary-policy",),
-)
+
+@invariant("dns-current-server", severity="critical", follows=("dns-secondary-policy",))
 async def test_node_is_on_its_first_server(node: Client, dns: Dns) -> None:
-    """A node is answered by its first server, and not by one that it failed over to and stayed with."""
-    current = await current_servers(node.host, control=dns.control_name)
+    """A node is answered by its first server, and not by one that it failed over to and stayed with.
+
+    See why the first server did not answer. resolved goes back to it when it is restarted (`systemctl restart
+    systemd-resolved`), and not before.
+    """
+    current = await current_servers(node, control=dns.control_name)
     assert current == {node.how.servers[0]}
 
 
 @invariant(
     "dns-secondary-policy",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
     remedy="Give the node its declared servers only. A public secondary cannot answer for the site's own zones, and "
     f"{STICKY}.",
-    gate=True,
     follows=("dns-no-dropins",),
 )
 async def test_node_may_ask_the_declared_servers_only(node: Client) -> None:
     """The DNS servers that a node may come to ask are the declared ones, in their order."""
-    servers = await resolver_servers(node.host)
+    servers = await resolver_servers(node)
     if accepted := node.how.accepted_secondaries:
         note(f"accepted as secondary: {', '.join(map(str, accepted))}; {STICKY}")
     assert servers == node.how.servers
 
 
-@invariant(
-    "dns-no-dropins",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
-    remedy="Delete the file, or declare it in `configured_in`; global servers of several files are merged, and take "
-    "the place of a routing domain's own.",
-    gate=True,
-)
+@invariant("dns-no-dropins")
 async def test_resolver_is_configured_in_the_declared_files_only(node: Client) -> None:
-    """No file of a node sets DNS servers or domains but the declared ones."""
-    settings = await resolver_settings(node.host)
+    """No file of a node sets DNS servers or domains but the declared ones.
+
+    Delete the file, or declare it in `configured_in`; global servers of several files are merged, and take the place of
+    a routing domain's own.
+    """
+    settings = await resolver_settings(node)
     assert {file: lines for file, lines in settings.items() if file not in node.how.configured_in} == {}
 
 
-@invariant(
-    "dns-no-hosts-pin",
-    family="dns",
-    severity="high",
-    incident=HAIRPIN,
-    remedy="Delete the line (and in cloud-init's template), and let DNS answer: a pin is right until the address "
-    "moves, and hides a broken resolver until then.",
-    gate=True,
-)
+@invariant("dns-no-hosts-pin")
 async def test_no_hosts_file_pins_a_name_of_the_site(node: Client, dns: Dns) -> None:
-    """No hosts file of a node has an address for a name in the site's zones, save loopback for its own name."""
-    entries = await hosts_entries(node.host)
+    """No hosts file of a node has an address for a name in the site's zones, save loopback for its own name.
+
+    Delete the line (and in cloud-init's template), and let DNS answer: a pin is right until the address moves, and
+    hides a broken resolver until then.
+    """
+    entries = await hosts_entries(node)
     assert [e for e in entries if not e.address.is_loopback and any(map(dns.has, e.names))] == []
 
 
-@invariant(
-    "dns-nsswitch",
-    family="dns",
-    severity="medium",
-    incident=HAIRPIN,
-    remedy="Write the declared `hosts:` line into /etc/nsswitch.conf. Programs in Go (containerd, kubelet) read it "
-    "too, and then ask the servers of resolv.conf themselves.",
-)
+@invariant("dns-nsswitch", gate=False, severity="medium")
 async def test_names_are_looked_up_in_the_declared_order(node: Client) -> None:
-    """nsswitch.conf asks the declared sources for a name, in their order."""
-    assert await lookup_order(node.host) == node.how.lookup_order
+    """nsswitch.conf asks the declared sources for a name, in their order.
+
+    Write the declared `hosts:` line into /etc/nsswitch.conf. Programs in Go (containerd, kubelet) read it too, and then
+    ask the servers of resolv.conf themselves.
+    """
+    assert await lookup_order(node) == node.how.lookup_order
 
 
-@invariant(
-    "dns-resolvconf-target",
-    family="dns",
-    severity="medium",
-    incident=HAIRPIN,
-    remedy="Link /etc/resolv.conf to the declared file again; whoever replaced it (dhclient, a VPN, a container's "
-    "entrypoint) will do so again.",
-)
+@invariant("dns-resolvconf-target", gate=False, severity="medium")
 async def test_resolv_conf_is_the_declared_file(node: Client) -> None:
-    """/etc/resolv.conf is the declared file, and lists no more servers than glibc reads, which is three."""
-    seen = await resolv_conf(node.host)
+    """/etc/resolv.conf is the declared file, and lists no more servers than glibc reads, which is three.
+
+    Link /etc/resolv.conf to the declared file again; whoever replaced it (dhclient, a VPN, a container's entrypoint)
+    will do so again.
+    """
+    seen = await resolv_conf(node)
     assert seen.path == node.how.resolv_conf
     assert len(seen.servers) <= 3
 
 
 @invariant(
     "dns-fleet-parity",
-    family="dns",
+    gate=False,
     severity="medium",
-    incident=HAIRPIN,
-    remedy="Give the outlier what the others have: the next incident is on the node that was built at another time.",
     follows=("dns-no-dropins", "dns-secondary-policy", "dns-nsswitch", "dns-resolvconf-target", "mtu-node"),
 )
 async def test_nodes_of_a_fleet_ask_alike(fleet: Fleet) -> None:
-    """Hosts that are meant to be alike do not differ in anything that decides about names, nor in their MTU."""
-    answers = await each({f"{host}: {trait}": ask for host in fleet.hosts for trait, ask in traits(host).items()})
-    seen: dict[str, list[str]] = {}
-    for which, answer in answers.items():
-        seen.setdefault(which.partition(": ")[2], []).append(answer)
-    assert answers == {which: most_common(seen[which.partition(": ")[2]]) for which in answers}
+    """Hosts that are meant to be alike do not differ in anything that decides about names, nor in their MTU.
+
+    Give the outlier what the others have: the next incident is on the node that was built at another time.
+    """
+    answers = await each({(host, trait): ask for host in fleet.hosts for trait, ask in traits(host).items()})
+    usual = {trait: most_common([a for (_, of), a in answers.items() if of == trait]) for _, trait in answers}
+    seen = {f"{host}: {trait}": answer for (host, trait), answer in answers.items()}
+    assert seen == {f"{host}: {trait}": usual[trait] for host, trait in answers}
 
 
 def traits(host: str) -> dict[str, Ask[str]]:

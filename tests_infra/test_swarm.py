@@ -3,10 +3,11 @@
 from siteproof.analysis.addresses import overlay_fill, use
 from siteproof.analysis.projection import project
 from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, unreached
-from siteproof.asks import both, each, note, past, total
+from siteproof.asks import both, each, note, past, total, uniform
 from siteproof.errors import NoControl
-from siteproof.facts import SETTLES_DAYS, Checkout, Guard, History, Manager, Node, Overlay, Pin, Swarm, Window
-from siteproof.invariants import invariant
+from siteproof.facts import SETTLES_DAYS, History, Node
+from siteproof.facts.swarm import Checkout, Guard, Manager, Overlay, Pin, Swarm, Window
+from siteproof.invariants import Defaults
 from siteproof.probes.files.git import repository
 from siteproof.probes.files.text_file import file_lines
 from siteproof.probes.path.ip import routes
@@ -15,54 +16,49 @@ from siteproof.probes.swarm.docker_api import local_networks, overlay_view, swar
 from siteproof.probes.swarm.dockerd import allocator_log, daemon
 from siteproof.probes.swarm.overlay_ping import overlay_pings
 
-INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
 ENLARGE = (
     "In a maintenance window: remove the stacks on it, `docker network rm`, create it again with `--subnet`, redeploy; "
     "and pin the subnet where the network is created."
 )
 RECLAIM = "Restart dockerd in a quiet moment: it builds its bookkeeping anew. Then look why addresses get lost."
 
+invariant = Defaults(
+    family="swarm", severity="high", incident="deploys wedged because the proxy overlay ran out of VIPs"
+)
 
-@invariant("swarm-proxy-subnet", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
+
+@invariant("swarm-proxy-subnet", severity="critical", remedy=ENLARGE, gate=True)
 async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay) -> None:
     """There is exactly one overlay of the name, attachable and allocated from the declared subnet."""
-    networks = await overlay_networks(manager.host)
+    networks = await overlay_networks(manager)
     seen = [(n.attachable, n.subnets) for n in networks if n.name == overlay.name]
     assert seen == [(overlay.attachable, (overlay.subnet,))]
 
 
-@invariant(
-    "swarm-pin",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
-    remedy="Bring file and network both. A script that creates a network only where it is missing never changes "
-    "one that exists: an edit of the file alone does nothing, and a change by hand does not survive a new host.",
-    also=("drift-swarm-nix",),
-)
+@invariant("swarm-pin", also=("drift-swarm-nix",))
 async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin, swarm: Swarm) -> None:
-    """The file that creates an overlay gives it the declared subnet, and so has the overlay that runs."""
+    """The file that creates an overlay gives it the declared subnet, and so has the overlay that runs.
+
+    Bring file and network both. A script that creates a network only where it is missing never changes one that exists:
+    an edit of the file alone does nothing, and a change by hand does not survive a new host.
+    """
     lines = await file_lines(pin.host, pin.file)
-    networks = await overlay_networks(manager.host)
+    networks = await overlay_networks(manager)
     created = creations(lines, pin.overlay)
     if any(creation.hides_errors for creation in created):
         note(f"{pin.file} hides the errors of `docker network create`: a refused subnet would go unnoticed")
     live = [subnet for network in networks if network.name == pin.overlay for subnet in network.subnets]
     seen = {pin.file: [creation.subnet for creation in created], "live": live}
-    assert seen == dict.fromkeys(seen, [swarm.overlay(pin.overlay).subnet])
+    assert seen == uniform(seen, [swarm.overlay(pin.overlay).subnet])
 
 
-@invariant(
-    "swarm-no-overlap",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
-    remedy="Move one of the two to a block of its own. `docker network create` does not refuse an overlap in a swarm: "
-    "it exits 0 and leaves the network without addresses.",
-    gate=True,
-)
+@invariant("swarm-no-overlap", gate=True)
 async def test_overlay_shares_no_address_with_anything_else(manager: Manager, overlay: Overlay) -> None:
-    """No other Docker network and no route of any node has addresses of an overlay."""
+    """No other Docker network and no route of any node has addresses of an overlay.
+
+    Move one of the two to a block of its own. `docker network create` does not refuse an overlap in a swarm: it exits 0
+    and leaves the network without addresses.
+    """
     state = await swarm_state(manager.host)
     found = await each({host: both(local_networks(host), routes(host)) for host in manager.members})
     for pool in state.pool:
@@ -71,27 +67,23 @@ async def test_overlay_shares_no_address_with_anything_else(manager: Manager, ov
     assert overlapping(overlay, found) == {}
 
 
-@invariant(
-    "swarm-nodes-ready",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
-    remedy="Bring the node back or take it out (`docker node rm`, and out of the inventory): the addresses that it "
-    "holds cannot be counted while it is silent.",
-    gate=True,
-)
+@invariant("swarm-nodes-ready", gate=True)
 async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, swarm: Swarm) -> None:
-    """The swarm's nodes are those of the inventory, all ready and active."""
+    """The swarm's nodes are those of the inventory, all ready and active.
+
+    Bring the node back or take it out (`docker node rm`, and out of the inventory): the addresses that it holds cannot
+    be counted while it is silent.
+    """
     state = await swarm_state(manager.host)
     seen = {node.hostname: (node.state, node.availability) for node in state.nodes}
     views = await each({host: overlay_view(host, swarm.overlays[0].name) for host in manager.members})
     declared = {view.node: host for host, view in views.items()}
     strangers = [node.hostname for node in state.nodes if node.id not in declared]
-    assert seen == dict.fromkeys(seen, ("ready", "active"))
+    assert seen == uniform(seen, ("ready", "active"))
     assert strangers == [] or len(views) < len(manager.members), "nodes that the inventory lacks"
 
 
-@invariant("swarm-headroom", family="swarm", severity="critical", incident=INCIDENT, remedy=ENLARGE, gate=True)
+@invariant("swarm-headroom", severity="critical", remedy=ENLARGE, gate=True)
 async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay) -> None:
     """Of an overlay's addresses the declared part is free, and none has two holders."""
     state = await swarm_state(manager.host)
@@ -105,9 +97,6 @@ async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay
 
 @invariant(
     "swarm-exhaustion",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
     remedy=f"{RECLAIM} The lasting cure is a larger subnet.",
     unproven_because="a trend takes days and a lab lives for minutes; tests/unit/test_projection.py has the histories",
 )
@@ -127,121 +116,93 @@ async def test_overlay_outlasts_the_next_restart(
     assert trend.days_left(now.use.free) > (to_restart if to_restart > 0 else swarm.restart_days)
 
 
-@invariant(
-    "swarm-stuck-new",
-    family="swarm",
-    severity="critical",
-    incident=INCIDENT,
-    remedy="This is no fault of what is deployed: the allocator has no address for it. Free some, or restart dockerd.",
-    gate=True,
-    follows=("swarm-headroom",),
-)
+@invariant("swarm-stuck-new", severity="critical", gate=True, follows=("swarm-headroom",))
 async def test_no_task_waits_for_an_address(manager: Manager, swarm: Swarm) -> None:
-    """No task waits in the state New for longer than it takes to give it an address."""
+    """No task waits in the state New for longer than it takes to give it an address.
+
+    This is no fault of what is deployed: the allocator has no address for it. Free some, or restart dockerd.
+    """
     state = await swarm_state(manager.host)
     waiting = [task for task in state.tasks if task.waits_for_the_allocator]
     stuck = [task for task in waiting if state.at - task.created > swarm.stuck_after_s]
     assert {state.service_name(task): task.state for task in stuck} == {}
 
 
-@invariant(
-    "swarm-infra-vs-recipe",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
-    remedy="Printed under another finding, this is the infrastructure's doing, not the service's. Alone, it is the "
-    "service's own: `docker service ps --no-trunc` has its error.",
-    follows=("swarm-stuck-new", "swarm-headroom", "swarm-nodes-ready"),
-)
+@invariant("swarm-infra-vs-recipe", follows=("swarm-stuck-new", "swarm-headroom", "swarm-nodes-ready"))
 async def test_every_service_has_its_tasks(manager: Manager) -> None:
-    """Every service runs as many tasks as it is meant to."""
+    """Every service runs as many tasks as it is meant to.
+
+    Printed under another finding, this is the infrastructure's doing, not the service's. Alone, it is the service's
+    own: `docker service ps --no-trunc` has its error.
+    """
     state = await swarm_state(manager.host)
     short = {s.name: f"{s.running} of {s.wanted} tasks run" for s in state.services if s.running < s.wanted}
     assert short == {}
 
 
 @invariant(
-    "swarm-alloc-log",
-    family="swarm",
-    severity="critical",
-    incident=INCIDENT,
-    remedy=RECLAIM,
-    gate=True,
-    follows=("swarm-stuck-new", "swarm-headroom"),
+    "swarm-alloc-log", severity="critical", remedy=RECLAIM, gate=True, follows=("swarm-stuck-new", "swarm-headroom")
 )
 async def test_the_allocator_never_ran_out(manager: Manager) -> None:
     """Since it started, no manager's dockerd has logged that it had no address to give."""
-    log = await allocator_log(manager.host)
+    log = await allocator_log(manager)
     note("silence here does not mean recovery: what the allocator tries again later, it logs at debug level only")
     if log.exhausted:
         note(f"the last lines: {' | '.join(log.examples[-2:])}")
     assert log.exhausted == 0
 
 
-@invariant("swarm-race-log", family="swarm", severity="medium", incident=INCIDENT, remedy=RECLAIM)
+@invariant("swarm-race-log", severity="medium", remedy=RECLAIM)
 async def test_removals_seldom_race(node: Node, swarm: Swarm) -> None:
     """Removals of stacks meet no more often than the budget allows, by day since dockerd started."""
-    log = await allocator_log(node.host)
+    log = await allocator_log(node)
     note(f"{log.raced} lines in {log.daemon.up_days:.1f} days; they show that addresses may be lost, not how many")
     assert log.raced / max(1.0, log.daemon.up_days) <= swarm.races_per_day
 
 
-@invariant(
-    "swarm-daemon-uptime",
-    family="swarm",
-    severity="medium",
-    incident=INCIDENT,
-    remedy="Restart dockerd in a quiet moment, or keep the declared interval by a reboot. If it dies by itself, read "
-    "its journal.",
-)
+@invariant("swarm-daemon-uptime", severity="medium")
 async def test_dockerd_is_restarted_on_purpose_and_in_time(node: Node, swarm: Swarm) -> None:
-    """dockerd has not run longer than the declared interval, and has not died by itself."""
-    alive = await daemon(node.host)
+    """dockerd has not run longer than the declared interval, and has not died by itself.
+
+    Restart dockerd in a quiet moment, or keep the declared interval by a reboot. If it dies by itself, read its
+    journal.
+    """
+    alive = await daemon(node)
     assert alive.restarts == 0, f"systemd had to start it again {alive.restarts} times"
     assert alive.up_days <= swarm.restart_days
 
 
-@invariant(
-    "swarm-dangling-overlays",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
-    remedy="`docker network prune` takes them away; each is a removal that raced and may have lost addresses too.",
-)
+@invariant("swarm-dangling-overlays")
 async def test_no_overlay_outlives_its_stack(manager: Manager, swarm: Swarm) -> None:
-    """No overlay of a removed stack is left behind."""
+    """No overlay of a removed stack is left behind.
+
+    `docker network prune` takes them away; each is a removal that raced and may have lost addresses too.
+    """
     state = await swarm_state(manager.host)
     left = dangling(state, (), swarm.dangling_after_s)
     views = await total({(host, name): overlay_view(host, name) for name in left for host in manager.members})
     assert dangling(state, views.values(), swarm.dangling_after_s) == {}
 
 
-@invariant(
-    "swarm-quiescent",
-    family="swarm",
-    severity="critical",
-    incident=INCIDENT,
-    remedy="Wait until the deploy is over; do no disruptive work before this holds.",
-    gate=True,
-)
+@invariant("swarm-quiescent", severity="critical", gate=True)
 async def test_the_swarm_is_quiet(manager: Manager, window: Window) -> None:
-    """Only the declared stacks are deployed, and nothing moves for a while."""
+    """Only the declared stacks are deployed, and nothing moves for a while.
+
+    Wait until the deploy is over; do no disruptive work before this holds.
+    """
     moments = await swarm_moments(manager.host, apart_s=window.settle_s)
     strangers = {s.name: s.stack for m in moments for s in m.services if s.stack and not window.allows(s.stack)}
     changes = {name: how for moment in moments for name, how in moving(moment).items()}
     assert {"other stacks": strangers, "in motion": changes} == {"other stacks": {}, "in motion": {}}
 
 
-@invariant(
-    "swarm-post-recreate",
-    family="swarm",
-    severity="critical",
-    incident=INCIDENT,
-    remedy="A service with an address outside the subnet has not rejoined: update it with --force. Silence between two "
-    "nodes is UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.",
-)
+@invariant("swarm-post-recreate", severity="critical")
 async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: Overlay) -> None:
-    """Every address on an overlay is of its subnet, and tasks reach each other from node to node."""
+    """Every address on an overlay is of its subnet, and tasks reach each other from node to node.
+
+    A service with an address outside the subnet has not rejoined: update it with --force. Silence between two nodes is
+    UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.
+    """
     state = await swarm_state(manager.host)
     network = state.overlay(overlay.name)
     one_per_node = {t.node: a for t in state.tasks if t.state == "running" for a in t.addresses_on(network.id)}
@@ -254,29 +215,23 @@ async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: O
     assert unreached(pings, staying) == {}
 
 
-@invariant(
-    "swarm-stepguard",
-    family="swarm",
-    severity="medium",
-    incident=INCIDENT,
-    remedy="Put the step back, before the line that it guards.",
-)
+@invariant("swarm-stepguard", severity="medium")
 async def test_a_script_takes_its_guarding_steps_first(guard: Guard) -> None:
-    """A script that puts load on the swarm takes the declared steps first."""
+    """A script that puts load on the swarm takes the declared steps first.
+
+    Put the step back, before the line that it guards.
+    """
     lines = await file_lines(guard.host, guard.file)
     assert out_of_order(lines, guard.steps, guard.before) == []
 
 
-@invariant(
-    "swarm-author-secrets",
-    family="swarm",
-    severity="medium",
-    incident=INCIDENT,
-    remedy="Let the declared author commit what a stranger did. A secret that was committed is known, also after it is "
-    "removed: give out a new one.",
-)
+@invariant("swarm-author-secrets", severity="medium")
 async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout) -> None:
-    """What the stacks are deployed from was committed by its declared authors, and holds no secret."""
+    """What the stacks are deployed from was committed by its declared authors, and holds no secret.
+
+    Let the declared author commit what a stranger did. A secret that was committed is known, also after it is removed:
+    give out a new one.
+    """
     seen = await repository(checkout.host, checkout.directory)
     note(f"looked through: {seen.files} files of HEAD, and who made the newest commits, 20 at most")
     if seen.binary:

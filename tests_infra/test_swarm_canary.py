@@ -2,22 +2,19 @@
 
 from siteproof.analysis.addresses import overlay_fill
 from siteproof.errors import NoControl
-from siteproof.facts import DeployCanary, LeakBudget, Manager
-from siteproof.invariants import invariant
+from siteproof.facts.swarm import DeployCanary, LeakBudget, Manager
+from siteproof.invariants import Defaults
 from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 
-INCIDENT = "deploys wedged because the proxy overlay ran out of VIPs"
+invariant = Defaults(family="swarm", severity="high")
 
 
-@invariant(
-    "swarm-leak",
-    family="swarm",
-    severity="high",
-    incident="removals of stacks lost addresses until none was left",
-    remedy="Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.",
-)
+@invariant("swarm-leak", incident="removals of stacks lost addresses until none was left")
 async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget) -> None:
-    """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day."""
+    """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day.
+
+    Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.
+    """
     fill = await overlay_fill(manager.host, manager.members, budget.overlay)
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
     lost = counted.lost
@@ -26,7 +23,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
         wanted = counted.free - allowed
         if not 0 < wanted <= budget.take_at_most:
             raise NoControl(f"to count the lost addresses {wanted} would have to be taken, of {counted.free} free ones")
-        canary = allocation_canary(manager.host, budget.overlay, addresses=wanted, at_most=budget.take_at_most)
+        canary = allocation_canary(manager, budget.overlay, addresses=wanted, at_most=budget.take_at_most)
         waiting = (await canary).in_state("New")
         lost = allowed + waiting if waiting else 0
     assert lost is not None and lost <= allowed
@@ -34,14 +31,14 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
 
 @invariant(
     "swarm-fresh-deploy",
-    family="swarm",
-    severity="high",
-    incident=INCIDENT,
-    remedy="See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and "
-    "Failed the image's.",
+    incident="deploys wedged because the proxy overlay ran out of VIPs",
     follows=("swarm-headroom", "swarm-stuck-new"),
 )
 async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary) -> None:
-    """A service that is deployed on an overlay now runs within the declared time."""
-    seen = await deploy_canary(manager.host, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
+    """A service that is deployed on an overlay now runs within the declared time.
+
+    See what the canary's task was waiting for: New is the allocator's doing, Pending a node's, Rejected and Failed the
+    image's.
+    """
+    seen = await deploy_canary(manager, canary.overlay, canary.image, canary.command, deadline_s=canary.within_s)
     assert (seen.states, seen.errors) == ((("Running", 1),), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType
@@ -11,6 +12,7 @@ from siteproof.asks import ProbeClass
 
 Severity = Literal["low", "medium", "high", "critical"]
 F = TypeVar("F", bound=Callable[..., Any])
+V = TypeVar("V")
 
 ATTRIBUTE = "__siteproof_invariant__"
 
@@ -50,43 +52,78 @@ class SeenCheck:
     """The heaviest of what its subjects on this site can be foreseen to ask."""
 
 
-def invariant(
-    id: str,
-    *,
-    family: str,
-    severity: Severity,
-    incident: str,
-    remedy: str,
-    gate: bool = False,
-    also: tuple[str, ...] = (),
-    follows: tuple[str, ...] = (),
-    unproven_because: str = "",
-) -> Callable[[F], F]:
-    """Declare a coroutine as the check of one invariant.
+@dataclass(frozen=True)
+class Defaults:
+    """The decorator of a file's checks, with what most of them have in common; a check's own word goes before it.
 
-    `family` names the facts (`siteproof_<family>`) whose subjects it is parametrized over, by the types of its
-    parameters. The first line of its docstring is the sentence; without one the function's name is.
+        invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin")
+
+        @invariant("dns-nsswitch", severity="medium")
+        async def test_names_are_looked_up_in_the_declared_order(node: Client) -> None:
+            \"""nsswitch.conf asks the declared sources for a name, in their order.
+
+            Write the declared `hosts:` line into /etc/nsswitch.conf.
+            \"""
+
+    What is neither here nor at a check, a family, a severity, an incident or a remedy, is a TypeError at import.
     """
 
-    def declare(check: F) -> F:
-        said = (check.__doc__ or "").strip().splitlines()
-        name = check.__name__.removeprefix("test_").replace("_", " ")
-        entry = Invariant(
-            id=id,
-            sentence=said[0] if said else f"{name[:1].upper()}{name[1:]}.",
-            family=family,
-            severity=severity,
-            incident=incident,
-            remedy=remedy,
-            gate=gate,
-            also=also,
-            follows=follows,
-            unproven_because=unproven_because,
-        )
-        setattr(check, ATTRIBUTE, entry)
-        return check
+    family: str | None = None
+    severity: Severity | None = None
+    incident: str | None = None
+    remedy: str | None = None
+    gate: bool = False
 
-    return declare
+    def __call__(
+        self,
+        id: str,
+        *,
+        family: str | None = None,
+        severity: Severity | None = None,
+        incident: str | None = None,
+        remedy: str | None = None,
+        gate: bool | None = None,
+        also: tuple[str, ...] = (),
+        follows: tuple[str, ...] = (),
+        unproven_because: str = "",
+    ) -> Callable[[F], F]:
+        """Declare a coroutine as the check of one invariant.
+
+        `family` names the facts (`siteproof_<family>`) whose subjects it is parametrized over, by the types of its
+        parameters. The first line of its docstring is the sentence; without one the function's name is. The
+        paragraphs behind it are the remedy, unless one is given here.
+        """
+
+        def declare(check: F) -> F:
+            said, _, after = inspect.cleandoc(check.__doc__ or "").partition("\n\n")
+            told = " ".join(after.split()) or None
+            name = check.__name__.removeprefix("test_").replace("_", " ")
+            entry = Invariant(
+                id=id,
+                sentence=said.partition("\n")[0] or f"{name[:1].upper()}{name[1:]}.",
+                family=_one_of(id, "family", family, self.family),
+                severity=_one_of(id, "severity", severity, self.severity),
+                incident=_one_of(id, "incident", incident, self.incident),
+                remedy=_one_of(id, "remedy", told if remedy is None else remedy, self.remedy),
+                gate=self.gate if gate is None else gate,
+                also=also,
+                follows=follows,
+                unproven_because=unproven_because,
+            )
+            setattr(check, ATTRIBUTE, entry)
+            return check
+
+        return declare
+
+
+def _one_of(id: str, what: str, own: V | None, default: V | None) -> V:
+    if (found := default if own is None else own) is None:
+        raise TypeError(f"{id}: it has no {what}, neither of its own nor by the Defaults of its file")
+    return found
+
+
+invariant = Defaults()
+"""The decorator of a file whose checks have nothing in common."""
 
 
 def probes_of(check: Callable[..., Any]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ NAMES = tuple(f"h{number:02d}" for number in range(12))
 
 CHECKS = r"""
 from siteproof.asks import command
-from siteproof.facts import Link, Node
+from siteproof.facts import Node
+from siteproof.facts.path import Link
 from siteproof.invariants import invariant
 import os, warnings
 import pytest

@@ -45,7 +45,7 @@ def scripts() -> Iterator[tuple[str, str]]:
         yield name, f"{GIVEN}{batch._NEED}{script}\n"
     host = Connection(name="host", address="192.0.2.1", expected_hostname="h", expected_machine_id="0" * 32)
     yield "identity", f"{GIVEN}{identity.question(host).script}\n"
-    yield "versions", f"{GIVEN}{versions.question('host', 1, versions.SAYS).script}\n"
+    yield "versions", f"{GIVEN}{versions.question('host', 1, versions.says()).script}\n"
     command = Command("host", "true", 5, "reads", "true", root=True)
     run = batch.RunContext("0123456789ab")
     for sudo, stop in product(("sudo -n", "no_sudo", ""), (True, False)):

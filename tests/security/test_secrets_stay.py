@@ -221,7 +221,8 @@ def test_a(host, record_testsuite_property, record_xml_attribute, record_propert
 def test_sudoers_are_not_written_with_one(project: Project, password: Path) -> None:
     checks = '''
 from siteproof.asks import command
-from siteproof.facts import Node, Transfer
+from siteproof.facts import Node
+from siteproof.facts.path import Transfer
 from siteproof.invariants import invariant
 
 @invariant("subject", family="path", severity="high", incident="", remedy="")
@@ -273,7 +274,8 @@ def test_what_is_kept_without_a_secret_decides_nothing(project: Project) -> None
 
 COMPARES = '''
 from siteproof.asks import command
-from siteproof.facts import Link, Node
+from siteproof.facts import Node
+from siteproof.facts.path import Link
 from siteproof.invariants import invariant
 
 ABOUT = dict(family="link", severity="high", incident="", remedy="")

@@ -36,7 +36,8 @@ import warnings
 from pathlib import Path
 from siteproof.asks import command, note
 from siteproof.errors import ProbeError
-from siteproof.facts import Link, Node
+from siteproof.facts import Node
+from siteproof.facts.path import Link
 from siteproof.invariants import invariant
 import pytest
 

@@ -31,7 +31,8 @@ import os, warnings
 from pathlib import Path
 from siteproof.asks import command, note
 from siteproof.errors import ProbeError
-from siteproof.facts import Link, Node, Transfer
+from siteproof.facts import Node
+from siteproof.facts.path import Link, Transfer
 from siteproof.invariants import invariant
 import pytest
 

@@ -18,7 +18,8 @@ from siteproof.facts import FAMILIES
 
 CHECKS = '''
 from siteproof.asks import command, each, note
-from siteproof.facts import Link, Node
+from siteproof.facts import Node
+from siteproof.facts.path import Link
 from siteproof.invariants import invariant
 import pytest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,12 @@ def test_secondaries_may_be_accepted() -> None:
     family(
         "dns", {"clients/0/servers": ["10.0.20.1", "198.18.53.8"], "clients/0/accepted_secondaries": ["198.18.53.8"]}
     )
+
+
+def test_a_family_is_found_where_it_stands() -> None:
+    """No list has it: whoever adds a module adds its families."""
+    folder = PROJECT / "src/siteproof/facts"
+    sources = [file.read_text() for file in folder.glob("*.py")]
+    written = {name for source in sources for name in re.findall(r"(?m)^class (\w+)\(Family\)", source)}
+    assert {family.__name__ for family in FAMILIES.values()} == written
+    assert list(FAMILIES) == sorted(FAMILIES, key=lambda name: (FAMILIES[name].place, name))

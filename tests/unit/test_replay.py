@@ -35,7 +35,8 @@ async def test_nodes_are_alike_in_the_second_round(node: Node, link: Link) -> No
 '''
 
 TREND = '''
-from siteproof.facts import Edge, History, Router
+from siteproof.facts import History, Router
+from siteproof.facts.edge import Edge
 
 @invariant("trend", family="edge", severity="high", incident="", remedy="")
 async def test_there_is_a_trend(router: Router, history: History, edge: Edge) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from siteproof.asks import uniform
 from siteproof.errors import NoControl, Unreachable
 from siteproof.judging.verdicts import Comparison, Outcome, outcome, shown
 from siteproof.results import ExitCode, Result, Run, Verdict
@@ -89,6 +90,13 @@ def run(*verdicts: Verdict, planned: int | None = None, gate: bool = False, pyte
 )
 def test_exit_codes_have_one_precedence(given: Run, exit_code: int) -> None:
     assert given.exit_code == exit_code
+
+
+def test_of_uniform_answers_the_outlier_is_shown_by_name() -> None:
+    answers = {"cp1": 1400, "worker1": 1500}
+    assert uniform(answers, 1400) == {"cp1": 1400, "worker1": 1400}
+    finding = found(raised(a_finding), Comparison("==", answers, uniform(answers, 1400)))
+    assert (finding.seen, finding.expected) == ("worker1: 1500", "worker1: 1400")
 
 
 def test_a_result_survives_its_json() -> None:

@@ -12,6 +12,7 @@ from siteproof.errors import ProbeError, TimedOut
 from siteproof.gather.protocol import question_from_json, question_to_json
 from siteproof.probes.common import versions
 from siteproof.probes.common.sections import MARK
+from siteproof.probes.edge import nft
 
 SAID = "".join(
     f"\n{MARK}status {line}\n{status}\n{MARK}{line}\n{text}\n"
@@ -87,6 +88,17 @@ def test_it_is_the_same_question_in_another_process() -> None:
 
 
 def test_the_script_runs_here_to_its_end() -> None:
-    script = versions.question("h", 1, versions.SAYS).script
+    script = versions.question("h", 1, versions.says()).script
     done = subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert all(versions.read(Store(output(done.stdout)), "h", {"sed", "cat", "grep"}).values())
+
+
+def test_the_module_of_a_tool_says_what_tells_its_version() -> None:
+    assert nft.VERSION == {"nft": "nft --version"}
+    assert versions.says().items() >= {**versions.SYSTEM, **nft.VERSION, "ss": "ip -V"}.items()
+
+
+def test_no_two_modules_say_it_of_one_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nft, "VERSION", {"dig": "dig -v"})
+    with pytest.raises(TypeError, match="the version of dig"):
+        versions.says.__wrapped__()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from siteproof.asks import Ask, Each, command, total
-from siteproof.facts import Link, Node
+from siteproof.facts import Node
+from siteproof.facts.path import Link
 from siteproof.invariants import invariant
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from siteproof.errors import NoControl, Unparseable
-from siteproof.facts import Overlay
+from siteproof.facts.swarm import Overlay
 from siteproof.probes.path.ip import Route
 from siteproof.probes.swarm.model import RUNNING, STATES, Network, Swarm, View
 from siteproof.probes.swarm.overlay_ping import Pings

@@ -6,9 +6,22 @@ answered, a round at a time, and resumes it. Nothing in here touches a host.
 
 from siteproof.asks.answers import Answers
 from siteproof.asks.ask import Ask, Check, Derived, Request, Single, unreadable
-from siteproof.asks.combined import Combined, Controlled, Each, Heard, Pair, both, controlled, each, or_silence, total
+from siteproof.asks.combined import (
+    Combined,
+    Controlled,
+    Each,
+    Heard,
+    Pair,
+    both,
+    controlled,
+    each,
+    or_silence,
+    total,
+    uniform,
+)
 from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.consent import CLASSES, Consent, heaviest
+from siteproof.asks.hosts import HasHost, Host, name_of
 from siteproof.asks.past import Past, past
 from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream, Versions
 from siteproof.asks.remarks import REMARKS, Remarks, note
@@ -52,7 +65,9 @@ __all__ = [
     "Earlier",
     "Form",
     "HOST_NAME",
+    "HasHost",
     "Heard",
+    "Host",
     "IMAGE",
     "LARGE",
     "LINE",
@@ -89,10 +104,12 @@ __all__ = [
     "controlled",
     "each",
     "heaviest",
+    "name_of",
     "note",
     "or_silence",
     "refuse_no_answer",
     "refuse_withheld",
     "total",
+    "uniform",
     "unreadable",
 ]

@@ -134,3 +134,8 @@ def each(asks: Mapping[K, Ask[T]]) -> Each[K, T]:
 def total(asks: Mapping[K, Ask[T]]) -> Each[K, T]:
     """All asks in one round; raises the first ProbeError if any is missing. For sums and counts."""
     return Each(asks, partial=False)
+
+
+def uniform(answers: Mapping[K, Any], value: C) -> dict[K, C]:
+    """What `answers` are if all are `value`; `assert answers == uniform(answers, value)` shows the outliers by name."""
+    return dict.fromkeys(answers, value)

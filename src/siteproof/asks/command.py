@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TypeVar
 
 from siteproof.asks.ask import Ask, Single
+from siteproof.asks.hosts import Host, name_of
 from siteproof.asks.questions import Command, Output, ProbeClass
 from siteproof.asks.words import Word, assignments
 from siteproof.errors import TooLarge
@@ -20,7 +21,7 @@ SMALL = 256 << 10
 
 
 def command(
-    host: str,
+    host: Host,
     script: str,
     *,
     probe: str,
@@ -47,7 +48,7 @@ def command(
     """
     script = assignments(given or {}) + script
     question = Command(
-        host=host,
+        host=name_of(host),
         probe=probe,
         deadline_s=deadline_s,
         probe_class=probe_class,

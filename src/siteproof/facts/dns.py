@@ -131,9 +131,46 @@ class View:
 
 
 class Dns(Family):
-    """Names: whoever asks, the answer is the declared one."""
+    """Names: whoever asks, the answer is the declared one.
+
+    siteproof_dns:
+      control_name: example.org            # a name outside the site that every resolver must answer
+      zones: [home.example]                # your own: no hosts file may pin a name in them
+      names:
+        - name: forgejo.home.example
+          internal: [10.0.20.203]          # your ingress (Traefik); several where the name has several addresses
+          outside: [198.51.100.76]         # what the internet is told; left out where it must not know the name
+          alias_of: home.example           # a CNAME at the authority, so that it follows when the ingress moves
+        - name: mail.home.example
+          internal: [10.0.20.1]
+          # internal_ipv6: [fd00:20::1]    # by default a name must have no IPv6 address
+      clients:                             # who asks, and how; the hosts of one entry must not differ
+        - hosts: nodes                     # a host pattern, as Ansible writes them
+          servers: [10.0.20.1, 9.9.9.9]    # all that they may come to ask, in order, resolved's stub seen through
+          # A public server cannot answer for your zones, and resolved stays on it after a blip of the first.
+          # Without this line it is a violation to list one.
+          accepted_secondaries: [9.9.9.9]
+          lookup_order: "files resolve [!UNAVAIL=return] dns"     # `hosts:` of nsswitch.conf
+          resolv_conf: /run/systemd/resolve/stub-resolv.conf      # where /etc/resolv.conf leads
+          configured_in: [/etc/netplan]        # the only files that may set DNS servers or domains
+        - hosts: lan
+          servers: [192.168.0.1]
+          lookup_order: files dns
+          resolv_conf: /etc/resolv.conf
+      authority:
+        servers: [10.0.20.201, 10.0.20.202]
+        asked_from: routers                # hosts that may ask them; or {none: "no login on the router"}
+        ingress: services                  # where the aliases must lead to; or {none: "a load balancer"}
+      edge:
+        routers: routers                   # their unbound forwards the zones; or {none: "it is dnsmasq"}
+        addresses: [10.0.20.1, 192.168.0.1]  # where it listens, on each segment
+      outside:
+        vantages: outside_vantage          # or {none: "no machine outside yet"}
+        servers: [1.1.1.1, 8.8.8.8]        # public DNS, asked from there
+    """
 
     name: ClassVar[str] = "dns"
+    place: ClassVar[int] = 10
 
     control_name: HostName
     """A name outside the site that every resolver in use must answer; without its answer a silence proves nothing."""

@@ -51,9 +51,21 @@ class PublicAddress(Declared):
 
 
 class Edge(Family):
-    """The router to the internet: what it lets in."""
+    """The router to the internet: what it lets in.
+
+    siteproof_edge:
+      routers: routers                   # or {none: "an ISP box without an API"}
+      outside: outside_vantage           # or {none: "no machine outside yet"}; needs nmap and root there
+      tempting_ports: [22, 23, 445, 2375, 2376, 3389, 5432, 6443, 8006, 10250]
+      ports_at_once: 1024                # a forward of more ports than these counts as a DMZ
+      addresses:                         # every public address of the site
+        - address: 198.51.100.76
+          allow: [tcp/80, tcp/443, udp/34197, tcp/3000-3003]
+          control: tcp/443               # open now: shows that the outside can reach the site at all
+    """
 
     name: ClassVar[str] = "edge"
+    place: ClassVar[int] = 60
 
     routers: str | Unseen
     """Whose rules are read; `{none: reason}` for a router that has no way to be asked."""

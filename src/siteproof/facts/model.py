@@ -65,6 +65,8 @@ class Family(Declared):
     name: ClassVar[str]
     scope: ClassVar[Literal["site", "host"]] = "site"
     """`site`: one value, the same wherever it is looked up. `host`: each host has its own."""
+    place: ClassVar[int] = 100
+    """Where the register has its chapter: what others stand on comes first. By default behind all, by name."""
 
     def subjects(self, hosts: HostsOf) -> Subjects:
         """The subjects of a site-wide family, by type."""

@@ -11,9 +11,15 @@ from siteproof.facts.model import Family, HostsOf, Node, Subjects, Url
 
 
 class Link(Family):
-    """The interface of a host's default route."""
+    """The interface of a host's default route.
+
+    # A fact of its own for each host: host_vars/<host>.yml may differ.
+    siteproof_link:
+      mtu: 1400
+    """
 
     name: ClassVar[str] = "link"
+    place: ClassVar[int] = 30
     scope: ClassVar[Literal["site", "host"]] = "host"
 
     mtu: Annotated[int, Field(ge=576, le=65536)]
@@ -32,9 +38,19 @@ class Transfer(Declared):
 
 
 class Path(Family):
-    """The path from the site to the internet."""
+    """The path from the site to the internet.
+
+    siteproof_path:
+      sources: k3s,lan                   # include a host whose own MTU does not hide a missing clamp
+      mtu: 1400                          # segments must then be 1360 bytes at most
+      transfers:
+        - name: a large file
+          url: https://downloads.example/1MiB              # at least 262,144 bytes, beyond your router
+          control: https://forgejo.home.example/siteproof/1MiB   # the same inside the site: a control
+    """
 
     name: ClassVar[str] = "path"
+    place: ClassVar[int] = 40
 
     sources: str
     mtu: Annotated[int, Field(ge=576, le=65536)]

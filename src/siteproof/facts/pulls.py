@@ -114,9 +114,37 @@ class Canary(Declared):
 
 
 class Pulls(Family):
-    """Image pulls: which way they may not take."""
+    """Image pulls: which way they may not take.
+
+    # Declaring this allows a real `crictl pull` of the probe image on those nodes, watched by a temporary nftables
+    # table; both are taken away again. `--read-only` leaves it out.
+    siteproof_pulls:
+      hosts: k3s                         # nodes with crictl, on containerd or k3s
+      docker_hosts: swarm_managers       # hosts with a dockerd, or {none: "no Docker here"}
+      pushers: swarm_managers            # CI hosts that push images, or {none: reason}
+      config_path: /etc/containerd/certs.d   # on k3s: /var/lib/rancher/k3s/agent/etc/containerd/certs.d
+      control_name: example.org          # a name outside the site that every resolver must answer
+      control_url: https://example.org/  # answers from each of these hosts, by a way that no registry shares
+      probe_image: forgejo.home.example/siteproof/probe:1   # dedicated and tiny: used by nothing else
+      canary: {image: forgejo.home.example/siteproof/canary:1}   # another such, for --changes; or {none: reason}
+      forbidden: [198.51.100.76]         # your public address, networks too: 198.51.100.0/24
+      deadline_s: 60                     # longer than containerd's own dial timeout of 30 s
+      registries:                        # every registry that your nodes pull from
+        - name: forgejo.home.example     # as it stands in image names
+          image: forgejo.home.example/viktor/tuya_bridge:3216c87a   # every node has it; it is pulled again
+          mirror: {none: it stands on the site itself}
+          pushed: true                   # your CI pushes to it
+        - name: ghcr.io
+          image: ghcr.io/fluxcd/helm-controller:v1.5.1
+          mirror: {url: "https://mirror.home.example/v2", fallback: required}   # or forbidden: nothing after it
+      groups:                            # images that are needed before the rest can come up, or {none: reason}
+        - name: bootstrap                # each is to be on the node already, or on its registry's mirror
+          images: [ghcr.io/fluxcd/helm-controller:v1.5.1]
+      again: {times: 5, seconds: 5}      # pulling again what is there: how often, and what each may take
+    """
 
     name: ClassVar[str] = "pulls"
+    place: ClassVar[int] = 20
 
     hosts: str
     docker_hosts: str | Unseen

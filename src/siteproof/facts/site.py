@@ -6,20 +6,19 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from siteproof.errors import BadInput
 from siteproof.facts.declared import Declared, nearest, read, read_all
-from siteproof.facts.dns import Dns
-from siteproof.facts.edge import Edge
 from siteproof.facts.history import History
 from siteproof.facts.model import Absent, Family, HostsOf, Node
-from siteproof.facts.path import Link, Path
-from siteproof.facts.pulls import Pulls
-from siteproof.facts.swarm import Swarm
 from siteproof.inventory.inventory import Inventory, Value
 
 PREFIX = "siteproof_"
+FOLDER = Path(__file__).parent
 
 
 class Waiver(Declared):
@@ -33,7 +32,24 @@ class Waiver(Declared):
     """The last day, UTC. From the next day on the waiver is void."""
 
 
-FAMILIES: Mapping[str, type[Family]] = {f.name: f for f in (Dns, Pulls, Link, Path, Swarm, Edge)}
+def _families() -> dict[str, type[Family]]:
+    """Those that the modules of this package define, in their places. Raises TypeError for two of one name."""
+    modules = [import_module(f"{__package__}.{found.name}") for found in iter_modules([str(FOLDER)])]
+    defined = [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Family) and value.__module__ == module.__name__
+    ]
+    families: dict[str, type[Family]] = {}
+    for family in sorted((f for f in defined if f is not Family), key=lambda f: (f.place, f.name)):
+        if (other := families.setdefault(family.name, family)) is not family:
+            raise TypeError(f"{family.__module__} and {other.__module__} both define the family {family.name}")
+    return families
+
+
+FAMILIES: Mapping[str, type[Family]] = _families()
+"""Name -> family, of every module beside this one."""
 OTHERS = ("absent", "waivers", "history", "lab", "hostname", "machine_id", "alias_of", "unchecked")
 
 

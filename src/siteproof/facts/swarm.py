@@ -124,9 +124,40 @@ class Window(Declared):
 
 
 class Swarm(Family):
-    """Docker Swarm."""
+    """Docker Swarm.
+
+    siteproof_swarm:
+      managers: swarm_managers
+      nodes: swarm                       # managers and workers: addresses are counted on all of them
+      overlays:
+        - {name: proxy, subnet: 10.10.0.0/16, attachable: true, min_free_ratio: 0.5}
+      restart_days: 30                   # dockerd is restarted at least so often: it gives lost addresses back
+      races_per_day: 20                  # "key modified" lines; one for each node that leaves an overlay is usual
+      stuck_after_s: 60                  # a task that waits longer for an address is stuck
+      dangling_after_s: 600              # an overlay may outlive its stack for so long
+      # Each of the following may be {none: "why"} instead.
+      window:                            # what the swarm looks like when disruptive work may begin
+        stacks: [traefik, "infra-*"]     # only these may be deployed then
+        settle_s: 30                     # and nothing may move for so long
+      pins:                              # the file that creates the overlay when the host is made again
+        - {overlay: proxy, host: swarm1, file: /etc/nixos/modules/swarm.nix}
+      guards:                            # a script that must take steps before another: parts of lines, in order
+        - name: upgrade-all
+          host: swarm1
+          file: /usr/local/sbin/upgrade-all
+          steps: [docker network prune, could not find an available IP, systemctl restart docker]
+          before: docker stack deploy
+      checkouts:                         # git repositories that stacks come from: who commits there, no secrets
+        - {host: swarm1, directory: /srv/infra, authors: [autonomic-bot <*>]}
+      # The last two allow `--changes` to put a service of its own on the overlay for seconds.
+      leaks: {none: "a /16 has more free addresses than can be taken to count them; Docker 29 counts by itself"}
+      #  - {overlay: proxy, per_day: 5, take_at_most: 250}    # for a /24: all but per_day are taken at once
+      canaries:
+        - {overlay: proxy, image: "busybox:1.37", command: [sleep, "600"], within_s: 60}
+    """
 
     name: ClassVar[str] = "swarm"
+    place: ClassVar[int] = 50
 
     managers: str
     nodes: str

@@ -8,40 +8,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import walk_packages
 
+from siteproof import probes
 from siteproof.asks import Answers, Command, Output, Question, Recorded, Versions
 from siteproof.errors import NotRecorded, ProbeError
 from siteproof.probes.common.sections import END, MARK, split
 
-COREUTILS, FINDUTILS, UTIL_LINUX, IPROUTE, SYSTEMD = (
-    "cat --version", "find --version", "setsid --version", "ip -V", "systemctl --version",
+COREUTILS, FINDUTILS, UTIL_LINUX, SYSTEMD = (
+    "cat --version", "find --version", "setsid --version", "systemctl --version",
 )  # fmt: skip
-SAYS: Mapping[str, str] = {
+SYSTEM: Mapping[str, str] = {
     "awk": "awk -W version",
     "busctl": SYSTEMD,
     "cat": COREUTILS,
-    "crictl": "crictl --version",
-    "curl": "curl --version",
     "date": COREUTILS,
-    "dig": "dig -v",
-    "docker": "docker --version",
-    "drill": "drill -v",
     "find": FINDUTILS,
-    "getent": "getent --version",
-    "git": "git --version",
     "grep": "grep --version",
     "head": COREUTILS,
-    "ip": IPROUTE,
-    "iptables-legacy-save": "iptables-legacy-save --version",
-    "iptables-nft-save": "iptables-nft-save --version",
-    "iptables-save": "iptables-save --version",
     "journalctl": SYSTEMD,
     "ls": COREUTILS,
     "mktemp": COREUTILS,
-    "nft": "nft --version",
-    "nmap": "nmap --version",
     "nsenter": UTIL_LINUX,
-    "ping": "ping -V",
     "readlink": COREUTILS,
     "sed": "sed --version",
     "setpriv": UTIL_LINUX,
@@ -49,14 +39,29 @@ SAYS: Mapping[str, str] = {
     "sha256sum": COREUTILS,
     "sleep": COREUTILS,
     "sort": COREUTILS,
-    "ss": IPROUTE,
     "su": UTIL_LINUX,
     "systemctl": SYSTEMD,
     "tr": COREUTILS,
-    "unbound-control": "unbound -V",
     "xargs": FINDUTILS,
 }
-"""Tool -> what makes it, or one that comes with it, say its version on its first line. netplan says none."""
+"""Tools of the system itself, which no one probe is about."""
+
+
+@cache
+def says() -> Mapping[str, str]:
+    """Tool -> what makes it, or one that comes with it, say its version on its first line.
+
+    Those of SYSTEM, and what each module of a probe has as `VERSION` for the tools that it is about. Some say none
+    (netplan), and have no entry. Raises TypeError where two modules say it of one tool.
+    """
+    found = dict(SYSTEM)
+    for module in walk_packages(probes.__path__, f"{probes.__name__}."):
+        for tool, line in getattr(import_module(module.name), "VERSION", {}).items():
+            if tool in found:
+                raise TypeError(f"{module.name} says what tells the version of {tool}, and so does another")
+            found[tool] = line
+    return found
+
 
 _SCRIPT = f"""\
 line_end='
@@ -76,7 +81,7 @@ _MOST_PARTS = 64
 
 def question(host: str, part: int, tools: Collection[str] = ()) -> Versions:
     """One that says nothing of `tools` only finds the answer."""
-    lines = dict.fromkeys(SAYS[tool] for tool in sorted(tools) if tool in SAYS)
+    lines = dict.fromkeys(says()[tool] for tool in sorted(tools) if tool in says())
     script = _SCRIPT.format(each="\n".join(f"says {line}" for line in lines))
     return Versions(host, "versions of the tools", 5, "reads", script=script, part=part)
 
@@ -111,7 +116,7 @@ def read(store: Answers, host: str, tools: Collection[str]) -> dict[str, str | N
     if not answers:
         return {}
     said = {line: version for answer in answers for line, version in _said(answer)}
-    return {tool: said.get(SAYS.get(tool, "")) for tool in sorted(tools)}
+    return {tool: said.get(says().get(tool, "")) for tool in sorted(tools)}
 
 
 def _said(answer: Recorded) -> Iterator[tuple[str, str]]:

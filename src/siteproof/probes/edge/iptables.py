@@ -8,11 +8,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from siteproof.asks import MISSING, Ask, Output, command, controlled
+from siteproof.asks import MISSING, Ask, Host, Output, command, controlled
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, section, split, words
 from siteproof.probes.edge.nat import NONE, Forward, NatRules, Ports, Reach
 from siteproof.probes.edge.nft import nft_forwards
+
+VERSION = {
+    "iptables-legacy-save": "iptables-legacy-save --version",
+    "iptables-nft-save": "iptables-nft-save --version",
+    "iptables-save": "iptables-save --version",
+}
 
 # Both back ends are read, whichever one `iptables` stands for. The legacy one makes the table that it is asked to
 # show, so the kernel's own list decides whether there is anything to ask it about.
@@ -76,7 +82,7 @@ _NO_PORTS = {
 _UNTOLD = {1: words("--mark --ports --u32 --bytecode --string --ctorigdstport --realm"), 2: words("--match-set")}
 
 
-def iptables_forwards(router: str) -> Ask[NatRules]:
+def iptables_forwards(router: Host) -> Ask[NatRules]:
     """Every destination NAT in iptables' nat tables of `router`.
 
     Where its nft back end shows nothing, that counts only beside nft's ruleset with none of its rules in it; otherwise

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import from_json, words
 from siteproof.probes.edge.nat import Forward, NatRules, Reach
 from siteproof.probes.edge.nft_terms import Sets, matched, selected
+
+VERSION = {"nft": "nft --version"}
 
 # What nft writes, after its source (1.1.3). What is none of it may rewrite a destination for all we know, and is
 # refused: other objects, hooks, statements, and other keys in what is read.
@@ -50,7 +52,7 @@ MOST_MET = 500_000
 _SCRIPT = "$ROOT nft -j list ruleset"
 
 
-def nft_forwards(router: str) -> Ask[NatRules]:
+def nft_forwards(router: Host) -> Ask[NatRules]:
     """Every destination NAT in nftables' rules of `router`, with the ports that a packet must have to get there."""
     return command(
         router,

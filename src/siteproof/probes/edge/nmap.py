@@ -10,10 +10,12 @@ from ipaddress import IPv4Address
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from siteproof.asks import ADDRESS, PORTS, Ask, Output, command
+from siteproof.asks import ADDRESS, PORTS, Ask, Host, Output, command
 from siteproof.errors import NoControl, TimedOut, Unparseable
 from siteproof.probes.common.sections import readable
 from siteproof.probes.edge.nat import HIGHEST_PORT
+
+VERSION = {"nmap": "nmap --version"}
 
 # What TTL a packet may have started with, by operating system.
 INITIAL_TTLS = (64, 128, 255)
@@ -95,7 +97,7 @@ class Scan:
         return True
 
 
-def tcp_scan(source: str, address: IPv4Address, ports: Collection[int], *, control: int) -> Ask[Scan]:
+def tcp_scan(source: Host, address: IPv4Address, ports: Collection[int], *, control: int) -> Ask[Scan]:
     """How `address` answers a SYN from `source` on `ports`, and the hops on the way to it.
 
     `control` is a port that must be open from there, or the scan is NoControl: then nothing of the address can be

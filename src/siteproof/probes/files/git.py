@@ -12,9 +12,11 @@ import shlex
 from dataclasses import dataclass
 from importlib import resources
 
-from siteproof.asks import PATH, Ask, Output, command
+from siteproof.asks import PATH, Ask, Host, Output, command
 from siteproof.errors import NoControl, PrivilegeRefused, Unparseable
 from siteproof.probes.common.sections import readable, split, whole_number
+
+VERSION = {"git": "git --version"}
 
 # Forms that only a secret has: a private key's first line, the prefixes that issuers give their tokens, a password in
 # a URL.
@@ -63,7 +65,7 @@ class Repository:
     """Files with a line that has a secret's form."""
 
 
-def repository(host: str, path: str) -> Ask[Repository]:
+def repository(host: Host, path: str) -> Ask[Repository]:
     """HEAD of the git repository at `path` on `host`, as its owner sees it.
 
     The files that HEAD has are the control of those that were looked through: each of them was, or the answer is

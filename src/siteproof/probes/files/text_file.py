@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from siteproof.asks import PATH, Ask, Output, command
+from siteproof.asks import PATH, Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.owned import OWNED
 from siteproof.probes.common.sections import section
@@ -18,7 +18,7 @@ $ROOT cat -- "$path" || exit
 $ROOT sha256sum -- "$path\""""
 
 
-def file_lines(host: str, path: str) -> Ask[tuple[str, ...]]:
+def file_lines(host: Host, path: str) -> Ask[tuple[str, ...]]:
     """The lines of `path` on `host`. What was read is the file only if its checksum says so.
 
     A file that others than root could exchange is not read.

@@ -21,6 +21,7 @@ from siteproof.asks import (
     RECORD_TYPE,
     SMALL,
     Ask,
+    Host,
     Output,
     command,
     controlled,
@@ -32,6 +33,8 @@ from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unanswered, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
 from siteproof.probes.names.dns import Kind, Reply, dns_addresses, dns_reply, read, told
+
+VERSION = {"dig": "dig -v", "drill": "drill -v"}
 
 # Neither falls back to TCP: what does not get through over UDP is what is looked for.
 _SCRIPT = f"""\
@@ -70,7 +73,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def udp_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply | Nothing]:
+def udp_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply | Nothing]:
     """What the server `at` says to `host` about `name` over UDP. Raises Unanswered if nothing came back."""
     return command(
         host,
@@ -87,7 +90,7 @@ def udp_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Rep
 
 
 def replies(
-    host: str, name: str, servers: Iterable[Address], *, control: Ask[Reply], kind: Kind = "A"
+    host: Host, name: str, servers: Iterable[Address], *, control: Ask[Reply], kind: Kind = "A"
 ) -> dict[str, Ask[Reply | Nothing | None]]:
     """What each server says to `host` about `name`, over TCP and over UDP; None where it does not answer.
 
@@ -103,7 +106,7 @@ def replies(
 
 
 def addresses(
-    host: str, name: str, servers: Iterable[Address], *, control: str
+    host: Host, name: str, servers: Iterable[Address], *, control: str
 ) -> dict[str, Ask[frozenset[Address] | Nothing | None]]:
     """The IPv4 addresses that each server gives to `host`, over TCP and over UDP; empty as in `dns_addresses`.
 

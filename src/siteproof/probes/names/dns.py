@@ -14,7 +14,19 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from siteproof.asks import ADDRESS, HOST_NAME, RECORD_TYPE, Ask, Output, Single, Stream, bounded, controlled
+from siteproof.asks import (
+    ADDRESS,
+    HOST_NAME,
+    RECORD_TYPE,
+    Ask,
+    Host,
+    Output,
+    Single,
+    Stream,
+    bounded,
+    controlled,
+    name_of,
+)
 from siteproof.asks.words import Address
 from siteproof.errors import Unparseable
 
@@ -50,10 +62,10 @@ class Reply:
         return self.rcode == "NOERROR" and not self.addresses
 
 
-def dns_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply]:
+def dns_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply]:
     """What the server `at` says to `host` about `name`, whatever its rcode. Raises Unanswered if nobody does."""
     question = Stream(
-        host=host,
+        host=name_of(host),
         probe=f"DNS {kind} {name} at {at}",
         deadline_s=8,
         probe_class="sends",
@@ -68,7 +80,7 @@ def dns_reply(host: str, name: str, *, at: Address, kind: Kind = "A") -> Ask[Rep
 
 
 def dns_addresses(
-    host: str, name: str, *, at: Address, control: str, kind: Literal["A", "AAAA"] = "A"
+    host: Host, name: str, *, at: Address, control: str, kind: Literal["A", "AAAA"] = "A"
 ) -> Ask[frozenset[Address]]:
     """The addresses that the server `at` gives to `host` for `name`, CNAMEs followed; empty if it has none.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
-from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command, controlled
+from siteproof.asks import HOST_NAME, SMALL, Ask, Host, Output, command, controlled
 from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
+
+VERSION = {"getent": "getent --version"}
 
 Service = Literal["dns", "files"]
 
@@ -30,7 +32,7 @@ _SCRIPTS = {
 
 
 def getent_addresses(
-    host: str, name: str, *, control: str, only: Service | None = None, ipv6: bool = False
+    host: Host, name: str, *, control: str, only: Service | None = None, ipv6: bool = False
 ) -> Ask[frozenset[Address]]:
     """The IPv4 (or IPv6) addresses of `name` as programs on `host` get them; empty if they get none.
 
@@ -47,7 +49,7 @@ def getent_addresses(
     )
 
 
-def _ahosts(host: str, name: str, only: Service | None, ipv6: bool) -> Ask[frozenset[Address]]:
+def _ahosts(host: Host, name: str, only: Service | None, ipv6: bool) -> Ask[frozenset[Address]]:
     return command(
         host,
         _SCRIPTS[only, ipv6],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
@@ -86,7 +86,7 @@ class HostsEntry:
         return f"{self.file}: {self.address} {' '.join(self.names)}"
 
 
-def hosts_entries(host: str) -> Ask[tuple[HostsEntry, ...]]:
+def hosts_entries(host: Host) -> Ask[tuple[HostsEntry, ...]]:
     """Every entry of /etc/hosts and of cloud-init's templates for it, in order.
 
     An /etc/hosts without `localhost` is not believed: NoControl.
@@ -119,7 +119,7 @@ def _hosts(file: str, text: str) -> Iterator[HostsEntry]:
             raise Unparseable(f"not a line of a hosts file: {line[:200]!r}") from None
 
 
-def lookup_order(host: str) -> Ask[str]:
+def lookup_order(host: Host) -> Ask[str]:
     """The `hosts:` line of nsswitch.conf, its words parted by one space: `files resolve [!UNAVAIL=return] dns`."""
     return command(
         host,
@@ -149,7 +149,7 @@ class ResolvConf:
     servers: tuple[Address, ...]
 
 
-def resolv_conf(host: str) -> Ask[ResolvConf]:
+def resolv_conf(host: Host) -> Ask[ResolvConf]:
     """The file that /etc/resolv.conf leads to on `host`, and the servers it lists."""
     return command(
         host,
@@ -171,7 +171,7 @@ def parse_resolv_conf(output: Output) -> ResolvConf:
     return ResolvConf(path, tuple(dict.fromkeys(servers)))
 
 
-def resolver_settings(host: str) -> Ask[Mapping[str, tuple[str, ...]]]:
+def resolver_settings(host: Host) -> Ask[Mapping[str, tuple[str, ...]]]:
     """File -> its lines that set DNS servers or domains, for every file that does and is in force."""
     return command(
         host,

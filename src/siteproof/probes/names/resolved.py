@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from siteproof.asks import HOST_NAME, SMALL, Ask, Output, command
+from siteproof.asks import HOST_NAME, SMALL, Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
@@ -56,7 +56,7 @@ fi
 """
 
 
-def current_servers(host: str, *, control: str) -> Ask[frozenset[Address]]:
+def current_servers(host: Host, *, control: str) -> Ask[frozenset[Address]]:
     """The server that programs on `host` are answered by now: resolved's current one, of every scope that has one.
 
     glibc by itself begins with the first server of resolv.conf every time. `control` is looked up before, so that
@@ -104,7 +104,7 @@ def _current(text: str) -> Address | None:
     return resolved_address(family, address) if address else None
 
 
-def resolved_settings(host: str) -> Ask[Mapping[str, str]]:
+def resolved_settings(host: Host) -> Ask[Mapping[str, str]]:
     """How resolved asks on `host`: domains, LLMNR, DNSSEC, …; empty where resolv.conf does not lead to it."""
     return command(
         host,

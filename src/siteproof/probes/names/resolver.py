@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
-from siteproof.asks import MISSING, SMALL, Ask, Output, command
+from siteproof.asks import MISSING, SMALL, Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, Sections, from_json, section, split
@@ -36,7 +36,7 @@ fi
 """
 
 
-def resolver_servers(host: str) -> Ask[tuple[Address, ...]]:
+def resolver_servers(host: Host) -> Ask[tuple[Address, ...]]:
     """Every DNS server that programs on `host` may come to ask, in configured order, the local stub seen through.
 
     resolved's fallback servers are among them only where it has no others, as it does itself.

@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
+
+VERSION = {"unbound-control": "unbound -V"}
 
 # pfSense keeps its configuration elsewhere, and does not tell unbound-control.
 _SCRIPT = f"""\
@@ -27,7 +29,7 @@ fi
 """
 
 
-def unbound_forwards(router: str) -> Ask[Mapping[str, frozenset[Address]]]:
+def unbound_forwards(router: Host) -> Ask[Mapping[str, frozenset[Address]]]:
     """Zone -> the servers that unbound on `router` forwards it to, as the running daemon says. The root is `.`.
 
     A router that forwards nothing at all counts only if the daemon says that it runs; otherwise NoControl.

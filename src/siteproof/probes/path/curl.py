@@ -6,9 +6,11 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from siteproof.asks import SMALL, URL, Ask, Output, command, controlled
+from siteproof.asks import SMALL, URL, Ask, Host, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
+
+VERSION = {"curl": "curl --version"}
 
 MINIMUM_BYTES = 200_000
 """Fewer do not show the segment size: the receiver's estimate starts at 536."""
@@ -76,7 +78,7 @@ class Transfer:
     remote: str
 
 
-def transfer(host: str, url: str, *, control: str) -> Ask[Transfer]:
+def transfer(host: Host, url: str, *, control: str) -> Ask[Transfer]:
     """Download at least 262,144 bytes of `url` on `host` and look at the segments.
 
     A stall counts only if `control`, the URL of such a download that does not take the path in question, completes
@@ -91,7 +93,7 @@ def transfer(host: str, url: str, *, control: str) -> Ask[Transfer]:
     )
 
 
-def _download(host: str, url: str) -> Ask[Transfer]:
+def _download(host: Host, url: str) -> Ask[Transfer]:
     return command(
         host,
         _SCRIPT,

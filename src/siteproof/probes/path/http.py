@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from siteproof.asks import ADDRESS, LARGE, PATH, URL, Ask, Output, Single, Stream, bounded
+from siteproof.asks import ADDRESS, LARGE, PATH, URL, Ask, Host, Output, Single, Stream, bounded, name_of
 from siteproof.asks.words import Address
 from siteproof.errors import Unparseable
 
@@ -50,7 +50,7 @@ class HttpAnswer:
 
 
 def http_get(
-    host: str,
+    host: Host,
     url: str,
     *,
     address: Address | None = None,
@@ -65,7 +65,7 @@ def http_get(
     """
     parts = urlsplit(URL(url).text)
     question = Stream(
-        host=host,
+        host=name_of(host),
         probe=f"GET {url}" + (f" at {address}" if address else ""),
         deadline_s=deadline_s,
         probe_class="sends",

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, Sections, from_json, section, split, words
+
+VERSION = {"ip": "ip -V", "ss": "ip -V"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ ip -j link show || exit
 _ADDRESSES = "ip -j -4 addr show scope global"
 
 
-def routes(host: str) -> Ask[tuple[Route, ...]]:
+def routes(host: Host) -> Ask[tuple[Route, ...]]:
     """The IPv4 routes of `host` to networks, without the default route.
 
     The local table is the control: every host has a route to its loopback.
@@ -79,7 +81,7 @@ def _outlet(route: dict[str, Any]) -> str:
     return outlet
 
 
-def default_link(host: str) -> Ask[NetworkLink]:
+def default_link(host: Host) -> Ask[NetworkLink]:
     """The interface that the IPv4 default route of `host` (main table) goes out of."""
     return command(
         host,
@@ -125,7 +127,7 @@ def _array(sections: Sections, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def host_addresses(host: str) -> Ask[frozenset[IPv4Address]]:
+def host_addresses(host: Host) -> Ask[frozenset[IPv4Address]]:
     """The IPv4 addresses that `host` has and that others may reach: not loopback's, not those on their way out."""
     return command(
         host,

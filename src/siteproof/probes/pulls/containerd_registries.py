@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.root_words import PIDS
 from siteproof.probes.common.sections import Sections, split
@@ -20,7 +20,7 @@ _TICKS = 100
 _GRACE_S = 2
 
 
-def containerd_registries(node: str) -> Ask[Containerd]:
+def containerd_registries(node: Host) -> Ask[Containerd]:
     """How the containerd that runs on `node` is told to pull."""
     return command(
         node,

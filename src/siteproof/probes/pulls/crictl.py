@@ -10,13 +10,15 @@ from importlib import resources
 from ipaddress import ip_address
 from typing import Any
 
-from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Output, command
+from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.owned import OWNED
 from siteproof.probes.common.root_words import HEX, MOMENT, PIDS
 from siteproof.probes.common.sections import split, whole_number
 from siteproof.probes.edge.nft import ruleset
+
+VERSION = {"crictl": "crictl --version"}
 
 _HERE = resources.files(__package__)
 CRICTL_SETTINGS = OWNED + _HERE.joinpath("crictl_settings.sh").read_text()
@@ -68,7 +70,7 @@ class Pull:
         return found
 
 
-def observed_pull(node: str, image: str, *, deadline_s: int, cold: bool = False) -> Ask[Pull]:
+def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False) -> Ask[Pull]:
     """Pull `image` on `node` through its CRI and observe which addresses are dialled.
 
     A pull speaks to somebody in any case: if the observer saw no connection at all, it is no observer, and that is

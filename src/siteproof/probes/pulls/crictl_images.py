@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 
-from siteproof.asks import IMAGE, NUMBER, Ask, Output, command
+from siteproof.asks import IMAGE, NUMBER, Ask, Host, Output, command, name_of
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.root_words import HEX
 from siteproof.probes.common.sections import END, from_json, split, whole_number
@@ -65,13 +65,13 @@ class Again:
     seconds: float
 
 
-def images(node: str) -> Ask[Images]:
+def images(node: Host) -> Ask[Images]:
     """All images that `node` has."""
     return command(
         node,
         _IMAGES,
         probe="crictl images",
-        parse=lambda output: parse_images(output, node),
+        parse=lambda output: parse_images(output, name_of(node)),
         tools=("crictl", "find", "readlink", "ls"),
         root=True,
     )
@@ -90,7 +90,7 @@ def parse_images(output: Output, node: str) -> Images:
     return Images(node, digests)
 
 
-def pull_again(node: str, image: str, digest: str, *, times: int, deadline_s: int) -> Ask[tuple[Again, ...]]:
+def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: int) -> Ask[tuple[Again, ...]]:
     """Pull `image`, which `node` has, by its digest, several times: name, token and manifest are asked for, no blob.
 
     No further one is begun after ten s. A registry that limits the rate has not answered: ToolFailed.

@@ -7,7 +7,7 @@ from collections import defaultdict
 from ipaddress import ip_network
 from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
 from siteproof.runtimes.dockerd import Dockerd
@@ -36,7 +36,7 @@ printf '%s\\n' "$listed"
 """
 
 
-def docker_registries(host: str) -> Ask[Dockerd]:
+def docker_registries(host: Host) -> Ask[Dockerd]:
     """How the dockerd that runs on `host` is told to pull."""
     return command(
         host,

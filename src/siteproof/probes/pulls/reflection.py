@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from siteproof.asks import ADDRESS, SMALL, Ask, Output, command, controlled
+from siteproof.asks import ADDRESS, SMALL, Ask, Host, Output, command, controlled
 from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, split
@@ -35,7 +35,7 @@ class Reflection:
         return f"{self.connected} of {self.tried} connections came about"
 
 
-def reflection(host: str, address: Address, *, control: str) -> Ask[Reflection]:
+def reflection(host: Host, address: Address, *, control: str) -> Ask[Reflection]:
     """Connect three times from `host` to port 443 of `address`.
 
     Silence counts only if `control`, a URL elsewhere, answers from the same host; otherwise NoControl.

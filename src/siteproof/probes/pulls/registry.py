@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from siteproof.asks import NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Output, command, controlled
+from siteproof.asks import NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Host, Output, command, controlled
 from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
@@ -76,7 +76,7 @@ class RegistryAnswer:
 
 
 def registry_answer(
-    host: str, endpoint: Endpoint, image: Image, *, control: str, proxies: Proxies = NO_PROXIES
+    host: Host, endpoint: Endpoint, image: Image, *, control: str, proxies: Proxies = NO_PROXIES
 ) -> Ask[RegistryAnswer]:
     """Ask `endpoint` from `host` for the manifest of `image`, without a token, as a runtime does first.
 
@@ -111,7 +111,7 @@ def registry_answer(
     )
 
 
-def url_answers(host: str, url: str) -> Ask[RegistryAnswer]:
+def url_answers(host: Host, url: str) -> Ask[RegistryAnswer]:
     """Whether anything answers at `url` from `host`: the control of a silence."""
     return command(
         host,

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
-from siteproof.asks import Ask, Output, command
+from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
+
+VERSION = {"docker": "docker --version"}
 
 # `docker network create` with an overlapping subnet exits 0, prints an id and leaves a network without subnet and
 # driver: `--filter driver=overlay` would not show it.
@@ -46,7 +48,7 @@ OVERLAY, NOT_ALLOCATED = "overlay", ""
 """Drivers as docker names them."""
 
 
-def overlay_networks(manager: str, *, control: str = "ingress") -> Ask[tuple[OverlayNetwork, ...]]:
+def overlay_networks(manager: Host, *, control: str = "ingress") -> Ask[tuple[OverlayNetwork, ...]]:
     """All overlay networks of the swarm, by name.
 
     `control` is one that every swarm has: a list without it is not the swarm's, and NoControl. So is the answer of a

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from siteproof.asks import SMALL, Ask, Output, command
+from siteproof.asks import SMALL, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, Sections, section, split
 
@@ -74,7 +74,7 @@ class AllocatorLog:
     examples: tuple[str, ...]
 
 
-def daemon(node: str) -> Ask[Daemon]:
+def daemon(node: Host) -> Ask[Daemon]:
     """The running dockerd of `node`."""
     return command(
         node,
@@ -86,7 +86,7 @@ def daemon(node: str) -> Ask[Daemon]:
     )
 
 
-def allocator_log(node: str) -> Ask[AllocatorLog]:
+def allocator_log(node: Host) -> Ask[AllocatorLog]:
     """What the dockerd of `node` logged about addresses in this life.
 
     Its first words are the control: a journal that does not reach back to them is NoControl.

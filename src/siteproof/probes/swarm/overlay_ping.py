@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from importlib import resources
 from ipaddress import IPv4Address
 
-from siteproof.asks import ADDRESS, SMALL, SWARM_ID, Ask, Output, command
+from siteproof.asks import ADDRESS, SMALL, SWARM_ID, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common import root_words
 from siteproof.probes.common.root_words import HEX, PIDS
 from siteproof.probes.common.sections import split, whole_number
+
+VERSION = {"ping": "ping -V"}
 
 _SCRIPT = resources.files(__package__).joinpath("overlay_ping.sh").read_text()
 _REPORT = re.compile(
@@ -32,7 +34,7 @@ class Pings:
     answered: Mapping[IPv4Address, bool]
 
 
-def overlay_pings(node: str, network: str, targets: Iterable[IPv4Address], *, at_most: int) -> Ask[Pings]:
+def overlay_pings(node: Host, network: str, targets: Iterable[IPv4Address], *, at_most: int) -> Ask[Pings]:
     """Ping `targets` from a container of `node` that is on the overlay with the id `network`.
 
     They are `at_most` so many, for which the deadline is. That one does not answer counts only if the container's own

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Output, command
+from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.root_words import HEX, MOMENT, SWARM_ID, numbers
 from siteproof.probes.common.sections import split, whole_number, words
@@ -53,7 +53,9 @@ class Canary:
         return dict(self.states).get(name, 0)
 
 
-def allocation_canary(manager: str, network: str, *, addresses: int, at_most: int, deadline_s: int = 30) -> Ask[Canary]:
+def allocation_canary(
+    manager: Host, network: str, *, addresses: int, at_most: int, deadline_s: int = 30
+) -> Ask[Canary]:
     """Ask for so many addresses of `network` at once, `at_most` so many, with tasks that no node may run.
 
     `Pending` tasks have an address and wait for a node; `New` ones wait for an address. They are taken from the
@@ -62,13 +64,13 @@ def allocation_canary(manager: str, network: str, *, addresses: int, at_most: in
     return _canary(manager, "allocate", network, addresses, at_most, NOWHERE, (), deadline_s)
 
 
-def deploy_canary(manager: str, network: str, image: str, arguments: Sequence[str], *, deadline_s: int) -> Ask[Canary]:
+def deploy_canary(manager: Host, network: str, image: str, arguments: Sequence[str], *, deadline_s: int) -> Ask[Canary]:
     """Run one task of `image` on `network`."""
     return _canary(manager, "deploy", network, 1, 1, image, arguments, deadline_s)
 
 
 def _canary(
-    manager: str,
+    manager: Host,
     kind: Literal["allocate", "deploy"],
     network: str,
     replicas: int,
