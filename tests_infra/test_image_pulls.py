@@ -1,13 +1,13 @@
 """Image pulls: they come in by the way that is meant."""
 
 from siteproof.asks import each, note
-from siteproof.facts.pulls import Canary, ContainerdNode, Group, Pulls, Registry
+from siteproof.facts.pulls import ContainerdNode, Group, PullCanary, Pulls, Registry
 from siteproof.invariants import Defaults
 from siteproof.probes.pulls.crictl import Pull, observed_pull
 from siteproof.probes.pulls.crictl_images import images, pull_again
 from siteproof.probes.pulls.registry import registry_answer
 from siteproof.runtimes.pull_failure import cause
-from siteproof.runtimes.pull_route import Endpoint, Image
+from siteproof.runtimes.pull_route import Image, RegistryEndpoint
 
 invariant = Defaults(family="pulls", severity="high")
 
@@ -45,7 +45,7 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
     incident="cached images masked a dead registry path until a pod came to a node without the image",
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-live-no-public"),
 )
-async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Canary, pulls: Pulls) -> None:
+async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: PullCanary, pulls: Pulls) -> None:
     """An image that the node has nothing of is pulled whole, over allowed addresses alone.
 
     As for `pull-live-no-public`; if that holds, the layers come from elsewhere than the manifest: see the redirects of
@@ -93,7 +93,7 @@ async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: 
     mirrors = {image: mirror for image in missing if (mirror := pulls.mirror_of(image.registry))}
     answers = await each(
         {
-            image: registry_answer(node, Endpoint(mirror.url, "mirror"), image, control=pulls.control_url)
+            image: registry_answer(node, RegistryEndpoint(mirror.url, "mirror"), image, control=pulls.control_url)
             for image, mirror in mirrors.items()
         }
     )

@@ -1,7 +1,7 @@
 """Path: packets fit all the way to the internet."""
 
 from siteproof.facts import Node
-from siteproof.facts.path import Link, Path, Transfer
+from siteproof.facts.path import InternetPath, Link, Transfer
 from siteproof.invariants import Defaults
 from siteproof.probes.path.curl import transfer as download
 from siteproof.probes.path.ip import default_link
@@ -20,7 +20,7 @@ async def test_node_has_the_declared_mtu(node: Node, link: Link) -> None:
 
 
 @invariant("mss-effective", family="path", severity="critical")
-async def test_segments_of_a_transfer_fit_the_path(source: Node, transfer: Transfer, path: Path) -> None:
+async def test_segments_of_a_transfer_fit_the_path(source: Node, transfer: Transfer, path: InternetPath) -> None:
     """The TCP segments of a real download fit the path, and none of it stalls.
 
     Clamp the MSS on the gateway in both directions (nft: `tcp flags syn tcp option maxseg size set …`), and let ICMP

@@ -17,7 +17,7 @@ from siteproof.probes.pulls.reflection import reflection
 from siteproof.probes.pulls.registry import RegistryAnswer, registry_answer
 from siteproof.runtimes.containerd import Containerd
 from siteproof.runtimes.dockerd import Dockerd
-from siteproof.runtimes.pull_route import NO_PROXIES, Endpoint, Image, Proxies, upstream_url
+from siteproof.runtimes.pull_route import NO_PROXIES, Image, Proxies, RegistryEndpoint, upstream_url
 
 invariant = Defaults(family="pulls", severity="critical", gate=True)
 
@@ -27,7 +27,7 @@ def runtime_of(puller: Puller) -> Ask[Containerd | Dockerd]:
 
 
 def answer_of(
-    host: Node, endpoint: Endpoint, registry: Registry, pulls: Pulls, proxies: Proxies = NO_PROXIES
+    host: Node, endpoint: RegistryEndpoint, registry: Registry, pulls: Pulls, proxies: Proxies = NO_PROXIES
 ) -> Ask[RegistryAnswer]:
     image = Image.parse(registry.image)
     return registry_answer(host, endpoint, image, control=pulls.control_url, proxies=proxies)
@@ -185,7 +185,7 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
     after it.
     """
     runtime = await containerd_registries(node)
-    route, declared = runtime.route(mirrored.registry.name), Endpoint(mirrored.mirror.url, "mirror")
+    route, declared = runtime.route(mirrored.registry.name), RegistryEndpoint(mirrored.mirror.url, "mirror")
     answer = await answer_of(node, declared, mirrored.registry, pulls, runtime.proxies)
     seen = {"first": next((e.url for e in route.resolving), ""), "falls back": route.falls_back, "serves": str(answer)}
     required = mirrored.mirror.fallback == "required"
@@ -204,7 +204,7 @@ async def test_a_push_reaches_the_registry_inside(pusher: Pusher, pushed: Pushed
 
     Let the CI host, and the container that its builder resolves in, ask the site's resolver.
     """
-    upstream = Endpoint(upstream_url(pushed.registry.name), "upstream")
+    upstream = RegistryEndpoint(upstream_url(pushed.registry.name), "upstream")
     servers, answer = await both(resolver_servers(pusher), answer_of(pusher, upstream, pushed.registry, pulls))
     assert await strayed(pusher, {upstream.url: upstream.host}, servers, pulls) == {}
     assert answer.serves, str(answer)

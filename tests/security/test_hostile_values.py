@@ -37,7 +37,7 @@ from siteproof.asks import Ask, Check, Command, Output, Question, Stream
 from siteproof.inventory import inventory
 from siteproof.judging import rounds
 from siteproof.probes.names.dns import dns_reply
-from siteproof.runtimes.pull_route import Endpoint, Image, Proxies
+from siteproof.runtimes.pull_route import Image, Proxies, RegistryEndpoint
 
 PARTS = 8 if EVERYTHING else 1
 """A long test in parts, which two processes can share."""
@@ -67,7 +67,7 @@ BY_TYPE: dict[Any, Any] = {
     IPv4Address: IPv4Address("192.0.2.1"),
     IPv4Address | IPv6Address: IPv4Address("192.0.2.1"),
     IPv4Address | IPv6Address | None: IPv4Address("192.0.2.1"),
-    Endpoint: Endpoint("https://a.example/v2", "mirror", skip_verify=True, ca=("/etc/ca.pem",)),
+    RegistryEndpoint: RegistryEndpoint("https://a.example/v2", "mirror", skip_verify=True, ca=("/etc/ca.pem",)),
     Image: Image("registry.example", "a/b", "1"),
     Proxies: Proxies("http://proxy.example:3128", "http://proxy.example:3128", "b.example"),
 }

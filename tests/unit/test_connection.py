@@ -141,7 +141,7 @@ def config(tmp_path: Path) -> str:
     return str(tmp_path / "config")
 
 
-def resolved(config: str, **fields: object) -> ssh_config.Route:
+def resolved(config: str, **fields: object) -> ssh_config.Login:
     return ssh_config.resolve(Connection(**{"name": "h", "address": "10.0.20.100", "ssh_config": config, **fields}))  # type: ignore[arg-type]
 
 

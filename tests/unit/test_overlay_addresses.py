@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from siteproof.analysis.addresses import Holder, capacity, use
-from siteproof.probes.swarm.model import Endpoint, Network, Service, Swarm, SwarmNode, Task, View
+from siteproof.probes.swarm.model import Network, NetworkEndpoint, NodeView, Service, SwarmNode, SwarmState, Task
 
 MOMENT = 1_795_000_000.0
 NET = IPv4Network("10.0.1.0/24")
@@ -26,14 +26,14 @@ def task(id: str, last: int, state: str = "running", desired: str = "running", n
     return Task(id, "web", "n1", state, desired, MOMENT, ((network, address(last)),), "")
 
 
-def swarm(*tasks: Task, services: tuple[Service, ...] = ()) -> Swarm:
+def swarm(*tasks: Task, services: tuple[Service, ...] = ()) -> SwarmState:
     nodes = tuple(SwarmNode(f"n{n}", f"host{n}", "ready", "active") for n in (1, 2))
-    return Swarm("n1", MOMENT, (), nodes, services, tasks, (PROXY,))
+    return SwarmState("n1", MOMENT, (), nodes, services, tasks, (PROXY,))
 
 
-def view(*endpoints: tuple[str, int], node: str = "n1", available: int | None = None) -> View:
-    found = tuple(Endpoint(name, address(last)) for name, last in endpoints)
-    return View(node, "net", found, None if available is None else {NET: available})
+def view(*endpoints: tuple[str, int], node: str = "n1", available: int | None = None) -> NodeView:
+    found = tuple(NetworkEndpoint(name, address(last)) for name, last in endpoints)
+    return NodeView(node, "net", found, None if available is None else {NET: available})
 
 
 @pytest.mark.parametrize(("subnet", "expected"), [("10.0.1.0/24", 253), ("10.10.0.0/16", 65533), ("10.0.1.0/29", 5)])
@@ -74,7 +74,7 @@ def test_a_task_holds_its_address_until_it_has_ended(state: str, desired: str, h
 
 
 def test_other_networks_do_not_count() -> None:
-    assert use(swarm(task("t1", 3, network="other")), PROXY, [View("n1", "other", (), None)]).visible == 0
+    assert use(swarm(task("t1", 3, network="other")), PROXY, [NodeView("n1", "other", (), None)]).visible == 0
 
 
 def test_two_holders_of_one_address_are_seen() -> None:

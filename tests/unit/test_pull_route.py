@@ -13,7 +13,7 @@ import pytest
 
 from siteproof.runtimes.containerd import Containerd, NotTaken, Version, parse_hosts, registry_settings
 from siteproof.runtimes.dockerd import Dockerd
-from siteproof.runtimes.pull_route import Endpoint, Image, Proxies, Route, upstream_url
+from siteproof.runtimes.pull_route import Image, Proxies, PullRoute, RegistryEndpoint, upstream_url
 
 ROOT = "/etc/containerd/certs.d"
 FORGEJO = "forgejo.home.example"
@@ -44,7 +44,7 @@ def containerd(version: str, hosts: str | None = None, *, name: str = FORGEJO, *
     )
 
 
-def urls(route: Route) -> list[str]:
+def urls(route: PullRoute) -> list[str]:
     return [endpoint.url for endpoint in route.endpoints]
 
 
@@ -221,7 +221,7 @@ def test_the_names_that_are_dialled_upstream() -> None:
 
 
 def test_a_mirror_is_told_the_name_of_the_registry() -> None:
-    mirror, upstream = Endpoint(MIRROR, "mirror"), Endpoint(UPSTREAM, "upstream")
+    mirror, upstream = RegistryEndpoint(MIRROR, "mirror"), RegistryEndpoint(UPSTREAM, "upstream")
     assert mirror.manifest_url(FORGEJO, "a/b", "1") == f"{MIRROR}/a/b/manifests/1?ns={FORGEJO}"
     assert upstream.manifest_url(FORGEJO, "a/b", "1") == f"{UPSTREAM}/a/b/manifests/1"
 

@@ -10,7 +10,7 @@ from siteproof.analysis.projection import Sample
 from siteproof.asks import Ask, Combined
 from siteproof.probes.swarm.docker_api import overlay_view, swarm_state
 from siteproof.probes.swarm.dockerd import Daemon, daemon
-from siteproof.probes.swarm.model import Network, Swarm, View
+from siteproof.probes.swarm.model import Network, NodeView, SwarmState
 
 NEVER_HANDED_OUT = 3
 """Network address, broadcast address, gateway."""
@@ -89,14 +89,14 @@ class Fill:
 def overlay_fill(manager: str, members: Iterable[str], overlay: str) -> Ask[Fill]:
     """Everything that counts the addresses of an overlay, in one round."""
 
-    def combine(swarm: Swarm, alive: Daemon, *views: View) -> Fill:
+    def combine(swarm: SwarmState, alive: Daemon, *views: NodeView) -> Fill:
         network = swarm.overlay(overlay)
         return Fill(network.id, swarm.at, alive, use(swarm, network, views))
 
     return Combined((swarm_state(manager), daemon(manager), *(overlay_view(m, overlay) for m in members)), combine)
 
 
-def use(swarm: Swarm, overlay: Network, views: Iterable[View]) -> Use:
+def use(swarm: SwarmState, overlay: Network, views: Iterable[NodeView]) -> Use:
     """Count `overlay` as a manager and the nodes that were asked see it.
 
     A virtual address per service, an address per task until it ends, one for the load balancer of each node with a
@@ -114,7 +114,7 @@ def use(swarm: Swarm, overlay: Network, views: Iterable[View]) -> Use:
     )
 
 
-def _managed(swarm: Swarm, overlay: Network) -> Iterator[tuple[IPv4Address, Holder]]:
+def _managed(swarm: SwarmState, overlay: Network) -> Iterator[tuple[IPv4Address, Holder]]:
     for service in swarm.services:
         yield from ((a, Holder("service", service.name)) for n, a in service.addresses if n == overlay.id)
     for task in swarm.tasks:
@@ -122,7 +122,7 @@ def _managed(swarm: Swarm, overlay: Network) -> Iterator[tuple[IPv4Address, Hold
             yield from ((a, Holder("task", task.id)) for n, a in task.addresses if n == overlay.id)
 
 
-def _attached(swarm: Swarm, overlay: Network, views: Iterable[View]) -> Iterator[tuple[IPv4Address, Holder]]:
+def _attached(swarm: SwarmState, overlay: Network, views: Iterable[NodeView]) -> Iterator[tuple[IPv4Address, Holder]]:
     """A task's container is named after it, `web.1.<task>`; a node's load balancer after the network."""
     tasks = {task.id for task in swarm.tasks}
     hostnames = {node.id: node.hostname for node in swarm.nodes}

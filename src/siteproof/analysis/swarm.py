@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from siteproof.errors import NoControl, Unparseable
 from siteproof.facts.swarm import Overlay
 from siteproof.probes.path.ip import Route
-from siteproof.probes.swarm.model import RUNNING, STATES, Network, Swarm, View
+from siteproof.probes.swarm.model import RUNNING, STATES, Network, NodeView, SwarmState
 from siteproof.probes.swarm.overlay_ping import Pings
 
 
@@ -30,7 +30,7 @@ def overlapping(overlay: Overlay, found: Mapping[str, tuple[Iterable[Network], I
     return shared
 
 
-def moving(swarm: Swarm) -> dict[str, str]:
+def moving(swarm: SwarmState) -> dict[str, str]:
     """Services that change at this moment, and how."""
     found = {s.name: s.update for s in swarm.services if s.update not in ("", "completed", "rollback_completed")}
     found |= {s.name: f"{s.running} of {s.wanted} tasks run" for s in swarm.services if s.running < s.wanted}
@@ -42,7 +42,7 @@ def moving(swarm: Swarm) -> dict[str, str]:
     return found
 
 
-def dangling(swarm: Swarm, views: Iterable[View], after_s: float) -> dict[str, str]:
+def dangling(swarm: SwarmState, views: Iterable[NodeView], after_s: float) -> dict[str, str]:
     """Overlays of stacks that have no service any more, on which nothing is."""
     stacks = {service.stack for service in swarm.services}
     occupied = {network for task in swarm.tasks if task.holds_addresses for network, _ in task.addresses}
@@ -54,7 +54,7 @@ def dangling(swarm: Swarm, views: Iterable[View], after_s: float) -> dict[str, s
     }
 
 
-def stack_overlays(swarm: Swarm) -> list[Network]:
+def stack_overlays(swarm: SwarmState) -> list[Network]:
     return [n for n in swarm.networks if n.of_swarm and n.stack]
 
 

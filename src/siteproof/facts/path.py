@@ -37,7 +37,7 @@ class Transfer(Declared):
         return self.name
 
 
-class Path(Family):
+class InternetPath(Family):
     """The path from the site to the internet.
 
     siteproof_path:

@@ -104,7 +104,7 @@ class Again(Declared):
     """What each pull may take."""
 
 
-class Canary(Declared):
+class PullCanary(Declared):
     """An image for the cold pull, which `--changes` allows."""
 
     image: ImageName
@@ -157,7 +157,7 @@ class Pulls(Family):
     """Answers from every one of these hosts, by a way that no registry shares."""
     probe_image: ImageName
     """Dedicated to this probe and used by nothing else: it is pulled, and removed unless it was there before."""
-    canary: Canary | Unseen
+    canary: PullCanary | Unseen
     """As the probe image, and another one; removed before and after."""
     forbidden: Annotated[tuple[Network, ...], Field(min_length=1)]
     """Where no pull may go, e.g. the site's own public address."""
@@ -187,5 +187,5 @@ class Pulls(Family):
             or Absent("; ".join(r.mirror.none for r in self.registries if isinstance(r.mirror, Unseen))),
             Pushed: [Pushed(r) for r in self.registries if r.pushed] or Absent("no registry is `pushed`"),
             Group: Absent(self.groups.none) if isinstance(self.groups, Unseen) else self.groups,
-            Canary: Absent(self.canary.none) if isinstance(self.canary, Unseen) else [self.canary],
+            PullCanary: Absent(self.canary.none) if isinstance(self.canary, Unseen) else [self.canary],
         }

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from siteproof.errors import Unparseable
-from siteproof.runtimes.pull_route import ALL, Capability, Endpoint, Proxies, Route, is_local, upstream_url
+from siteproof.runtimes.pull_route import ALL, Capability, Proxies, PullRoute, RegistryEndpoint, is_local, upstream_url
 
 HOSTS_FILE = "hosts.toml"
 MOST_DOTS = 200
@@ -80,7 +80,7 @@ class Containerd:
     def roots(self) -> tuple[str, ...]:
         return tuple(root.rstrip("/") for root in self.config_path.split(":") if root)
 
-    def route(self, registry: str) -> Route:
+    def route(self, registry: str) -> PullRoute:
         """The way of pulls from `registry`. Raises Unparseable where others than root may say which it is."""
         if not self.roots:
             return self._legacy_route(registry)
@@ -88,7 +88,7 @@ class Containerd:
             self._refuse(self.foreign & {path})
             if path in self.directories:
                 return self._route_of(registry, path, self.directories[path])
-        return Route(registry, (_default(registry),))
+        return PullRoute(registry, (_default(registry),))
 
     def problems(self) -> dict[str, str]:
         """Each hosts.toml that is not taken as written, and why. Raises Unparseable where one was not read at all."""
@@ -111,31 +111,31 @@ class Containerd:
             yield f"{root}/{registry}"
             yield f"{root}/_default"
 
-    def _route_of(self, registry: str, directory: str, text: str | None) -> Route:
+    def _route_of(self, registry: str, directory: str, text: str | None) -> PullRoute:
         source = f"{directory}/{HOSTS_FILE}" if text is not None else directory
         if not text:
-            return Route(registry, (_default(registry),), source)
+            return PullRoute(registry, (_default(registry),), source)
         try:
             mirrors, server = parse_hosts(text, self.version, directory)
         except NotTaken as error:
-            return Route(
+            return PullRoute(
                 registry, (_default(registry),), source, f"containerd {self.version} does not take it: {error}"
             )
         if server is None:
             server = [] if self.version.is_k3s else [_default(registry)]
         endpoints = [endpoint or _default(registry) for endpoint in (*mirrors, *server)]
-        return Route(registry, tuple(endpoints), source)
+        return PullRoute(registry, tuple(endpoints), source)
 
-    def _legacy_route(self, registry: str) -> Route:
+    def _legacy_route(self, registry: str) -> PullRoute:
         listed = self.mirrors.get(registry, self.mirrors.get("*", ()))
         urls = [url if "://" in url else f"{'http' if is_local(url) else 'https'}://{url}" for url in listed]
         endpoints = [
-            Endpoint(url if urlsplit(url).path else f"{url}/v2", "mirror", frozenset({"pull", "resolve"}))
+            RegistryEndpoint(url if urlsplit(url).path else f"{url}/v2", "mirror", frozenset({"pull", "resolve"}))
             for url in urls
         ]
         if not any(endpoint.netloc == registry for endpoint in endpoints):
             endpoints.append(_default(registry))
-        return Route(registry, tuple(endpoints), "registry.mirrors" if listed else "")
+        return PullRoute(registry, tuple(endpoints), "registry.mirrors" if listed else "")
 
 
 def read_toml(text: str) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def read_toml(text: str) -> dict[str, Any]:
 
 def parse_hosts(
     text: str, version: Version, directory: str = ""
-) -> tuple[list[Endpoint], list[Endpoint | None] | None]:
+) -> tuple[list[RegistryEndpoint], list[RegistryEndpoint | None] | None]:
     """The mirrors of a hosts.toml in order, and its server: a list of one, of None where it is empty; None without.
 
     Raises NotTaken where this version of containerd does not take the file.
@@ -186,7 +186,7 @@ def _headed(text: str) -> list[str]:
     return found
 
 
-def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str) -> Endpoint:
+def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str) -> RegistryEndpoint:
     if not isinstance(settings, dict):
         raise NotTaken(f"host {url} is no table")
     full = url if url.startswith("http") else f"https://{url}"
@@ -199,7 +199,7 @@ def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str
     if not path.endswith("/v2") and settings.get("override_path") is not True:
         path += "/v2"
     ca = settings.get("ca", [])
-    return Endpoint(
+    return RegistryEndpoint(
         url=f"{parts.scheme}://{parts.netloc}{path}",
         origin="mirror" if origin == "mirror" else "upstream",
         capabilities=_capabilities(settings.get("capabilities", [])),
@@ -220,8 +220,8 @@ def _capabilities(listed: object) -> frozenset[Capability]:
     return frozenset(known[word.lower()] for word in listed if word.lower() in known) if listed else ALL
 
 
-def _default(registry: str) -> Endpoint:
-    return Endpoint(upstream_url(registry), "upstream", skip_verify=is_local(registry))
+def _default(registry: str) -> RegistryEndpoint:
+    return RegistryEndpoint(upstream_url(registry), "upstream", skip_verify=is_local(registry))
 
 
 def registry_settings(config: Mapping[str, Any]) -> tuple[str, dict[str, tuple[str, ...]]]:

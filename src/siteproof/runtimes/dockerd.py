@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-from siteproof.runtimes.pull_route import ALL, Endpoint, Proxies, Route, upstream_url
+from siteproof.runtimes.pull_route import ALL, Proxies, PullRoute, RegistryEndpoint, upstream_url
 
 HUB = "docker.io"
 
@@ -30,18 +30,18 @@ class Dockerd:
     """The .crt files below /etc/docker/certs.d, by registry."""
     proxies: Proxies = Proxies()
 
-    def route(self, registry: str) -> Route:
+    def route(self, registry: str) -> PullRoute:
         """The way of pulls from `registry`."""
         mirrors = self.mirrors if registry == HUB else ()
-        listed = [Endpoint(f"{url.rstrip('/')}/v2", "mirror") for url in mirrors]
+        listed = [RegistryEndpoint(f"{url.rstrip('/')}/v2", "mirror") for url in mirrors]
         upstream = upstream_url(registry).replace("http://", "https://")
         netloc = urlsplit(upstream).netloc
         certificates = self.ca.get(netloc, ())
         insecure = self.is_insecure(registry)
-        endpoints = [*listed, Endpoint(upstream, "upstream", ALL, insecure, certificates)]
+        endpoints = [*listed, RegistryEndpoint(upstream, "upstream", ALL, insecure, certificates)]
         if insecure:
-            endpoints.append(Endpoint(f"http://{netloc}/v2", "upstream"))
-        return Route(registry, tuple(endpoints), "daemon.json" if mirrors or insecure else "")
+            endpoints.append(RegistryEndpoint(f"http://{netloc}/v2", "upstream"))
+        return PullRoute(registry, tuple(endpoints), "daemon.json" if mirrors or insecure else "")
 
     def is_insecure(self, registry: str) -> bool:
         host = urlsplit(f"//{registry}").hostname or ""

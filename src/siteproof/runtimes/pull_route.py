@@ -27,7 +27,7 @@ MANIFEST_TYPES = (
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class RegistryEndpoint:
     """A place that is tried. `url` has no final slash and ends in /v2, unless its path is used as it is."""
 
     url: str
@@ -67,12 +67,12 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Route:
+class PullRoute:
     """The way of all pulls from one registry."""
 
     registry: str
     """As it stands in image names."""
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[RegistryEndpoint, ...]
     """In the order they are tried."""
     source: str = ""
     """The file that says so; empty if nothing does."""
@@ -80,12 +80,12 @@ class Route:
     """Why that file is not taken as written."""
 
     @property
-    def resolving(self) -> tuple[Endpoint, ...]:
+    def resolving(self) -> tuple[RegistryEndpoint, ...]:
         """Those that are asked what a tag is."""
         return tuple(e for e in self.endpoints if e.may("pull", "resolve"))
 
     @property
-    def pulling(self) -> tuple[Endpoint, ...]:
+    def pulling(self) -> tuple[RegistryEndpoint, ...]:
         """Those that manifests and blobs are fetched from, by digest."""
         return tuple(e for e in self.endpoints if e.may("pull"))
 

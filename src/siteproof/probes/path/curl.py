@@ -65,7 +65,7 @@ _LINE = re.compile(r"[0-9]+ +[0-9]+ +(?P<local>\S+) +(?P<remote>\S+) +(?P<rest>.
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class Download:
     """A download as far as it came."""
 
     received_bytes: int
@@ -78,7 +78,7 @@ class Transfer:
     remote: str
 
 
-def transfer(host: Host, url: str, *, control: str) -> Ask[Transfer]:
+def transfer(host: Host, url: str, *, control: str) -> Ask[Download]:
     """Download at least 262,144 bytes of `url` on `host` and look at the segments.
 
     A stall counts only if `control`, the URL of such a download that does not take the path in question, completes
@@ -93,7 +93,7 @@ def transfer(host: Host, url: str, *, control: str) -> Ask[Transfer]:
     )
 
 
-def _download(host: Host, url: str) -> Ask[Transfer]:
+def _download(host: Host, url: str) -> Ask[Download]:
     return command(
         host,
         _SCRIPT,
@@ -108,7 +108,7 @@ def _download(host: Host, url: str) -> Ask[Transfer]:
     )
 
 
-def parse(output: Output) -> Transfer:
+def parse(output: Output) -> Download:
     """Raises ToolFailed where curl did not get as far as a transfer, Unparseable where it cannot be told."""
     sections = split(output.text, ("early", "late", "sockets"), "report", "status")
     status = whole_number(sections, "status")
@@ -122,7 +122,7 @@ def parse(output: Output) -> Transfer:
         if early and late and early.remote == late.remote:
             if early.received != late.received:
                 raise Unparseable(f"too slow to tell: {received} bytes from {late.remote} so far, and more were coming")
-            return Transfer(received, True, _stalled_in(report), 0, late.remote)
+            return Download(received, True, _stalled_in(report), 0, late.remote)
     if status != COMPLETE:
         raise ToolFailed(f"curl ended with status {status}, which is no transfer: {sections['report'][:200].strip()}")
     if report["code"] != "200" or received < SAMPLED_AFTER:
@@ -131,7 +131,7 @@ def parse(output: Output) -> Transfer:
         raise Unparseable("ss does not show curl's connection")
     if seen.received < MINIMUM_BYTES:
         raise Unparseable(f"ss looked after {seen.received} bytes, too early to tell")
-    return Transfer(received, False, "", seen.segment_bytes, seen.remote)
+    return Download(received, False, "", seen.segment_bytes, seen.remote)
 
 
 def _stalled_in(report: re.Match[str]) -> str:

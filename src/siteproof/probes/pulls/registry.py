@@ -11,7 +11,7 @@ from siteproof.asks import NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Host, 
 from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
-from siteproof.runtimes.pull_route import MANIFEST_TYPES, NO_PROXIES, Endpoint, Image, Proxies
+from siteproof.runtimes.pull_route import MANIFEST_TYPES, NO_PROXIES, Image, Proxies, RegistryEndpoint
 
 # curl's statuses that say something of the endpoint, in the words of models.pull_failure.
 FAILURES = {
@@ -76,7 +76,7 @@ class RegistryAnswer:
 
 
 def registry_answer(
-    host: Host, endpoint: Endpoint, image: Image, *, control: str, proxies: Proxies = NO_PROXIES
+    host: Host, endpoint: RegistryEndpoint, image: Image, *, control: str, proxies: Proxies = NO_PROXIES
 ) -> Ask[RegistryAnswer]:
     """Ask `endpoint` from `host` for the manifest of `image`, without a token, as a runtime does first.
 

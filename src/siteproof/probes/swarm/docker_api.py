@@ -11,7 +11,7 @@ from siteproof.probes.common.sections import END, Sections, section, split
 from siteproof.probes.swarm.documents.networks import networks, view
 from siteproof.probes.swarm.documents.nodes import manager, member, nodes
 from siteproof.probes.swarm.documents.services import services_and_tasks
-from siteproof.probes.swarm.model import Network, Swarm, View
+from siteproof.probes.swarm.model import Network, NodeView, SwarmState
 
 SOCKET = "/var/run/docker.sock"
 
@@ -37,7 +37,7 @@ $ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/n
 {END}"""
 
 
-def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[Swarm, Swarm]]:
+def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[SwarmState, SwarmState]]:
     """The same twice, so many seconds apart: whether anything moves shows only in time."""
     return command(
         manager,
@@ -52,7 +52,7 @@ def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[Swarm, Swarm]]:
     )
 
 
-def swarm_state(manager: str, *, look: int = 1) -> Ask[Swarm]:
+def swarm_state(manager: str, *, look: int = 1) -> Ask[SwarmState]:
     """Nodes, services, tasks and networks. The answer of a host that is no manager is NoControl.
 
     `look` tells a later look of the same run from the first one, whose answer would be given again.
@@ -69,7 +69,7 @@ def swarm_state(manager: str, *, look: int = 1) -> Ask[Swarm]:
     )
 
 
-def overlay_view(node: str, overlay: str) -> Ask[View]:
+def overlay_view(node: str, overlay: str) -> Ask[NodeView]:
     """What `node` has on the overlay of this name."""
     return command(
         node,
@@ -96,12 +96,12 @@ def local_networks(node: str) -> Ask[tuple[Network, ...]]:
     )
 
 
-def parse_swarm(output: Output) -> Swarm:
+def parse_swarm(output: Output) -> SwarmState:
     """Five documents of the API. Raises NoControl where the host is no manager."""
     return _swarm(split(output.text, *_PATHS))
 
 
-def parse_moments(output: Output) -> tuple[Swarm, Swarm]:
+def parse_moments(output: Output) -> tuple[SwarmState, SwarmState]:
     """Ten documents. Raises Unparseable where time did not pass in between."""
     sections = split(output.text, *(f"{when}-{name}" for when in ("first", "second") for name in _PATHS))
     first, second = (
@@ -113,16 +113,16 @@ def parse_moments(output: Output) -> tuple[Swarm, Swarm]:
     return first, second
 
 
-def _swarm(sections: Sections) -> Swarm:
+def _swarm(sections: Sections) -> SwarmState:
     node, at, pool = manager(sections)
     known = nodes(sections)
     if node not in {n.id for n in known}:
         raise NoControl("the list of nodes lacks the manager that gave it")
     services, tasks = services_and_tasks(sections)
-    return Swarm(node, at, pool, known, services, tasks, networks(sections))
+    return SwarmState(node, at, pool, known, services, tasks, networks(sections))
 
 
-def parse_view(output: Output, overlay: str) -> View:
+def parse_view(output: Output, overlay: str) -> NodeView:
     """`{"message": "network proxy not found"}` is an answer, beside an `info` that shows an active node."""
     sections = split(output.text, "info", "network")
     return view(sections, member(sections), overlay)

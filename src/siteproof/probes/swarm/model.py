@@ -95,7 +95,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Swarm:
+class SwarmState:
     """One manager's view, at one moment."""
 
     node: str
@@ -122,7 +122,7 @@ class Swarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class NetworkEndpoint:
     """What one node has on a network: a container, or its load balancer."""
 
     name: str
@@ -130,13 +130,13 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class NodeView:
     """One node's view of an overlay."""
 
     node: str
     """The node's own id in the swarm."""
     network: str
     """The overlay's id; empty where nothing of this node is on it, so that the node does not know it."""
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[NetworkEndpoint, ...]
     available: Mapping[IPv4Network, int] | None
     """Addresses that the allocator still has, by subnet; None before Docker 29, and on a worker."""

@@ -41,7 +41,7 @@ NOWHERE = "siteproof/never-pulled"
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class CanaryRun:
     """How far the tasks came before the service was removed again."""
 
     states: tuple[tuple[str, int], ...]
@@ -55,7 +55,7 @@ class Canary:
 
 def allocation_canary(
     manager: Host, network: str, *, addresses: int, at_most: int, deadline_s: int = 30
-) -> Ask[Canary]:
+) -> Ask[CanaryRun]:
     """Ask for so many addresses of `network` at once, `at_most` so many, with tasks that no node may run.
 
     `Pending` tasks have an address and wait for a node; `New` ones wait for an address. They are taken from the
@@ -64,7 +64,9 @@ def allocation_canary(
     return _canary(manager, "allocate", network, addresses, at_most, NOWHERE, (), deadline_s)
 
 
-def deploy_canary(manager: Host, network: str, image: str, arguments: Sequence[str], *, deadline_s: int) -> Ask[Canary]:
+def deploy_canary(
+    manager: Host, network: str, image: str, arguments: Sequence[str], *, deadline_s: int
+) -> Ask[CanaryRun]:
     """Run one task of `image` on `network`."""
     return _canary(manager, "deploy", network, 1, 1, image, arguments, deadline_s)
 
@@ -78,7 +80,7 @@ def _canary(
     image: str,
     arguments: Sequence[str],
     deadline_s: int,
-) -> Ask[Canary]:
+) -> Ask[CanaryRun]:
     names = {kind: f"siteproof_{HEX * 12}_{kind}_{MOMENT}" for kind in ("allocate", "deploy")}
     patterns = {
         "until": (MOMENT,),
@@ -107,7 +109,7 @@ def _canary(
     )
 
 
-def parse(output: Output, replicas: int) -> Canary:
+def parse(output: Output, replicas: int) -> CanaryRun:
     """One line a task. There are as many as were asked for, or docker did not do what it said."""
     sections = split(output.text, "created", "tasks", "seconds")
     if not re.fullmatch(r"[0-9a-z]{25}", sections["created"].strip()):
@@ -117,7 +119,7 @@ def parse(output: Output, replicas: int) -> Canary:
     found = [task for task in tasks if task is not None]
     if len(found) != replicas or len(tasks) != replicas:
         raise Unparseable(f"docker service ps shows {len(lines)} tasks of {replicas}: {str(lines[:2])[:400]}")
-    return Canary(
+    return CanaryRun(
         states=tuple(sorted(Counter(state for state, _ in found).items())),
         errors=tuple(sorted({error for _, error in found if error})),
         seconds=whole_number(sections, "seconds"),

@@ -16,7 +16,7 @@ from paramiko.pkey import UnknownKeyType
 from siteproof.errors import AuthenticationRefused, HostKeyMismatch, HostKeyUnknown, Unreachable
 from siteproof.machine.child import Child
 from siteproof.transport.ssh import known_hosts, ssh_config
-from siteproof.transport.ssh.ssh_config import Route
+from siteproof.transport.ssh.ssh_config import Login
 from siteproof.transport.wire import Refused, Transport, hang_up, one_line, words
 
 _AUTHENTICATION_S = 10.0
@@ -43,7 +43,7 @@ class Dialer:
         self._jump_locks: dict[Place, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def dial(self, route: Route) -> Transport:
+    def dial(self, route: Login) -> Transport:
         """Raises HostError."""
         connected = self._socket(route)
         try:
@@ -60,7 +60,7 @@ class Dialer:
         for transport in jumps:
             hang_up(transport)
 
-    def _socket(self, route: Route) -> Any:
+    def _socket(self, route: Login) -> Any:
         if route.proxy_command:
             return ProxySocket(route.proxy_command)
         if not route.jumps:
@@ -68,7 +68,7 @@ class Dialer:
         hops = tuple(ssh_config.resolve(jump) for jump in route.jumps)
         return self._through(self._jump_transport(hops), route)
 
-    def _jump_transport(self, hops: tuple[Route, ...]) -> Transport:
+    def _jump_transport(self, hops: tuple[Login, ...]) -> Transport:
         """The transport to the last of `hops`, each reached through the one before it."""
         *before, hop = hops
         place = tuple((hop.address, hop.port, hop.user) for hop in hops)
@@ -84,7 +84,7 @@ class Dialer:
             return transport
 
     @staticmethod
-    def _through(jump: Transport, route: Route) -> paramiko.Channel:
+    def _through(jump: Transport, route: Login) -> paramiko.Channel:
         target = (route.address, route.port)
         try:
             return jump.open("direct-tcpip", route.timeout_s, target)
@@ -94,7 +94,7 @@ class Dialer:
             raise Unreachable(f"{route.where}: nothing through its jump host: {words(error)}") from error
 
 
-def _connect(route: Route) -> socket.socket:
+def _connect(route: Login) -> socket.socket:
     try:
         connected = socket.create_connection((route.address, route.port), route.timeout_s)
     except socket.gaierror as error:
@@ -142,7 +142,7 @@ class ProxySocket(socket.socket):
             self._child.end()
 
 
-def _log_in(route: Route, connected: Any) -> Transport:
+def _log_in(route: Login, connected: Any) -> Transport:
     transport = Transport(connected)
     try:
         known = known_hosts.look_up(route.known_as, route.known_hosts_files)
@@ -155,7 +155,7 @@ def _log_in(route: Route, connected: Any) -> Transport:
     return transport
 
 
-def _shake_hands(transport: Transport, route: Route, known: known_hosts.Known) -> None:
+def _shake_hands(transport: Transport, route: Login, known: known_hosts.Known) -> None:
     offer = transport.get_security_options()
     offer.key_types = known.algorithms_first(offer.key_types)
     offer.kex = sorted(offer.kex, key=lambda name: name == _SLOW_KEY_EXCHANGE)
@@ -177,7 +177,7 @@ def _shake_hands(transport: Transport, route: Route, known: known_hosts.Known) -
     raise Unreachable(f"{route.where}: the SSH handshake failed: {words(error)}") from error
 
 
-def _verify_host_key(transport: Transport, route: Route, known: known_hosts.Known) -> None:
+def _verify_host_key(transport: Transport, route: Login, known: known_hosts.Known) -> None:
     shown = transport.get_remote_server_key()
     fingerprint = f"{shown.get_name()} {shown.fingerprint}"
     files = " ".join(str(path) for path in route.known_hosts_files)
@@ -196,14 +196,14 @@ def _verify_host_key(transport: Transport, route: Route, known: known_hosts.Know
         )
 
 
-def _keyscan(route: Route) -> str:
+def _keyscan(route: Login) -> str:
     usable = [path for path in route.known_hosts_files if path != Path(os.devnull)]
     if not usable:
         return f"remove UserKnownHostsFile={os.devnull}, which can hold no key"
     return f"ssh-keyscan -p {route.port} {route.address} >> {usable[0]}"
 
 
-def _authenticate(transport: Transport, route: Route) -> None:
+def _authenticate(transport: Transport, route: Login) -> None:
     transport.auth_timeout = _AUTHENTICATION_S
     tried: list[str] = []
     for attempt, what in _credentials(transport, route, tried):
@@ -225,7 +225,7 @@ def _authenticate(transport: Transport, route: Route) -> None:
 Credential = tuple[Callable[[], list[str]], str]
 
 
-def _credentials(transport: Transport, route: Route, tried: list[str]) -> Iterator[Credential]:
+def _credentials(transport: Transport, route: Login, tried: list[str]) -> Iterator[Credential]:
     """What to log in with, best first: named keys, the agent's, the usual files, the password."""
     named = {path: _load(path) for path in route.identity_files}
     tried += [key for key in named.values() if isinstance(key, str)]

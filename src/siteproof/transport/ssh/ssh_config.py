@@ -19,7 +19,7 @@ _DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 
 @dataclass(frozen=True)
-class Route:
+class Login:
     """Everything needed to log in, decided."""
 
     name: str
@@ -51,7 +51,7 @@ class Route:
         return (f"[{self.address}]:{self.port}", self.address)
 
 
-def resolve(connection: Connection) -> Route:
+def resolve(connection: Connection) -> Login:
     """Raises BadInput where ssh, or this, does not understand what it is told."""
     said = ssh_g.ask(connection)
     tokens = _tokens(connection, said)
@@ -63,7 +63,7 @@ def resolve(connection: Connection) -> Route:
         *connection.key_files,
         *(_identity(connection, path, tokens) for path in said.other_identities),
     )
-    return Route(
+    return Login(
         name=connection.name,
         address=said.address,
         port=said.port,

@@ -26,7 +26,7 @@ from siteproof.probes.swarm.documents.document import (
     read_list,
     stack,
 )
-from siteproof.probes.swarm.model import OWN, Endpoint, Network, View
+from siteproof.probes.swarm.model import OWN, Network, NetworkEndpoint, NodeView
 
 _SCOPES = ("swarm", "local", "global")
 
@@ -96,11 +96,11 @@ def networks(sections: Sections) -> tuple[Network, ...]:
     return found
 
 
-def view(sections: Sections, node: str, overlay: str) -> View:
+def view(sections: Sections, node: str, overlay: str) -> NodeView:
     """What `node`, which is this node's id in the swarm, has on the overlay; nothing where it does not know it."""
     found = document(sections, "network")
     if found == {"message": f"network {overlay} not found"}:
-        return View(node, "", (), None)
+        return NodeView(node, "", (), None)
     network = read(_View, found, "network")
     if network.Name != overlay:
         raise Unparseable(f"dockerd's API was asked for the network {overlay}, and gives {network.Name!r}")
@@ -109,11 +109,11 @@ def view(sections: Sections, node: str, overlay: str) -> View:
         available = {IPv4Network(s): each.DynamicIPsAvailable for s, each in counts.items() if ":" not in s}
     # A canary of ours is none of the site's.
     endpoints = [
-        Endpoint(each.Name, each.IPv4Address)
+        NetworkEndpoint(each.Name, each.IPv4Address)
         for each in (network.Containers or {}).values()
         if each.IPv4Address is not None and not each.Name.startswith(OWN)
     ]
-    return View(
+    return NodeView(
         node=node,
         network=network.Id,
         endpoints=tuple(sorted(endpoints, key=lambda e: e.name)),
