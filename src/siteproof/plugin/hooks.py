@@ -16,9 +16,13 @@ from siteproof.asks import CLASSES, Check, Question
 from siteproof.errors import BadInput, ProbeError
 from siteproof.facts import Case
 from siteproof.judging import rounds
-from siteproof.judging.run import Judgement, Suite, plain
-from siteproof.judging.selection import Here, Make, Planned, Start
+from siteproof.judging.conclude import not_applicable, unjudged
+from siteproof.judging.judge import Judgement
+from siteproof.judging.ledger import Ledger
+from siteproof.judging.plan import Make, Planned, undeclared
+from siteproof.judging.selection import Here
 from siteproof.judging.stand_ins import NOTHING, foreseen
+from siteproof.judging.suite import Suite
 from siteproof.judging.verdicts import COMPARED, Comparison
 from siteproof.plugin import ending, guard, opening, options, refusals, workers
 from siteproof.plugin.host_fixture import host_parameters, live_host
@@ -33,8 +37,8 @@ PLANNED = pytest.StashKey[Planned]()
 JUDGED = pytest.StashKey[Judgement]()
 OURS = pytest.StashKey[bool]()
 """What is deselected now is so by our own options, which say it themselves."""
-ASKING = pytest.StashKey[Sequence[Start]]()
-"""The checks whose questions are asked in this run, also those that only a merge of shards can judge."""
+ACCESS = pytest.StashKey[plan.Access]()
+"""What `--check-access` found."""
 
 CHECKS = "tests_infra"
 """The folder of the checks and their helpers, in the root directory."""
@@ -64,8 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gate: part of the gate before a maintenance window")
     config.addinivalue_line("markers", "siteproof_case(case): the subject of an invariant (set by the plugin)")
     try:
-        if (given := opening.from_controller(config)) is not None:
-            config.stash[SUITE] = opening.join(given)
+        if (given := workers.from_controller(config)) is not None:
+            config.stash[SUITE] = workers.join(config, given)
             config.stash[guard.REDACTOR] = config.stash[SUITE].redactor
         elif config.getoption("hosts", None) is not None:
             if not options.judges(config):
@@ -91,7 +95,7 @@ def pytest_configure_node(node: Any) -> None:
             opening.never_mind(suite)
             raise pytest.UsageError(str(error)) from None
         workers.may_die(node)
-        node.workerinput["siteproof"] = opening.for_worker(suite, node.gateway.id)
+        node.workerinput["siteproof"] = workers.for_worker(suite, node.gateway.id)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -107,10 +111,8 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     config = items[0].config if items else None
     if config is None or (suite := config.stash.get(SUITE, None)) is None or config.stash.get(OURS, False):
         return
-    suite.whole = False
-    said = f"left out: deselected on the command line: {len(items)} result{'s' if len(items) > 1 else ''}"
-    if said not in suite.remarks:
-        suite.remarks.append(said)
+    suite.plan.narrow()
+    suite.ledger.remark(f"left out: deselected on the command line: {len(items)} result{'s' if len(items) > 1 else ''}")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,7 +120,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     suite = metafunc.config.stash.get(SUITE, None)
     if (declared := invariants.of(metafunc.function)) is None:
         if "_siteproof_host" in metafunc.fixturenames:
-            hosts: Sequence[str | None] = host_parameters(metafunc.module, suite) if suite else [None]
+            hosts: Sequence[str | None] = host_parameters(metafunc.module, suite.site.inventory) if suite else [None]
             names = guard.as_named(filter(None, hosts), suite.redactor) if suite else {}
             ids = [names[host] if host else UNPLANNED.id for host in hosts]
             metafunc.parametrize("_siteproof_host", hosts, ids=ids, scope="module", indirect=True)
@@ -155,7 +157,8 @@ def _siteproof_host(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def host(_siteproof_host: str, request: pytest.FixtureRequest) -> Any:
     """testinfra's Host on the run's own connection: same deadlines, strict host keys, ProbeError for no answer."""
-    return live_host(_siteproof_host, request.config.stash[SUITE])
+    suite = request.config.stash[SUITE]
+    return live_host(_siteproof_host, suite.gatherer, suite.store, suite.judge.listen)
 
 
 @pytest.hookimpl(trylast=True)
@@ -186,21 +189,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if reason is not None:
             left_out.setdefault(reason, []).append(item)
             continue
-        suite.planned[item.nodeid] = planned
-        if suite.selection.cannot_judge(planned, found.first):
-            suite.unjudgeable.add(item.nodeid)
-        else:
+        judgeable = not suite.selection.cannot_judge(planned, found.first)
+        suite.plan.add(planned, judgeable=judgeable)
+        if judgeable:
             judged.append(item)
-    suite.at("")
-    suite.checks_seen = {id: _seen(some) for id, some in by_check.items()}
+    workers.drives(config, "")
+    starts = [(item.stash[PLANNED], start) for item in asked if (start := _start(item)) is not None]
+    suite.plan.collected({id: _seen(some) for id, some in by_check.items()}, starts)
     config.stash[OURS] = True
     for reason, some in left_out.items():
-        suite.remarks.append(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in some)}")
+        suite.ledger.remark(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in some)}")
         config.hook.pytest_deselected(items=some)
     config.stash[OURS] = False
     items[:] = judged
-    config.stash[ASKING] = [(item.stash[PLANNED], start) for item in asked if (start := _start(item)) is not None]
-    suite.follows = {p.invariant.id: p.invariant.follows for p in suite.planned.values()}
 
 
 def _is_check(item: pytest.Item) -> bool:
@@ -217,7 +218,7 @@ def _planned(item: pytest.Item) -> Planned:
     subject = callspec.id if callspec else item.path.stem
     host = callspec.params.get("_siteproof_host") if callspec else None
     sentence = name.removeprefix("test_").replace("_", " ")
-    return Planned(plain(name, f"{sentence[:1].upper()}{sentence[1:]}."), Case(subject, host, {}), item.nodeid)
+    return undeclared(item.nodeid, name, f"{sentence[:1].upper()}{sentence[1:]}.", Case(subject, host, {}))
 
 
 @pytest.hookimpl(trylast=True)
@@ -227,15 +228,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     suite = config.stash.get(SUITE, None)
     if suite is None:
         return
-    _drop_deselected(session, suite)
+    suite.plan.keep({item.nodeid for item in session.items})  # what others deselect after us was not planned
     if options.only_looks(config):
         return
     if suite.gatherer is None:
-        suite.doubt()  # a replay; nothing is known of anybody else
+        suite.judge.doubt()  # a replay; nothing is known of anybody else
         return
     if _refused_by_pytest(session):
         return
-    checks = [make for _, make in config.stash[ASKING]]
     progress = Progress(config)
     gatherer = suite.gatherer
     if config.option.check_access:
@@ -243,30 +243,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         def only_access(number: int, questions: Collection[Question]) -> None:
             progress.round(number, questions, gatherer.ask)
 
-        for line in plan.check_access(suite, only_access, checks):
+        found = config.stash[ACCESS] = plan.check_access(suite, only_access)
+        for line in found.lines:
             _say(config, line)
         return
     here = Here(suite.store, suite.site.inventory.selected)
     tools = versions.Asking()
 
     def ask(number: int, questions: Collection[Question]) -> None:
-        suite.at("")
+        workers.drives(config, "")
         progress.round(number, [*questions, *tools.beside(questions)], gatherer.ask)
 
     try:
-        rounds.gather(checks, here, ask)
+        rounds.gather(suite.plan.starts, here, ask)
     except Exception as error:  # noqa: BLE001 - what was answered before is judged all the same
-        suite.failures.append(ending.failed("siteproof failed while it asked", error))
-    suite.at("")
-    suite.doubt()
-
-
-def _drop_deselected(session: pytest.Session, suite: Suite) -> None:
-    """What others deselect after us was not planned."""
-    left, known = {item.nodeid for item in session.items} | suite.unjudgeable, suite.planned.keys()
-    suite.planned = {nodeid: planned for nodeid, planned in suite.planned.items() if nodeid in left}
-    kept = [(p, make) for p, make in session.config.stash.get(ASKING, ()) if p.nodeid in left or p.nodeid not in known]
-    session.config.stash[ASKING] = kept
+        suite.ledger.fail(ending.failed("siteproof failed while it asked", error))
+    workers.drives(config, "")
+    suite.judge.doubt()
 
 
 def _refused_by_pytest(session: pytest.Session) -> bool:
@@ -274,18 +267,18 @@ def _refused_by_pytest(session: pytest.Session) -> bool:
     config = session.config
     # Who does not judge looks at all of it, or would say what is not so.
     goes_on = config.option.continue_on_collection_errors and options.judges(config)
-    return bool(session.testsfailed) and not (goes_on or opening.from_controller(config) is not None)
+    return bool(session.testsfailed) and not (goes_on or workers.from_controller(config) is not None)
 
 
 def _start(item: pytest.Item) -> Make | None:
     """What starts the check of an item; None for one that asks nothing that could be known before it runs."""
     function, case = getattr(item, "obj", None), item.stash[PLANNED].case
     suite = item.config.stash[SUITE]
-    if case.absent is not None or not inspect.iscoroutinefunction(function) or item.nodeid in suite.deadly:
+    if case.absent is not None or not inspect.iscoroutinefunction(function) or item.nodeid in suite.ledger.deadly:
         return None
 
     def start() -> Check:
-        suite.at(item.nodeid)
+        workers.drives(item.config, item.nodeid)
         check: Check = function(**case.arguments)
         return check
 
@@ -299,20 +292,20 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     suite = config.stash.get(SUITE, None)
     if suite is None or options.judges(config):
         return None
-    for said in suite.shortfalls:
+    for said in suite.ledger.shortfalls:
         _say(config, f"SHORTFALL {said}")
     if _refused_by_pytest(session):
         raise session.Interrupted(f"{session.testsfailed} error(s) during collection")  # pytest's own may go on
-    if suite.shortfalls and (config.option.register or config.option.sudoers):
+    if suite.ledger.shortfalls and (config.option.register or config.option.sudoers):
         raise pytest.UsageError("nothing was written, since not all checks are known")
     if config.option.register:
         _register(config, suite)
     if config.option.plan:
-        for line in plan.plan(suite, config.stash[ASKING]):
+        for line in plan.plan(suite):
             _say(config, line)
     if config.option.sudoers:
         try:
-            fragment = plan.sudoers_fragment(suite, config.stash[ASKING])
+            fragment = plan.sudoers_fragment(suite)
             refusals.write_out(Path(config.option.sudoers), fragment, "--sudoers", mode=0o600)
         except BadInput as error:
             raise pytest.UsageError(str(error)) from None
@@ -324,7 +317,7 @@ def _register(config: pytest.Config, suite: Suite) -> None:
     path, proof = Path(config.option.register), config.option.proof
     try:
         proven = None if proof is None else refusals.read_proof(Path(proof))
-        seen = suite.checks_seen
+        seen = suite.plan.seen
         faults = register.ask_lab(config.getini("siteproof_faults"), seen, config.rootpath)
         found = register.entries(seen, faults)
         refusals.write_out(path, register.written(path, found), "--register", mode=0o644)
@@ -356,13 +349,11 @@ def _say(config: pytest.Config, line: str) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if (suite := item.config.stash.get(SUITE, None)) is None:
-        return (yield)
-    suite.at(item.nodeid)
+    workers.drives(item.config, item.nodeid)
     try:
         return (yield)
     finally:
-        suite.at("")
+        workers.drives(item.config, "")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -370,9 +361,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     suite = pyfuncitem.config.stash.get(SUITE, None)
     if suite is None or invariants.of(pyfuncitem.obj) is None:
         return None
-    if (why := suite.deadly.get(pyfuncitem.nodeid)) is not None:
+    if (why := suite.ledger.deadly.get(pyfuncitem.nodeid)) is not None:
         raise ProbeError(why)
-    error, judgement = suite.judge(pyfuncitem.obj(**pyfuncitem.stash[PLANNED].case.arguments))
+    error, judgement = suite.judge.run(pyfuncitem.obj(**pyfuncitem.stash[PLANNED].case.arguments))
     pyfuncitem.stash[JUDGED] = judgement
     if error is not None:
         raise error
@@ -399,12 +390,14 @@ def pytest_runtest_makereport(
     planned = item.stash[PLANNED]
     error = call.excinfo.value if call.excinfo else None
     if call.when == "setup" and found.skipped and planned.case.absent is not None:
-        found.siteproof = suite.not_applicable(planned)  # type: ignore[attr-defined]
+        found.siteproof = not_applicable(planned)  # type: ignore[attr-defined]
     elif found.skipped and not planned.invariant.family and isinstance(error, pytest.skip.Exception):
         reason = Case(planned.case.id, planned.case.host, {}, str(error))
-        found.siteproof = suite.not_applicable(replace(planned, case=reason))  # type: ignore[attr-defined]
+        found.siteproof = not_applicable(replace(planned, case=reason))  # type: ignore[attr-defined]
     elif call.when == "call" or error is not None:
-        _translate(found, suite.conclude(planned, error, item.stash.get(JUDGED, None) or suite.heard()))
+        judgement = item.stash.get(JUDGED, None) or suite.judge.heard()
+        suite.ledger.asked(judgement.trace.asked.values())
+        _translate(found, suite.concluder.conclude(planned, error, judgement))
     if call.when == "teardown" and JUDGED in item.stash:
         del item.stash[JUDGED]
     found.sections = [(crossing.encodable(name), crossing.encodable(text)) for name, text in found.sections]
@@ -483,27 +476,25 @@ def _translate(found: pytest.TestReport, result: Result) -> None:
 class _Results:
     """Keeps the results of this process and of its workers."""
 
-    def __init__(self, suite: Suite) -> None:
-        self.suite = suite
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if (found := getattr(report, "siteproof", None)) is not None:
-            result = found if isinstance(found, Result) else Result.from_json(found)
-            before = self.suite.results.get(result.nodeid)
-            self.suite.results[result.nodeid] = result if before is None else before.or_worse(result)
+            self.ledger.add(found if isinstance(found, Result) else Result.from_json(found))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     if (suite := session.config.stash.get(SUITE, None)) is not None:
-        session.config.pluginmanager.register(_Results(suite), "siteproof-results")
+        session.config.pluginmanager.register(_Results(suite.ledger), "siteproof-results")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
     """Controller: what there is to judge, in case that no worker lives to tell more."""
     if (suite := node.config.stash.get(SUITE, None)) is not None:
-        suite.expected.update(ids)
+        suite.plan.expect(ids)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -513,9 +504,9 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     if suite is None:
         return
     if (told := getattr(node, "workeroutput", {}).get("siteproof")) is not None:
-        opening.take_over(suite, told)
+        workers.take_over(suite, told)
     elif error and (nodeid := workers.died_at(suite.directory, node.gateway.id)):
-        suite.deadly[nodeid] = "the process that judged this died of it"
+        suite.ledger.kills(nodeid, "the process that judged this died of it")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -525,11 +516,12 @@ def pytest_handlecrashitem(crashitem: str, report: Any, sched: Any) -> None:
         return
     report.when = "setup"
     begun = workers.died_at(suite.directory, report.node.gateway.id) == crashitem
-    if crashitem in suite.results or (not begun and _judged_by_another(crashitem, sched)):
+    if crashitem in suite.ledger.results or (not begun and _judged_by_another(crashitem, sched)):
         report.outcome, report.longrepr = "passed", None
         return
-    suite.deadly[crashitem] = f"the process that was to judge this died ({report.longrepr})"
-    report.longrepr = f"unknown: {suite.deadly[crashitem]}"
+    why = f"the process that was to judge this died ({report.longrepr})"
+    suite.ledger.kills(crashitem, why)
+    report.longrepr = f"unknown: {why}"
 
 
 def _judged_by_another(nodeid: str, sched: Any) -> bool:
@@ -546,25 +538,24 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     suite = config.stash.get(SUITE, None)
     if suite is None:
         return
-    if opening.from_controller(config) is not None:
-        config.workeroutput["siteproof"] = opening.tell(suite)  # type: ignore[attr-defined]
+    if workers.from_controller(config) is not None:
+        config.workeroutput["siteproof"] = workers.tell(suite)  # type: ignore[attr-defined]
         return
     if options.only_looks(config):
-        if config.option.plan and suite.shortfalls and exitstatus == ExitCode.HELD:
+        if config.option.plan and suite.ledger.shortfalls and exitstatus == ExitCode.HELD:
             session.exitstatus = ExitCode.SHORTFALL
         return
     if config.option.check_access:
         if not ExitCode.INTERRUPTED <= exitstatus <= ExitCode.BAD_INPUT:
-            session.exitstatus = plan.access_exit_code(suite)
+            session.exitstatus = plan.access_exit_code(config.stash.get(ACCESS, None), suite.ledger.shortfalls)
         return
     if session.shouldfail or (session.shouldstop and exitstatus == ExitCode.VIOLATED):
-        suite.stopped = ending.STOPPED
+        suite.ledger.stop(ending.STOPPED)
     workers.forget(suite.directory)
-    for nodeid in sorted(suite.expected):
-        suite.planned.setdefault(nodeid, opening.unnamed(nodeid))
-    for nodeid, why in suite.deadly.items():
-        if nodeid in suite.planned and nodeid not in suite.results:
-            suite.results[nodeid] = suite.unjudged(suite.planned[nodeid], why)
+    suite.plan.name_the_expected()
+    for nodeid, why in suite.ledger.deadly.items():
+        if nodeid in suite.plan.planned and nodeid not in suite.ledger.results:
+            suite.ledger.add(unjudged(suite.plan.planned[nodeid], why))
     session.exitstatus = ending.finish(config, suite, int(exitstatus)).exit_code
 
 

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from siteproof import facts
+from siteproof.evidence.bundle import Replay
+from siteproof.evidence.store import Blank, Store
+from siteproof.gather import RemoteGatherer
+from siteproof.inventory.inventory import Inventory
+from siteproof.judging.ledger import Ledger
+from siteproof.judging.plan import Plan
+from siteproof.judging.selection import Selection
+from siteproof.judging.suite import Suite
 from siteproof.plugin.refusals import refuse_optimized
+from siteproof.text import crossing
+from siteproof.text.redaction import Redactor
 
 _LONGEST = 4096
 
@@ -22,6 +39,16 @@ class Place:
         """Empty for none."""
         with suppress(OSError):  # where the disk is full, a check that kills is not known by name
             os.pwrite(self._descriptor, nodeid.encode("utf-8", "backslashreplace")[:_LONGEST] + b"\0", 0)
+
+
+PLACE = pytest.StashKey[Place]()
+"""A worker's alone."""
+
+
+def drives(config: pytest.Config, nodeid: str) -> None:
+    """Say which check this process drives now, empty for none, for whoever finds it dead."""
+    if (place := config.stash.get(PLACE, None)) is not None:
+        place.at(nodeid)
 
 
 def path_of(directory: Path, worker: str) -> Path:
@@ -65,3 +92,69 @@ def refuse_optimized_worker(gateway: Any) -> None:
     except Exception:  # noqa: BLE001 - whatever execnet has: then nothing is known of it
         return
     refuse_optimized(level, f"the Python of worker {gateway.id}")
+
+
+def from_controller(config: pytest.Config) -> Mapping[str, Any] | None:
+    """What the controller told this worker; None in any other process."""
+    told: Mapping[str, Any] | None = getattr(config, "workerinput", {}).get("siteproof")
+    return told
+
+
+def for_worker(suite: Suite, worker: str) -> dict[str, Any]:
+    """Everything a worker needs; it goes through execnet's pipe, never to a file."""
+    gatherer = suite.gatherer
+    if gatherer is not None and not isinstance(gatherer, RemoteGatherer):
+        raise TypeError("workers need a gatherer in a process of its own")
+    return {
+        "worker": worker,
+        "deadly": dict(suite.ledger.deadly),
+        "inventory": suite.site.inventory.to_json(),
+        "directory": str(suite.directory),
+        "nonce": suite.nonce,
+        "started": suite.started.isoformat(),
+        "checks": str(suite.checks),
+        "selection": asdict(suite.selection),
+        "socket": None if gatherer is None else str(gatherer.socket_path),
+        "replay": [str(path) for path in suite.store.directories] if isinstance(suite.store, Replay) else None,
+    }
+
+
+def join(config: pytest.Config, told: Mapping[str, Any]) -> Suite:
+    """A worker's part of the controller's suite. Raises BadInput."""
+    refuse_optimized(sys.flags.optimize, "the Python of a worker")
+    read = Inventory.from_json(told["inventory"])
+    directory = Path(told["directory"])
+    store: Store
+    if told["replay"] is not None:
+        store = Replay([Path(path) for path in told["replay"]])
+    elif told["socket"] is not None:
+        store = Store(directory / "evidence", secrets=read.secrets)
+    else:
+        store = Blank()
+    if store.directory != Path(os.devnull):
+        config.stash[PLACE] = Place(directory, told["worker"])
+    return Suite(
+        site=facts.read_site(read),
+        directory=directory,
+        nonce=told["nonce"],
+        store=store,
+        gatherer=None if told["socket"] is None else RemoteGatherer(Path(told["socket"])),
+        checks=Path(told["checks"]),
+        started=datetime.fromisoformat(told["started"]),
+        selection=Selection(**told["selection"]),
+        redactor=Redactor(read.secrets),
+        plan=Plan(whole=True),
+        ledger=Ledger(deadly=told["deadly"]),
+    )
+
+
+def tell(suite: Suite) -> dict[str, Any]:
+    """What a worker knows that its reports do not carry."""
+    carried: dict[str, Any] = crossing.plain({"plan": suite.plan.to_json(), "ledger": suite.ledger.to_json()})
+    return carried
+
+
+def take_over(suite: Suite, told: Mapping[str, Any]) -> None:
+    """The controller learns what a worker told."""
+    suite.plan.take_over(told["plan"])
+    suite.ledger.take_over(told["ledger"])
