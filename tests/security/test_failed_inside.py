@@ -105,7 +105,7 @@ BUGS = {
     "the results": "from siteproof.judging import run\nrun._hosts = None\n",
     "the end": "from siteproof.plugin import ending\nending.finish_ = ending.finish\n"
     "def once(*given):\n    ending.finish = ending.finish_\n    raise KeyError('x')\nending.finish = once\n",
-    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin.hooks import SUITE\n"
+    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin.stash import SUITE\n"
     "def pytest_collection_finish(session):\n"
     "    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))\n"
     "    object.__setattr__(session.config.stash[SUITE], 'started', first)\n",

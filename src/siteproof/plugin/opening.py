@@ -31,7 +31,7 @@ from siteproof.judging.plan import Plan
 from siteproof.judging.selection import Selection, shard
 from siteproof.judging.suite import Suite
 from siteproof.plugin.guard import without
-from siteproof.plugin.options import only_looks
+from siteproof.plugin.options import CHECKS, only_looks
 from siteproof.plugin.refusals import (
     MOST_HOSTS_AT_ONCE,
     number,
@@ -135,7 +135,7 @@ def _suite(
         nonce=nonce,
         store=store,
         gatherer=gatherer,
-        checks=config.rootpath / "tests_infra",
+        checks=config.rootpath / CHECKS,
         started=started,
         selection=chosen,
         redactor=redactor,
