@@ -31,7 +31,7 @@ import recorded  # noqa: E402
 from siteproof.asks import Command, Output  # noqa: E402
 from siteproof.errors import ProbeError  # noqa: E402
 from siteproof.evidence.store import Store  # noqa: E402
-from siteproof.judging.run import new_nonce  # noqa: E402
+from siteproof.gather.base import new_nonce  # noqa: E402
 from siteproof.transport.batch import Frames, RunContext, script  # noqa: E402
 
 

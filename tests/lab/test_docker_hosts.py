@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from asking import Row, gathered
@@ -26,7 +25,6 @@ from siteproof.asks import MISSING, Command, Output, Stream
 from siteproof.errors import ProbeError
 from siteproof.evidence.store import HostRecord, Store
 from siteproof.gather import LocalGatherer
-from siteproof.judging.run import Suite
 from siteproof.plugin import host_fixture
 from siteproof.transport.connection import Connection
 
@@ -291,8 +289,7 @@ def test_the_host_fixture_is_of_the_container(site: Site, tmp_path: Path, monkey
     store = Store(tmp_path / "evidence")
     hosts = {name: connection(name) for name in ("debian", "stopped")}
     with closing(LocalGatherer(hosts, store, "abcdef012345", byte_cap=1 << 20)) as gatherer:
-        suite = cast(Suite, SimpleNamespace(gatherer=gatherer, store=store, live={}))
-        host = host_fixture.live_host("debian", suite)
+        host = host_fixture.live_host("debian", gatherer, store, listen=lambda question: None)
         assert host.file("/etc/passwd").is_file
         assert host.user("siteproof").uid == 1500
         assert not host.file("/no/such").exists
@@ -302,5 +299,6 @@ def test_the_host_fixture_is_of_the_container(site: Site, tmp_path: Path, monkey
                 host.run(command)
             assert raised.value.kind == error
         with pytest.raises(ProbeError) as raised:
-            assert host_fixture.live_host("stopped", suite).file("/etc/passwd").exists
+            stopped = host_fixture.live_host("stopped", gatherer, store, listen=lambda question: None)
+            assert stopped.file("/etc/passwd").exists
         assert raised.value.kind == "Unreachable"

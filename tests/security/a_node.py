@@ -20,7 +20,7 @@ import pytest
 from isolated_host import LAYER
 
 from siteproof.asks import Ask, Command, Output, Single
-from siteproof.judging.run import new_nonce
+from siteproof.gather.base import new_nonce
 from siteproof.transport.batch import Frames, RunContext, script
 
 NEEDS = ("unshare", "nsenter", "setpriv", "mount", "pivot_root", "nft", "ip", "find", "cc")

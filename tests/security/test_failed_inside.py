@@ -102,13 +102,13 @@ def test_one_report_that_cannot_be_written_does_not_keep_the_others(project: Pro
 BUGS = {
     "a report": "from siteproof import report\nreport.REPORTS['report.html'] = None\n",
     "the terminal's report": "from siteproof.report import terminal\nterminal.lines = None\n",
-    "the results": "from siteproof.judging.run import Suite\nSuite._hosts = None\n",
+    "the results": "from siteproof.judging import run\nrun._hosts = None\n",
     "the end": "from siteproof.plugin import ending\nending.finish_ = ending.finish\n"
     "def once(*given):\n    ending.finish = ending.finish_\n    raise KeyError('x')\nending.finish = once\n",
-    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin.hooks import SUITE\n"
+    "when it began": "from datetime import datetime, timedelta, timezone\nfrom siteproof.plugin.stash import SUITE\n"
     "def pytest_collection_finish(session):\n"
     "    first = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))\n"
-    "    session.config.stash[SUITE].started = first\n",
+    "    object.__setattr__(session.config.stash[SUITE], 'started', first)\n",
     "a plugin's end": "def pytest_sessionfinish(session):\n    raise OSError(28, 'No space left on device')\n",
     "a plugin's end, first": "@pytest.hookimpl(tryfirst=True)\ndef pytest_sessionfinish():\n    raise KeyError('x')\n",
     "a plugin's end, around": "@pytest.hookimpl(wrapper=True)\ndef pytest_sessionfinish():\n"

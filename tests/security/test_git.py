@@ -19,7 +19,7 @@ import pytest
 
 from siteproof.asks import Command, Output, Recorded, Single
 from siteproof.errors import NoControl, PrivilegeRefused, ProbeError, ToolFailed, Unparseable
-from siteproof.judging.run import new_nonce
+from siteproof.gather.base import new_nonce
 from siteproof.probes.files.git import Repository, repository
 from siteproof.transport.batch import Frames, RunContext, script
 

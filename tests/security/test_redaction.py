@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spellings import SECRETS, SPELLINGS, without_marks
 
-from siteproof.text.redaction import REDACTED, Redactor, is_too_short
+from siteproof.text.redaction import REDACTED, Redactor
+from siteproof.text.search import is_too_short
 
 MARK = REDACTED.encode()
 MEBIBYTES_4 = 4 << 20

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from test_gather_sshd import ANSWERS, FAILS, NONCE, Answers, Fails, assert_siblings_are_intact, by_name, questions
@@ -25,7 +24,6 @@ from siteproof.asks import Command, Output, Stream
 from siteproof.errors import ProbeError
 from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.judging.run import Suite
 from siteproof.plugin import host_fixture
 from siteproof.transport.connection import Connection
 
@@ -272,8 +270,7 @@ def test_the_host_fixture_is_asked_the_same_way(kind: str, tmp_path: Path, monke
     monkeypatch.setattr(host_fixture, "LIVE_DEADLINE_S", 1.0)
     kept = store(tmp_path)
     with closing(LocalGatherer({"x": connection("x", kind)}, kept, NONCE, byte_cap=1 << 20)) as gatherer:
-        suite = SimpleNamespace(gatherer=gatherer, store=kept, live={})
-        host = host_fixture.live_host("x", cast(Suite, suite))
+        host = host_fixture.live_host("x", gatherer, kept, listen=lambda question: None)
         assert host.run("echo out; exit 3").rc == 3
         assert host.file("/").is_directory
         assert not host.file("/no/such").exists

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import testinfra.host
@@ -19,7 +18,6 @@ from operators_project import Project
 from siteproof.errors import ProbeError
 from siteproof.evidence.store import Store
 from siteproof.gather import LocalGatherer
-from siteproof.judging.run import Suite
 from siteproof.plugin import host_fixture
 from siteproof.transport.connection import Connection
 
@@ -73,8 +71,7 @@ class Site:
     gatherer: LocalGatherer
 
     def host(self, name: str) -> testinfra.host.Host:
-        suite = SimpleNamespace(gatherer=self.gatherer, store=self.store, live={})
-        return host_fixture.live_host(name, cast(Suite, suite))
+        return host_fixture.live_host(name, self.gatherer, self.store, listen=lambda question: None)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ A run directory is a bundle: `evidence/` has the answers, `run.json` what the ru
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,20 @@ class RunRecord:
     """Ours: siteproof, python, pytest."""
     planned: tuple[str, ...] = ()
     """`id[subject]`."""
+
+
+def new_directory(reports: Path, started: datetime) -> Path:
+    """`<reports>/<UTC to ms>-<pid>`. What is made here is its owner's alone, whatever the umask. Raises BadInput."""
+    stamp = started.strftime("%Y%m%dT%H%M%S.") + f"{started.microsecond // 1000:03d}Z"
+    directory = reports / f"{stamp}-{os.getpid()}"
+    try:
+        for missing in [path for path in (reports, *reports.parents) if not path.exists()][::-1]:
+            missing.mkdir(mode=0o700)
+        directory.mkdir(mode=0o700)
+    except (OSError, RuntimeError) as error:  # Python 3.11 has a RuntimeError for a loop of links
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise BadInput(f"--reports {reports}: no run can be kept there: {reason}") from None
+    return directory
 
 
 def write_record(directory: Path, record: RunRecord, redactor: Redactor = NOTHING_SECRET) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+
+
+def new_nonce() -> str:
+    """What the run's borrowed things are named with."""
+    return secrets.token_hex(6)
 
 
 class Gatherer(ABC):

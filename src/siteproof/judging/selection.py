@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from siteproof.asks import Check, Consent, ProbeClass, Question, Recorded
+from siteproof.asks import Consent, Question, Recorded
 from siteproof.errors import BadInput, NotRecorded
 from siteproof.evidence.store import Store
-from siteproof.facts import Case, Node
-from siteproof.invariants import Invariant
+from siteproof.facts import Node
 from siteproof.inventory.inventory import Inventory
-
-Make = Callable[[], Check]
+from siteproof.judging.plan import Planned
 
 _SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A check and one of its subjects, before anything is asked."""
-
-    invariant: Invariant
-    case: Case
-    nodeid: str
-    probe_class: ProbeClass = "reads"
-    """The heaviest of the questions that can be foreseen. What cannot is refused where it is asked."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.invariant.id}[{self.case.id}]"
-
-
-Start = tuple[Planned, Make]
 
 
 def shard(read: Inventory, written: str | None) -> Inventory:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from siteproof.asks import Ask, Pair, ProbeClass, Question, Request, StandIn, heaviest
+from siteproof.judging.plan import Make
 from siteproof.judging.rounds import MAX_ROUNDS
-from siteproof.judging.selection import Make
 
 
 class Answer(StandIn):

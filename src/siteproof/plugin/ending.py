@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from siteproof.evidence.bundle import write_record
-from siteproof.judging.run import Suite
+from siteproof.judging.run import put_together
+from siteproof.judging.suite import Suite
 from siteproof.plugin import opening
 from siteproof.plugin.guard import escape_of
 from siteproof.plugin.options import judges
@@ -46,13 +47,14 @@ def finish(config: pytest.Config, suite: Suite, pytest_exit: int) -> Run:
         try:
             write_record(suite.directory, opening.record_of(suite, judged), suite.redactor)
         except Exception as error:  # noqa: BLE001 - the reports can still be written
-            suite.failures.append(failed("run.json could not be written", error))
-    if pytest_exit == ExitCode.INTERRUPTED and suite.stopped:
+            suite.ledger.fail(failed("run.json could not be written", error))
+    if pytest_exit == ExitCode.INTERRUPTED and suite.ledger.stopped:
         pytest_exit = ExitCode.VIOLATED  # not interrupted: ended early, as the operator wanted it
     run = config.stash[RUN] = _run(suite, pytest_exit, judged)
     redactor = suite.redactor
     if unwritten := [*write_files(run, suite.directory, redactor), *announce(run, suite.directory, redactor)]:
-        suite.failures += unwritten
+        for said in unwritten:
+            suite.ledger.fail(said)
         run = config.stash[RUN] = _run(suite, pytest_exit, judged)
         write_files(run, suite.directory, redactor)  # once more, since all of them have the exit code
     return run
@@ -60,18 +62,18 @@ def finish(config: pytest.Config, suite: Suite, pytest_exit: int) -> Run:
 
 def _run(suite: Suite, pytest_exit: int, judged: datetime) -> Run:
     try:
-        return without_secrets(suite.run(pytest_exit=pytest_exit, judged=judged), suite.redactor)
+        return without_secrets(put_together(suite, pytest_exit=pytest_exit, judged=judged), suite.redactor)
     except Exception as error:  # noqa: BLE001 - the results are there, whatever else is not
-        suite.failures.append(failed("siteproof failed while the results were put together", error))
+        suite.ledger.fail(failed("siteproof failed while the results were put together", error))
         return Run(
             started=iso(judged),  # when it really did may be what failed
             finished=iso(judged),
             inventory=suite.site.inventory.source,
             directory=str(suite.directory),
-            planned=len(suite.planned),
-            results=tuple(suite.results[nodeid] for nodeid in sorted(suite.results)),
+            planned=len(suite.plan.planned),
+            results=tuple(suite.ledger.results[nodeid] for nodeid in sorted(suite.ledger.results)),
             hosts=(),
-            remarks=tuple(suite.failures),
+            remarks=tuple(suite.ledger.failures),
             gate=suite.selection.gate,
             pytest_exit=ExitCode.FAILED_INSIDE,
         )
@@ -114,7 +116,7 @@ class Ending:
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         _mend_stdout(self.config)
-        self.suite.failures.append(failed("pytest or a plugin of it failed", excinfo.value))
+        self.suite.ledger.fail(failed("pytest or a plugin of it failed", excinfo.value))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """`--maxfail` under xdist and `--stepwise` end a run as Ctrl-C does."""
@@ -122,7 +124,7 @@ class Ending:
         kind = type(excinfo.value)
         own = issubclass(kind, pytest.Session.Interrupted) or kind.__module__ == "xdist.dsession"
         if own and "keyboard-interrupt" not in said and "during collection" not in said:
-            self.suite.stopped = STOPPED
+            self.suite.ledger.stop(STOPPED)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.passed:
@@ -131,9 +133,8 @@ class Ending:
         lines = [line.removeprefix("E ").strip() for line in reason.splitlines() if line.strip()]
         why = encodable(lines[-1]).removeprefix("Skipped: ") if lines else "no reason was given"
         what = "skipped itself" if report.skipped else "could not be read"
-        said = f"{report.nodeid or 'the checks'} {what}, so that nothing of it was planned: {why}"
-        if said not in self.suite.shortfalls:  # each worker says it
-            self.suite.shortfalls.append(said)
+        who = report.nodeid or "the checks"
+        self.suite.ledger.fall_short(f"{who} {what}, so that nothing of it was planned: {why}")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
@@ -173,7 +174,7 @@ class Ending:
         return ExitCode.FAILED_INSIDE
 
     def _fail(self, session: pytest.Session | None, said: str) -> None:
-        self.suite.failures.append(said)
+        self.suite.ledger.fail(said)
         if session is not None:
             session.exitstatus = ExitCode.FAILED_INSIDE
         if self.config.stash.get(RUN, None) is not None:  # the reports do not know of it

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import testinfra.host
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from siteproof.asks import Command, Output, Recorded, refuse_no_answer, refuse_withheld
+from siteproof.asks import Command, Output, Question, Recorded, refuse_no_answer, refuse_withheld
 from siteproof.errors import BadInput, NotRecorded, ProbeError, ToolFailed
-from siteproof.evidence.store import Attempt
-from siteproof.judging.run import Suite
+from siteproof.evidence.store import Attempt, Store
+from siteproof.gather import Gatherer
+from siteproof.inventory.inventory import Inventory
 
 LIVE_DEADLINE_S = 30.0
 
@@ -31,11 +33,11 @@ _NOT_TRIED = re.compile(
 )
 
 
-def host_parameters(module: ModuleType, suite: Suite) -> list[str]:
+def host_parameters(module: ModuleType, inventory: Inventory) -> list[str]:
     """The hosts of a module of plain checks: `testinfra_hosts` lists inventory patterns; without it, all hosts."""
     patterns = getattr(module, "testinfra_hosts", ["all"])
     try:
-        return list(dict.fromkeys(h for pattern in patterns for h in suite.site.inventory.match(pattern)))
+        return list(dict.fromkeys(h for pattern in patterns for h in inventory.match(pattern)))
     except BadInput as error:
         raise BadInput(f"{module.__file__}: testinfra_hosts: {error}") from None
 
@@ -45,9 +47,11 @@ class LiveBackend(BaseBackend):  # type: ignore[misc]
 
     NAME = "siteproof"
 
-    def __init__(self, name: str, suite: Suite) -> None:
+    def __init__(self, name: str, gatherer: Gatherer | None, store: Store, listen: Callable[[Question], None]) -> None:
         super().__init__(name)
-        self._suite = suite
+        self._gatherer = gatherer
+        self._store = store
+        self._listen = listen
         self._asked: dict[str, int] = {}
         """How often each question was asked: the same words may be answered otherwise a moment later."""
 
@@ -55,7 +59,7 @@ class LiveBackend(BaseBackend):  # type: ignore[misc]
         # host.sudo() replaces get_command on the instance.
         line = self.get_command(command, *args)
         question = Command(self.hostname, line, LIVE_DEADLINE_S, "reads", line)
-        self._suite.live[question.key] = question
+        self._listen(question)
         answer = self._ask(question)
         if isinstance(answer, ProbeError):
             raise answer
@@ -66,19 +70,19 @@ class LiveBackend(BaseBackend):  # type: ignore[misc]
         return self.result(answer.status, line.encode(), answer.stdout, answer.stderr)
 
     def _ask(self, question: Command) -> Recorded:
-        if self._suite.gatherer is None:
+        if self._gatherer is None:
             return self._recorded(question)
         started, begun = time.time(), time.monotonic()
         try:
-            attempt = Attempt.of(self._suite.gatherer.run(question.host, question.script, question.deadline_s))
+            attempt = Attempt.of(self._gatherer.run(question.host, question.script, question.deadline_s))
         except ProbeError as error:
             attempt = Attempt(started, time.monotonic() - begun, error)
-        self._suite.store.add(question, attempt)
-        return self._suite.store.as_kept(attempt.answer)
+        self._store.add(question, attempt)
+        return self._store.as_kept(attempt.answer)
 
     def _recorded(self, question: Command) -> Recorded:
         """Of a bundle: the first time the first answer, the next time the next, and then again the last."""
-        found = self._suite.store.evidence(question)
+        found = self._store.evidence(question)
         if found is None:
             return NotRecorded(f"{question.probe} on {question.host}: not in the evidence", host=question.host)
         before = self._asked.get(question.key, 0)
@@ -98,9 +102,14 @@ def refuse_silence(question: Command, output: Output) -> None:
         raise ToolFailed(f"{question.probe} on {question.host}: {said[0]}", host=question.host)
 
 
-def live_host(name: str, suite: Suite) -> testinfra.host.Host:
-    """testinfra's Host for one host of the inventory."""
-    backend = LiveBackend(name, suite)
+def live_host(
+    name: str, gatherer: Gatherer | None, store: Store, listen: Callable[[Question], None]
+) -> testinfra.host.Host:
+    """testinfra's Host for one host of the inventory. Without a gatherer its answers are those of the store.
+
+    `listen` is told of each question before it is asked.
+    """
+    backend = LiveBackend(name, gatherer, store, listen)
     found = testinfra.host.Host(backend)
     backend.set_host(found)
     return found

@@ -1,4 +1,4 @@
-"""How a run begins: what `--hosts` names becomes a site, a run directory and a gatherer; workers join in."""
+"""How a run begins: what `--hosts` names becomes a site, a run directory and a gatherer."""
 
 from __future__ import annotations
 
@@ -7,41 +7,40 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from siteproof import facts
 from siteproof.errors import BadInput
-from siteproof.evidence.bundle import Replay, RunRecord, write_record
+from siteproof.evidence.bundle import Replay, RunRecord, new_directory, write_record
 from siteproof.evidence.store import Blank, Store
-from siteproof.facts import Case, Site
-from siteproof.gather import Gatherer, RemoteGatherer, spawn
+from siteproof.facts import Site
+from siteproof.gather import Gatherer, spawn
+from siteproof.gather.base import new_nonce
 from siteproof.gather.connections import connections_of
-from siteproof.invariants import Invariant
 from siteproof.inventory import inventory
 from siteproof.inventory.inventory import Inventory
+from siteproof.judging.ledger import Ledger
 from siteproof.judging.missing_hosts import lost
-from siteproof.judging.run import Suite, merged, new_directory, new_nonce, plain
-from siteproof.judging.selection import Planned, Selection, shard
+from siteproof.judging.plan import Plan
+from siteproof.judging.selection import Selection, shard
+from siteproof.judging.suite import Suite
 from siteproof.plugin.guard import without
-from siteproof.plugin.options import only_looks
+from siteproof.plugin.options import CHECKS, only_looks
 from siteproof.plugin.refusals import (
     MOST_HOSTS_AT_ONCE,
     number,
     refuse_leaks,
-    refuse_optimized,
     refuse_options,
     refuse_without_parts,
 )
-from siteproof.plugin.workers import Place
 from siteproof.results import iso
-from siteproof.text import crossing
+from siteproof.text.redaction import Redactor
 from siteproof.transport.connection import Connection
 from siteproof.transport.documentation_addresses import is_documentation
 
@@ -92,9 +91,7 @@ def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
             from siteproof.gather import LocalGatherer
 
             gatherer = LocalGatherer(connections, store, nonce, consent=consent, fanout=fanout)
-        suite = _suite(config, site, directory, nonce, store, gatherer, started)
-        suite.whole = _is_whole(config) and suite.selection.every_host
-        suite.lost = lost(reports / "latest", read, suite.redactor) if suite.selection.every_host else []
+        suite = _suite(config, site, directory, nonce, store, gatherer, started, latest=reports / "latest")
         write_record(directory, record_of(suite, None), suite.redactor)
     except BaseException as error:
         shutil.rmtree(directory, ignore_errors=True)
@@ -118,18 +115,33 @@ def _say(sentence: str) -> None:
 
 
 def _suite(
-    config: pytest.Config, site: Site, directory: Path, nonce: str, store: Store, gatherer: Any, started: datetime
+    config: pytest.Config,
+    site: Site,
+    directory: Path,
+    nonce: str,
+    store: Store,
+    gatherer: Gatherer | None,
+    started: datetime,
+    *,
+    latest: Path | None = None,
 ) -> Suite:
+    """`latest` is the run before this one, for a run that asks hosts. Only such a one can be whole."""
+    chosen = selection(config, site.inventory, store)
+    redactor = Redactor(site.inventory.secrets)
+    of_all = latest is not None and chosen.every_host
     return Suite(
         site=site,
         directory=directory,
         nonce=nonce,
         store=store,
         gatherer=gatherer,
-        checks=config.rootpath / "tests_infra",
+        checks=config.rootpath / CHECKS,
         started=started,
-        selection=selection(config, site.inventory, store),
-        remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())],
+        selection=chosen,
+        redactor=redactor,
+        plan=Plan(whole=of_all and _is_whole(config)),
+        ledger=Ledger(remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())]),
+        lost=tuple(lost(latest, site.inventory, redactor)) if latest is not None and chosen.every_host else (),
     )
 
 
@@ -173,7 +185,7 @@ def record_of(suite: Suite, finished: datetime | None) -> RunRecord:
             "python": platform.python_version(),
             "pytest": pytest.__version__,
         },
-        planned=tuple(planned.name for _, planned in sorted(suite.planned.items())),
+        planned=tuple(planned.name for _, planned in sorted(suite.plan.planned.items())),
     )
 
 
@@ -208,95 +220,3 @@ def _enter_lab(name: str, root: Path) -> None:
 
 def _has_workers(config: pytest.Config) -> bool:
     return bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
-
-
-def from_controller(config: pytest.Config) -> Mapping[str, Any] | None:
-    """What the controller told this worker; None in any other process."""
-    told: Mapping[str, Any] | None = getattr(config, "workerinput", {}).get("siteproof")
-    return told
-
-
-def for_worker(suite: Suite, worker: str) -> dict[str, Any]:
-    """Everything a worker needs; it goes through execnet's pipe, never to a file."""
-    gatherer = suite.gatherer
-    if gatherer is not None and not isinstance(gatherer, RemoteGatherer):
-        raise TypeError("workers need a gatherer in a process of its own")
-    return {
-        "worker": worker,
-        "deadly": suite.deadly,
-        "inventory": suite.site.inventory.to_json(),
-        "directory": str(suite.directory),
-        "nonce": suite.nonce,
-        "started": suite.started.isoformat(),
-        "checks": str(suite.checks),
-        "selection": asdict(suite.selection),
-        "socket": None if gatherer is None else str(gatherer.socket_path),
-        "replay": [str(path) for path in suite.store.directories] if isinstance(suite.store, Replay) else None,
-    }
-
-
-def join(told: Mapping[str, Any]) -> Suite:
-    """A worker's part of the controller's suite. Raises BadInput."""
-    refuse_optimized(sys.flags.optimize, "the Python of a worker")
-    read = Inventory.from_json(told["inventory"])
-    directory = Path(told["directory"])
-    store: Store
-    if told["replay"] is not None:
-        store = Replay([Path(path) for path in told["replay"]])
-    elif told["socket"] is not None:
-        store = Store(directory / "evidence", secrets=read.secrets)
-    else:
-        store = Blank()
-    return Suite(
-        site=facts.read_site(read),
-        directory=directory,
-        nonce=told["nonce"],
-        store=store,
-        gatherer=None if told["socket"] is None else RemoteGatherer(Path(told["socket"])),
-        checks=Path(told["checks"]),
-        started=datetime.fromisoformat(told["started"]),
-        selection=Selection(**told["selection"]),
-        whole=True,
-        deadly=dict(told["deadly"]),
-        place=Place(directory, told["worker"]) if store.directory != Path(os.devnull) else None,
-    )
-
-
-def tell(suite: Suite) -> dict[str, Any]:
-    """What a worker knows that its reports do not carry."""
-    told = {
-        "checks": {planned.invariant.id: asdict(planned.invariant) for planned in suite.planned.values()},
-        "planned": {
-            nodeid: [p.invariant.id, p.case.id, p.case.host, p.probe_class] for nodeid, p in suite.planned.items()
-        },
-        "follows": {check: list(roots) for check, roots in suite.follows.items()},
-        "tools": {host: sorted(tools) for host, tools in suite.tools.items()},
-        "remarks": suite.remarks,
-        "failures": suite.failures,
-        "whole": suite.whole,
-    }
-    carried: dict[str, Any] = crossing.plain(told)
-    return carried
-
-
-def take_over(suite: Suite, told: Mapping[str, Any]) -> None:
-    """The controller learns what a worker told. Every worker plans the same; the first to end says it for all."""
-    checks = {id: _invariant(fields) for id, fields in told["checks"].items()}
-    for nodeid, (check, subject, host, probe_class) in told["planned"].items():
-        suite.planned.setdefault(nodeid, Planned(checks[check], Case(subject, host, {}), nodeid, probe_class))
-    suite.follows.update({check: tuple(roots) for check, roots in told["follows"].items()})
-    suite.tools = merged([suite.tools, {host: set(tools) for host, tools in told["tools"].items()}])
-    suite.remarks += [remark for remark in told["remarks"] if remark not in suite.remarks]
-    suite.failures += [failure for failure in told["failures"] if failure not in suite.failures]
-    suite.whole = suite.whole and told["whole"]
-
-
-def _invariant(told: Mapping[str, Any]) -> Invariant:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
-    return Invariant(**fields)
-
-
-def unnamed(nodeid: str) -> Planned:
-    """What was planned, as far as its node id says it: whoever knew more has died."""
-    function, _, subject = nodeid.rpartition("::")[2].partition("[")
-    return Planned(plain(function, function), Case(subject.removesuffix("]"), None, {}), nodeid)

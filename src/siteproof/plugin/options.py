@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+CHECKS = "tests_infra"
+"""The folder of the checks and their helpers, in the root directory."""
+
 
 def add(parser: pytest.Parser) -> None:
     """`--hosts` itself is testinfra's; what it means here is in `inventory.resolve_source`."""

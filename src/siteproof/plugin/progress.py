@@ -58,5 +58,12 @@ class Progress:
             self._reporter.write_line(text)
 
 
+def say(config: pytest.Config, line: str) -> None:
+    """One line on the terminal, if there is one."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(line)
+
+
 def _count(things: Collection[Any], name: str) -> str:
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

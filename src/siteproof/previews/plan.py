@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from siteproof.asks import Command, Output, Question, Stream
 from siteproof.errors import BadInput, HostError, ProbeError
 from siteproof.gather.connections import connections_of
 from siteproof.judging import rounds
-from siteproof.judging.run import Suite
-from siteproof.judging.selection import Make, Start
+from siteproof.judging.plan import Plan
 from siteproof.judging.stand_ins import foreseen
+from siteproof.judging.suite import Suite
 from siteproof.previews import sudoers
 from siteproof.probes.common import versions
 from siteproof.results import ExitCode
@@ -23,9 +24,9 @@ _AT_ONCE = 8
 """So many processes of ssh, which take little but time."""
 
 
-def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
+def plan(suite: Suite) -> Iterator[str]:
     """The questions of the first round, host by host, then the templates of later ones, check by check."""
-    _, questions = rounds.next_questions([make for _, make in checks], suite.store)
+    _, questions = rounds.next_questions(suite.plan.starts, suite.store)
     connections = connections_of(suite.site.inventory)
     by_host: dict[str, list[Question]] = {}
     for question in [*questions.values(), *versions.Asking().beside(questions.values())]:
@@ -40,7 +41,7 @@ def plan(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
             if isinstance(question, Command):
                 # Before it is cut into lines, over which a secret may go.
                 yield from (f"      | {line}" for line in suite.redactor.text(question.script).splitlines())
-    yield from _later(suite, checks)
+    yield from _later(suite.plan)
 
 
 def _through(connection: Connection | None) -> str:
@@ -54,11 +55,11 @@ def _not_carried(question: Question, connection: Connection | None) -> str:
     return ": there is no stream through it, this will be unknown"
 
 
-def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
+def _later(plan: Plan) -> Iterator[str]:
     """‹probe› stands for what that probe's answer will tell."""
     templates: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
     incomplete: dict[str, None] = {}
-    for planned, make in checks:
+    for planned, make in plan.asking:
         found = foreseen(make)
         for question in found.later:
             asked = templates.setdefault(planned.invariant.id, {})
@@ -73,13 +74,13 @@ def _later(suite: Suite, checks: Sequence[Start]) -> Iterator[str]:
             yield f"  {probe}"
             yield f"      {terms}, on {', '.join(hosts)}"
         if id in incomplete:
-            yield f"  whether it asks more depends on the answers; its probes: {', '.join(suite.checks_seen[id].asks)}"
+            yield f"  whether it asks more depends on the answers; its probes: {', '.join(plan.seen[id].asks)}"
 
 
-def sudoers_fragment(suite: Suite, checks: Sequence[Start]) -> str:
+def sudoers_fragment(suite: Suite) -> str:
     """The sudoers fragment for this plan. Raises BadInput where it could not be exact."""
-    _, first = rounds.next_questions([make for _, make in checks], suite.store)
-    later = [question for _, make in checks for question in foreseen(make).later]
+    _, first = rounds.next_questions(suite.plan.starts, suite.store)
+    later = [question for make in suite.plan.starts for question in foreseen(make).later]
     connections = connections_of(suite.site.inventory)
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # ssh may be asked for each
         users = dict(zip(connections, pool.map(_login_user, connections.values()), strict=True))
@@ -118,6 +119,16 @@ def _terms(question: Question) -> str:
     return ", ".join(terms)
 
 
+@dataclass(frozen=True)
+class Access:
+    """What `--check-access` found."""
+
+    lines: tuple[str, ...]
+    """Of a table."""
+    failed: bool
+    """Some host lacks something that the plan needs."""
+
+
 def _access_questions(host: str, tools: Sequence[str]) -> list[Command]:
     script = "".join(f"command -v {tool} >/dev/null || echo {tool}\n" for tool in tools)
     return [
@@ -126,9 +137,9 @@ def _access_questions(host: str, tools: Sequence[str]) -> list[Command]:
     ]
 
 
-def check_access(suite: Suite, ask: Callable[[int, Collection[Question]], None], checks: Sequence[Make]) -> list[str]:
-    """Ask each host of the plan whether it lets us in, as root too, and which tools it lacks; the lines of a table."""
-    _, questions = rounds.next_questions(checks, suite.store)
+def check_access(suite: Suite, ask: Callable[[int, Collection[Question]], None]) -> Access:
+    """Ask each host of the plan whether it lets us in, as root too, and which tools it lacks."""
+    _, questions = rounds.next_questions(suite.plan.starts, suite.store)
     needed: dict[str, list[Command]] = {host: [] for host in suite.site.inventory.selected}
     for question in questions.values():
         needed.setdefault(question.host, [])
@@ -139,8 +150,7 @@ def check_access(suite: Suite, ask: Callable[[int, Collection[Question]], None],
         ask(1, [q for questions in asked.values() for q in questions])
     connections = connections_of(suite.site.inventory)
     rows = [_row(suite, host, asked[host], any(c.root for c in needed[host]), connections.get(host)) for host in asked]
-    suite.access_failed = any(not ok for *_, ok in rows)
-    return _table(rows)
+    return Access(tuple(_table(rows)), any(not ok for *_, ok in rows))
 
 
 def _tools(commands: Sequence[Command]) -> list[str]:
@@ -179,10 +189,10 @@ def _table(rows: Sequence[Row]) -> list[str]:
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
-def access_exit_code(suite: Suite) -> int:
-    """As for a run: what cannot be asked is unknown."""
-    if suite.access_failed is None:
+def access_exit_code(found: Access | None, shortfalls: Sequence[str]) -> int:
+    """As for a run: what cannot be asked is unknown. `found` is None where it was not come to that."""
+    if found is None:
         return ExitCode.FAILED_INSIDE
-    if suite.access_failed:
+    if found.failed:
         return ExitCode.UNKNOWN
-    return ExitCode.SHORTFALL if suite.shortfalls else ExitCode.HELD
+    return ExitCode.SHORTFALL if shortfalls else ExitCode.HELD

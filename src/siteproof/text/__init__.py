@@ -1,1 +1,1 @@
-"""What is read as text: spelling, secrets, characters that act, and what crosses from process to process."""
+"""What is read as text: spelling, quoting, secrets, characters that act, and what crosses from process to process."""

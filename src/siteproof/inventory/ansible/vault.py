@@ -22,7 +22,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString, VaultLib
 
 from siteproof.inventory.ansible.trouble import is_vaulted, origin_of
-from siteproof.text.redaction import SHORTEST_SECRET, is_too_short
+from siteproof.text.search import SHORTEST_SECRET, is_too_short
 from siteproof.text.spelling import Part, dotted
 
 SHORTEST_NUMBER = 6
