@@ -177,11 +177,12 @@ def test_an_unknown_limit_is_refused(project: Project) -> None:
     ran.stderr.fnmatch_lines(["*oen*"])
 
 
-def test_checks_without_hosts_are_refused_but_can_be_listed(project: Project) -> None:
-    ran = project.run(hosts=None)
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_checks_without_hosts_are_refused_but_can_be_listed(project: Project, workers: str) -> None:
+    ran = project.run(workers, hosts=None)
     assert ran.ret == 4
-    ran.stderr.fnmatch_lines(["*--hosts*"])
-    assert project.run("--collect-only", hosts=None).ret == 0
+    ran.stderr.fnmatch_lines(["ERROR: tests_infra/test_links.py::test_node_has_the_declared_mtu asks hosts*--hosts*"])
+    assert project.run("--collect-only", workers, hosts=None).ret == 0
 
 
 def test_nothing_selected_is_not_green(project: Project) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ OURS = pytest.StashKey[bool]()
 
 # What stands in for the subjects of a check while there are none to be had.
 UNPLANNED = Case("without-hosts", None, {})
+_WITHOUT_HOSTS = re.compile(rf"[\[-]{UNPLANNED.id}[\]-]")
 UNDECLARED = Case("undeclared", None, {})
 
 
@@ -82,10 +84,11 @@ def narrow(items: Sequence[pytest.Item]) -> None:
     suite.ledger.remark(f"left out: deselected on the command line: {len(items)} result{'s' if len(items) > 1 else ''}")
 
 
-def refuse_without_hosts(items: Sequence[pytest.Item]) -> None:
-    if asking := [item for item in items if _is_check(item)]:
+def refuse_without_hosts(nodeids: Iterable[str]) -> None:
+    """Raises UsageError if one of these is a check that has no subject, because no inventory says which."""
+    if asking := next(filter(_WITHOUT_HOSTS.search, nodeids), None):
         raise pytest.UsageError(
-            f"{asking[0].nodeid.partition('[')[0]} asks hosts, and no --hosts says which: "
+            f"{asking.partition('[')[0]} asks hosts, and no --hosts says which: "
             "pytest --hosts=inventory, or --hosts=<a folder under inventories/>"
         )
 
@@ -125,11 +128,6 @@ def _leave_out(config: pytest.Config, suite: Suite, by_reason: dict[str, list[py
         suite.ledger.remark(f"left out: {reason}: {', '.join(item.stash[PLANNED].name for item in items)}")
         config.hook.pytest_deselected(items=items)
     config.stash[OURS] = False
-
-
-def _is_check(item: pytest.Item) -> bool:
-    declared = invariants.of(getattr(item, "obj", None)) is not None
-    return declared or "_siteproof_host" in getattr(item, "fixturenames", ())
 
 
 def _planned(item: pytest.Item) -> Planned:

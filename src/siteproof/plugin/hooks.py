@@ -69,8 +69,8 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if (suite := config.stash.get(SUITE, None)) is not None:
         collection.plan(config, suite, items)
-    elif not config.option.collectonly:
-        collection.refuse_without_hosts(items)
+    elif not config.option.collectonly and not hasattr(config, "workerinput"):
+        collection.refuse_without_hosts(item.nodeid for item in items)
 
 
 @pytest.hookimpl(trylast=True)
@@ -170,6 +170,8 @@ def pytest_warning_recorded(warning_message: Any) -> None:
 def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
     if (suite := node.config.stash.get(SUITE, None)) is not None:
         suite.plan.expect(ids)
+    else:
+        collection.refuse_without_hosts(ids)  # a worker cannot end the run with a sentence
 
 
 @pytest.hookimpl(optionalhook=True)
