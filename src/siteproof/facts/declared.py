@@ -53,7 +53,8 @@ class Declared(BaseModel):
     come from strings, and tuples from lists. Two facts are equal when their values are, wherever they were said.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when first read: what is only a part of another fact is built with that one, and not by itself too.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     __slots__ = ("_siteproof_where",)  # not a field and not a private attribute, which would take part in `==`
 

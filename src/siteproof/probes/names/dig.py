@@ -7,14 +7,6 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import TypeVar
 
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
-import dns.rrset
-
 from siteproof.asks import (
     ADDRESS,
     HOST_NAME,
@@ -32,7 +24,7 @@ from siteproof.asks import (
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unanswered, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
-from siteproof.probes.names.dns import Kind, Reply, dns_addresses, dns_reply, read, told
+from siteproof.probes.names.dns import Kind, Reply, dns_addresses, dns_reply, told
 
 VERSION = {"dig": "dig -v", "drill": "drill -v"}
 
@@ -160,32 +152,29 @@ def parse(output: Output, name: str, kind: Kind) -> Reply | Nothing:
         raise Unanswered(f"{tool}: {words}")
     if status != 0:
         raise ToolFailed(f"{tool} ended with status {status}, which is not an answer: {words}")
-    return read(_message(f"{text}\n"), name, kind)
+    return _read(f"{text}\n", name, kind)
 
 
-def _message(text: str) -> dns.message.QueryMessage:
+def _read(text: str, name: str, kind: Kind) -> Reply:
+    # As in dns.py: only who asks needs dnspython.
+    from siteproof.probes.names.message import Record, of_words, read
+
     header, flags, question = _HEADER.search(text), _FLAGS.search(text), _QUESTION.search(text)
     if header is None or flags is None or question is None:
         raise Unparseable(f"not a reply as dig prints it: {text[:200]!r}")
-    message = dns.message.QueryMessage()
-    message.flags = dns.flags.from_text(flags["set"].upper())
-    message.set_rcode(dns.rcode.from_text(header[1]))
-    asked = dns.name.from_text(question[1]), dns.rdataclass.IN, dns.rdatatype.from_text(question[2])
-    message.question = [dns.rrset.RRset(*asked)]
-    for records, name in ((message.answer, "ANSWER"), (message.authority, "AUTHORITY")):
-        found = re.search(_RECORDS.format(name), text, re.MULTILINE)
+    records: dict[str, list[Record]] = {}
+    for part in ("ANSWER", "AUTHORITY"):
+        found = re.search(_RECORDS.format(part), text, re.MULTILINE)
         lines = found[1].splitlines() if found else []
-        if len(lines) != int(flags[name]):
-            raise Unparseable(f"the reply has {flags[name]} records in {name}, and {len(lines)} are printed")
-        for line in lines:
-            _add(message, records, line)
-    return message
+        if len(lines) != int(flags[part]):
+            raise Unparseable(f"the reply has {flags[part]} records in {part}, and {len(lines)} are printed")
+        written = [_written(line) for line in lines]
+        records[part] = [Record(w["name"], int(w["ttl"]), w["kind"], w["data"]) for w in written]
+    asked = question[1], question[2]
+    return read(of_words(header[1], flags["set"], asked, records["ANSWER"], records["AUTHORITY"]), name, kind)
 
 
-def _add(message: dns.message.Message, section: list[dns.rrset.RRset], line: str) -> None:
+def _written(line: str) -> re.Match[str]:
     if (record := _RECORD.fullmatch(line)) is None:
         raise Unparseable(f"not a record as dig prints it: {line!r}")
-    owner = dns.name.from_text(record["name"])
-    found = dns.rrset.from_text(owner, int(record["ttl"]), "IN", record["kind"], record["data"])
-    known = message.find_rrset(section, owner, found.rdclass, found.rdtype, create=True)
-    known.update(found)  # type: ignore[no-untyped-call]
+    return record

@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal
-
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
 
 from siteproof.asks import (
     ADDRESS,
@@ -104,41 +95,7 @@ def told(reply: Reply) -> frozenset[Address]:
 
 def parse(output: Output, name: str, kind: Kind) -> Reply:
     """Raises Unparseable for anything but a whole reply to the question about `name`."""
-    try:
-        message = dns.message.from_wire(output.stdout)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise Unparseable(f"not a DNS message: {error or type(error).__name__}") from error
-    return read(message, name, kind)
+    # dnspython takes long to import, and is of no use to who only looks.
+    from siteproof.probes.names.message import of_wire, read
 
-
-def read(message: dns.message.Message, name: str, kind: Kind) -> Reply:
-    """What a message says. Raises Unparseable as `parse` does."""
-    asked = (dns.name.from_text(name), dns.rdataclass.IN, dns.rdatatype.from_text(kind))
-    if not isinstance(message, dns.message.QueryMessage) or message.flags & dns.flags.TC:
-        raise Unparseable("not a whole reply to a DNS query")
-    if [(q.name, q.rdclass, q.rdtype) for q in message.question] != [asked]:
-        raise Unparseable(f"the reply is not about {name}")
-    try:
-        # Refuses a query that came back, and records of a name that does not exist.
-        chain = message.resolve_chaining()
-    except dns.exception.DNSException as error:
-        raise Unparseable(f"not a DNS reply: {error or type(error).__name__}") from error
-    records = list(chain.answer or ())
-    return Reply(
-        rcode=dns.rcode.to_text(message.rcode()),
-        authoritative=bool(message.flags & dns.flags.AA),
-        aliases=tuple(alias[0].target.to_text(omit_final_dot=True).lower() for alias in chain.cnames),
-        addresses=frozenset(ip_address(r.address) for r in records if kind != "SOA"),
-        serial=next((r.serial for r in records if kind == "SOA"), None),
-        unfinished=_half_an_answer(message, chain) if not records else "",
-    )
-
-
-def _half_an_answer(reply: dns.message.QueryMessage, chain: dns.message.ChainingResult) -> str:
-    """Nothing was found: that is an answer only of a server that looked for all of it."""
-    authorities = {record.rdtype for record in reply.authority}
-    if dns.rdatatype.SOA in authorities or reply.flags & dns.flags.RA or reply.rcode() != dns.rcode.NOERROR:
-        return ""
-    if dns.rdatatype.NS in authorities:
-        return "it refers to other servers"
-    return f"an alias of {chain.canonical_name}, and no more" if chain.cnames else ""
+    return read(of_wire(output.stdout), name, kind)
