@@ -40,7 +40,7 @@ exec "$@"
 """A character device of the numbers 0 and 0 is a hole in what lies below."""
 SOME = (
     "tests/unit/test_gather_sshd.py",
-    "tests/unit/test_privilege.py::test_visudo_takes_it",
+    "tests/unit/test_sudoers.py::test_visudo_takes_it",
     "tests/security/test_isolated_host.py",
     "tests/security/test_become_password.py::test_sudo_asks_and_gets_it_once",
     "tests/security/test_observer.py::test_the_dials_of_containerd_are_seen",
