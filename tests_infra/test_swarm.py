@@ -59,7 +59,7 @@ async def test_overlay_shares_no_address_with_anything_else(manager: Manager, ov
     Move one of the two to a block of its own. `docker network create` does not refuse an overlap in a swarm: it exits 0
     and leaves the network without addresses.
     """
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     found = await each({host: both(local_networks(host), routes(host)) for host in manager.members})
     for pool in state.pool:
         if pool.overlaps(overlay.subnet):
@@ -74,7 +74,7 @@ async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, s
     Bring the node back or take it out (`docker node rm`, and out of the inventory): the addresses that it holds cannot
     be counted while it is silent.
     """
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     seen = {node.hostname: (node.state, node.availability) for node in state.nodes}
     views = await each({host: overlay_view(host, swarm.overlays[0].name) for host in manager.members})
     declared = {view.node: host for host, view in views.items()}
@@ -86,7 +86,7 @@ async def test_every_node_of_the_swarm_is_declared_and_ready(manager: Manager, s
 @invariant("swarm-headroom", severity="critical", remedy=ENLARGE, gate=True)
 async def test_overlay_has_addresses_to_spare(manager: Manager, overlay: Overlay) -> None:
     """Of an overlay's addresses the declared part is free, and none has two holders."""
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     views = await each({host: overlay_view(host, overlay.name) for host in manager.members})
     counted = use(state, state.overlay(overlay.name), views.values())
     if counted.available is None:
@@ -122,7 +122,7 @@ async def test_no_task_waits_for_an_address(manager: Manager, swarm: Swarm) -> N
 
     This is no fault of what is deployed: the allocator has no address for it. Free some, or restart dockerd.
     """
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     waiting = [task for task in state.tasks if task.waits_for_the_allocator]
     stuck = [task for task in waiting if state.at - task.created > swarm.stuck_after_s]
     assert {state.service_name(task): task.state for task in stuck} == {}
@@ -135,7 +135,7 @@ async def test_every_service_has_its_tasks(manager: Manager) -> None:
     Printed under another finding, this is the infrastructure's doing, not the service's. Alone, it is the service's
     own: `docker service ps --no-trunc` has its error.
     """
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     short = {s.name: f"{s.running} of {s.wanted} tasks run" for s in state.services if s.running < s.wanted}
     assert short == {}
 
@@ -178,7 +178,7 @@ async def test_no_overlay_outlives_its_stack(manager: Manager, swarm: Swarm) -> 
 
     `docker network prune` takes them away; each is a removal that raced and may have lost addresses too.
     """
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     left = dangling(state, (), swarm.dangling_after_s)
     views = await total({(host, name): overlay_view(host, name) for name in left for host in manager.members})
     assert dangling(state, views.values(), swarm.dangling_after_s) == {}
@@ -190,7 +190,7 @@ async def test_the_swarm_is_quiet(manager: Manager, window: Window) -> None:
 
     Wait until the deploy is over; do no disruptive work before this holds.
     """
-    moments = await swarm_moments(manager.host, apart_s=window.settle_s)
+    moments = await swarm_moments(manager, apart_s=window.settle_s)
     strangers = {s.name: s.stack for m in moments for s in m.services if s.stack and not window.allows(s.stack)}
     changes = {name: how for moment in moments for name, how in moving(moment).items()}
     assert {"other stacks": strangers, "in motion": changes} == {"other stacks": {}, "in motion": {}}
@@ -203,13 +203,13 @@ async def test_tasks_on_an_overlay_reach_each_other(manager: Manager, overlay: O
     A service with an address outside the subnet has not rejoined: update it with --force. Silence between two nodes is
     UDP 4789 or TCP/UDP 7946 filtered, or an MTU too large for VXLAN's 50 bytes.
     """
-    state = await swarm_state(manager.host)
+    state = await swarm_state(manager)
     network = state.overlay(overlay.name)
     one_per_node = {t.node: a for t in state.tasks if t.state == "running" for a in t.addresses_on(network.id)}
     asked, at_most = one_per_node.values(), len(manager.members)
     pings = await each({h: overlay_pings(h, network.id, asked, at_most=at_most) for h in manager.members})
     # Tasks come and go, also a canary's of this very run: what has gone in between owes no answer.
-    later = await swarm_state(manager.host, look=2)
+    later = await swarm_state(manager, look=2)
     staying = {a for task in later.tasks if task.state == "running" for _, a in task.addresses}
     assert [a for a in use(state, network, ()).holders if a not in overlay.subnet] == []
     assert unreached(pings, staying) == {}

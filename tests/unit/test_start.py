@@ -10,7 +10,18 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 CHECKS = sorted(path.stem for path in (PROJECT / "tests_infra").glob("test_*.py"))
-LATER = ("paramiko", "invoke", "cryptography", "requests", "urllib3", "dns", "jinja2", "ansible")
+LATER = (
+    "paramiko",
+    "invoke",
+    "cryptography",
+    "requests",
+    "urllib3",
+    "dns",
+    "jinja2",
+    "junitparser",
+    "ansible",
+    "siteproof.probes.swarm.documents",
+)
 """What takes long to import, or opens connections, and is of no use to who only looks."""
 
 
@@ -59,6 +70,8 @@ print("imported:", "hypothesis" in sys.modules)
         ("siteproof.transport.streams.http_stream", {"requests", "urllib3"}),
         ("siteproof.transport.streams.dns_stream", {"dns"}),
         ("siteproof.probes.names.message", {"dns"}),
+        ("siteproof.report.junit", {"junitparser"}),
+        ("siteproof.probes.swarm.documents.nodes", {"siteproof.probes.swarm.documents"}),
         ("siteproof.inventory.ansible.reader", {"ansible", "jinja2"}),
     ],
 )

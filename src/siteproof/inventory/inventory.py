@@ -28,9 +28,7 @@ SAID_AFTER_S = 5
 WORD = "inventory"
 
 # `-P` keeps the working directory off the path of modules: a folder `ansible/` there is nobody's package.
-# What is imported stays: looking through it for garbage, again and again, is a twentieth of the helper's time.
-_HELPER = """import gc, sys; gc.disable(); sys.path.append(sys.argv.pop(1))
-from siteproof.inventory.ansible.reader import run; gc.freeze(); gc.enable(); run()"""
+_HELPER = "import sys; sys.path.append(sys.argv.pop(1)); from siteproof.inventory.ansible.reader import run; run()"
 
 
 @dataclass(frozen=True)

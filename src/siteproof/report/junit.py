@@ -15,11 +15,6 @@ from siteproof.text.characters import printable
 _END = "</testsuite></testsuites>"
 
 
-def render(run: Run) -> str:
-    """The whole file."""
-    return "".join(pieces(run))
-
-
 def pieces(run: Run) -> Iterator[str]:
     """The file, case by case. What keeps the run from being green beside its results is a test case of its own."""
     about = list(_about_the_run(run))

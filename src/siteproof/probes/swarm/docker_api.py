@@ -5,12 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from siteproof.asks import NETWORK_NAME, NUMBER, Ask, Output, command
+from siteproof.asks import NETWORK_NAME, NUMBER, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, Sections, section, split
-from siteproof.probes.swarm.documents.networks import networks, view
-from siteproof.probes.swarm.documents.nodes import manager, member, nodes
-from siteproof.probes.swarm.documents.services import services_and_tasks
 from siteproof.probes.swarm.model import Network, NodeView, SwarmState
 
 SOCKET = "/var/run/docker.sock"
@@ -37,7 +34,7 @@ $ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/n
 {END}"""
 
 
-def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[SwarmState, SwarmState]]:
+def swarm_moments(manager: Host, *, apart_s: int) -> Ask[tuple[SwarmState, SwarmState]]:
     """The same twice, so many seconds apart: whether anything moves shows only in time."""
     return command(
         manager,
@@ -52,7 +49,7 @@ def swarm_moments(manager: str, *, apart_s: int) -> Ask[tuple[SwarmState, SwarmS
     )
 
 
-def swarm_state(manager: str, *, look: int = 1) -> Ask[SwarmState]:
+def swarm_state(manager: Host, *, look: int = 1) -> Ask[SwarmState]:
     """Nodes, services, tasks and networks. The answer of a host that is no manager is NoControl.
 
     `look` tells a later look of the same run from the first one, whose answer would be given again.
@@ -69,7 +66,7 @@ def swarm_state(manager: str, *, look: int = 1) -> Ask[SwarmState]:
     )
 
 
-def overlay_view(node: str, overlay: str) -> Ask[NodeView]:
+def overlay_view(node: Host, overlay: str) -> Ask[NodeView]:
     """What `node` has on the overlay of this name."""
     return command(
         node,
@@ -83,7 +80,7 @@ def overlay_view(node: str, overlay: str) -> Ask[NodeView]:
     )
 
 
-def local_networks(node: str) -> Ask[tuple[Network, ...]]:
+def local_networks(node: Host) -> Ask[tuple[Network, ...]]:
     """All networks that `node` knows: the swarm's and its own bridges."""
     return command(
         node,
@@ -113,7 +110,14 @@ def parse_moments(output: Output) -> tuple[SwarmState, SwarmState]:
     return first, second
 
 
+# The documents are imported where one is read: twenty models take long to make, and are of no use to who only looks.
+
+
 def _swarm(sections: Sections) -> SwarmState:
+    from siteproof.probes.swarm.documents.networks import networks
+    from siteproof.probes.swarm.documents.nodes import manager, nodes
+    from siteproof.probes.swarm.documents.services import services_and_tasks
+
     node, at, pool = manager(sections)
     known = nodes(sections)
     if node not in {n.id for n in known}:
@@ -124,12 +128,18 @@ def _swarm(sections: Sections) -> SwarmState:
 
 def parse_view(output: Output, overlay: str) -> NodeView:
     """`{"message": "network proxy not found"}` is an answer, beside an `info` that shows an active node."""
+    from siteproof.probes.swarm.documents.networks import view
+    from siteproof.probes.swarm.documents.nodes import member
+
     sections = split(output.text, "info", "network")
     return view(sections, member(sections), overlay)
 
 
 def parse_networks(output: Output) -> tuple[Network, ...]:
     """Two documents. Raises NoControl where the host is in no swarm, or the list lacks `none`."""
+    from siteproof.probes.swarm.documents.networks import networks
+    from siteproof.probes.swarm.documents.nodes import member
+
     sections = split(output.text, "info", "networks")
     member(sections)
     return networks(sections)
