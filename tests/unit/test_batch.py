@@ -48,13 +48,14 @@ def test_answers_are_what_was_written_however_it_is_cut(
     out = noise + f"\n{NONCE} start timeout -k 1\n".encode()
     errors = noise + f"\n{NONCE} start\n".encode()
     for index, (stdout, stderr, status) in enumerate(written):
-        out += stdout + f"\n{NONCE} {index} {status}\n".encode()
+        took = f" 100.25 {100.25 + index:.2f}" if index % 2 else "  "
+        out += stdout + f"\n{NONCE} {index} {status}{took}\n".encode()
         errors += stderr + f"\n{NONCE} {index}\n".encode()
     frames = Frames(NONCE, CAP)
     answers: list[Answer] = []
     for stream, chunk in data.draw(chunked((out, errors))):
         answers += frames.stderr(chunk) if stream else frames.stdout(chunk)
-    assert answers == [Answer(i, s, kept(o), kept(e)) for i, (o, e, s) in enumerate(written)]
+    assert answers == [Answer(i, s, kept(o), kept(e), i if i % 2 else None) for i, (o, e, s) in enumerate(written)]
     assert frames.timeout == "timeout -k 1"
     assert frames.rest == (b"", b"")
 
@@ -82,6 +83,8 @@ def test_after_too_much_the_next_frame_is_whole_again() -> None:
         (["start none", "1 0"], ["start", "1"]),
         (["start none", "0 0"], ["start", "1"]),
         (["start none", "0 x"], ["start", "0"]),
+        (["start none", "0 0 1.00"], ["start", "0"]),
+        (["start none", "0 0 1.00 soon"], ["start", "0"]),
         (["0 0"], ["0"]),
         (["start none", "start none"], ["start", "start"]),
     ],
@@ -98,21 +101,24 @@ def command(script: str, deadline_s: float = 5.0) -> Command:
 
 
 @pytest.mark.parametrize(
-    ("deadline_s", "status", "seconds", "used_up"),
+    ("deadline_s", "status", "on_host", "seconds", "used_up"),
     [
-        (5, 124, 7.02, True),
-        (5, 137, 8.01, True),
-        (5, 124, 6.3, True),  # the mark before it was late by 0.7 s
-        (5, 124, 5.0, False),  # a timeout inside the probe that answered in time
-        (5, 137, 0.01, False),  # killed by somebody else
-        (5, 1, 60, False),
-        (0.2, 124, 3.0, True),
+        (5, 124, None, 7.02, True),
+        (5, 137, None, 8.01, True),
+        (5, 124, None, 6.3, True),  # the mark before it was late by 0.7 s
+        (5, 124, None, 5.0, False),  # a timeout inside the probe that answered in time
+        (5, 137, None, 0.01, False),  # killed by somebody else
+        (5, 1, None, 60, False),
+        (0.2, 124, None, 3.0, True),
+        (5, 124, 7.0, 0.1, True),  # both marks came late, and together
+        (5, 124, 6.0, 60, False),  # a tool's own deadline, and a slow way back
     ],
 )
 def test_a_timeout_is_one_only_when_the_time_was_used_up(
-    deadline_s: float, status: int, seconds: float, used_up: bool
+    deadline_s: float, status: int, on_host: float | None, seconds: float, used_up: bool
 ) -> None:
-    assert batch.used_up(command("", deadline_s), status, seconds) is used_up
+    answer = Answer(0, status, b"", b"", on_host)
+    assert batch.used_up(command("", deadline_s), answer, seconds) is used_up
 
 
 def test_portions_keep_the_order_and_bound_the_script() -> None:
@@ -222,7 +228,10 @@ def test_the_host_itself_ends_what_hangs() -> None:
     begun = time.monotonic()
     hanging, after = ask(["sh"], os.environ["PATH"], [command("sleep 60", deadline_s=0.1), command("echo after")])
     seconds = time.monotonic() - begun
-    assert batch.used_up(command("", 0.1), hanging.status, seconds)
+    assert batch.used_up(command("", 0.1), hanging, seconds)
+    assert hanging.host_seconds is not None
+    assert after.host_seconds is not None
+    assert 0 <= after.host_seconds < hanging.host_seconds <= seconds + 0.01
     assert seconds < 5
     assert after.stdout == b"after\n"
 

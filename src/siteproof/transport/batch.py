@@ -12,6 +12,7 @@ found out: a probe that starts one has to redirect its output. A host without ti
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ NO_TIMEOUT = "none"
 LONGEST_SCRIPT = 256 * 1024
 """Commands per channel are cut here, well within a channel's first window: nobody reads while the script is sent."""
 _KILLED_STATUSES = (124, 137, 143)
+_TICK_S = 0.05
+"""/proc/uptime has hundredths of a second."""
+_ENDED = re.compile(r"([0-9]{1,3})(?: ([0-9]{1,12}\.[0-9]{2}) ([0-9]{1,12}\.[0-9]{2}))?")
+"""A status, and the host's uptime before and after, where it tells."""
 
 _NEED = f"""need() {{
 for tool; do command -v "$tool" >/dev/null 2>&1 || {{ echo "{MISSING}$tool" >&2; exit 127; }}; done
@@ -47,15 +52,19 @@ group=
 [ -z "$timeout" ] || { timeout --version || ! setsid true; } >/dev/null 2>&1 || group=setsid
 [ "$(id -u)" = 0 ] && sudo= || sudo="%(sudo)s"
 %(narrow)s
+now() { { read -r up rest </proc/uptime; } 2>/dev/null || up=; }
 mark() { printf '\\n%%s %%s\\n' "$nonce" "$1 $2"; printf '\\n%%s %%s\\n' "$nonce" "$1" >&2; }
 frame() {
 DEADLINE=$2 ROOT=$sudo${sudo:+${limit:+ $limit $3}}
 export DEADLINE ROOT
+now
+begun=$up
 $group ${timeout:+$timeout $4} sh -c "$functions$5" </dev/null &
 wait $! 2>/dev/null
 result=$?
 [ -z "$timeout" ] || kill -s KILL -- "-$!" 2>/dev/null
-mark "$1" "$result"
+now
+mark "$1" "$result $begun $up"
 }
 mark start "${timeout:-%(no_timeout)s}"
 """
@@ -83,13 +92,18 @@ def limit_s(command: Command) -> int:
     return whole_deadline_s(command) + MARGIN_S
 
 
-def used_up(command: Command, status: int, seconds: float) -> bool:
+def used_up(command: Command, answer: Answer, seconds: float) -> bool:
     """Whether the command was killed at its limit, as opposed to ending with the same status by itself.
 
-    Seen from our side, between two marks: they may be late by the network and our own load, so a second is forgiven.
-    To take one for the other is to call a tool's failure a timeout, or the reverse, and never makes an answer.
+    By the host's clock, which is Linux's. By another host, `seconds` on ours: from mark to mark, which may be late by
+    the network and our own load, so that a second is forgiven. To take one for the other is to call a tool's failure a
+    timeout, or the reverse, and never makes an answer.
     """
-    return status in _KILLED_STATUSES and seconds >= limit_s(command) - 1
+    if answer.status not in _KILLED_STATUSES:
+        return False
+    if answer.host_seconds is not None:
+        return answer.host_seconds >= limit_s(command) - _TICK_S
+    return seconds >= limit_s(command) - 1
 
 
 def script(
@@ -200,6 +214,8 @@ class Answer:
     status: int
     stdout: bytes | None
     stderr: bytes | None
+    host_seconds: float | None = None
+    """How long it took by the host's clock; None where the host is not Linux."""
 
 
 class Frames:
@@ -248,7 +264,9 @@ class Frames:
         if out.word == "start" and not self.started:
             self.timeout = out.argument
             return None
-        if not self.started or out.word != str(self.answered) or not out.argument.isdecimal():
+        ended = _ENDED.fullmatch(out.argument.rstrip())
+        if not self.started or out.word != str(self.answered) or ended is None:
             raise OutOfFrame(f"{out.word} {out.argument} where {self.answered} was due")
         self.answered += 1
-        return Answer(self.answered - 1, int(out.argument), out.body, errors.body)
+        seconds = None if ended[2] is None else float(ended[3]) - float(ended[2])
+        return Answer(self.answered - 1, int(ended[1]), out.body, errors.body, seconds)

@@ -274,7 +274,7 @@ def _limit_s(command: Command, timeout: str | None) -> float:
 
 def _attempt(command: Command, answer: Answer, since: _Moment) -> Attempt:
     seconds = since.seconds_since
-    if batch.used_up(command, answer.status, seconds):
+    if batch.used_up(command, answer, seconds):
         return since.failed(_timed_out(command))
     if answer.stdout is None or answer.stderr is None:
         stream = "stdout" if answer.stdout is None else "stderr"
