@@ -42,6 +42,12 @@ async def test_node_lends_something(node: Node, link: Link) -> None:
 '''
 
 
+WORKERS = pytest.mark.parametrize(
+    "workers", [pytest.param((), id="alone"), pytest.param(("-n2",), id="-n2", marks=pytest.mark.slow)]
+)
+"""A run alone, and one shared by two processes, which each start anew."""
+
+
 class Project:
     """A project of an operator, with an inventory of hosts that are all the same sshd."""
 

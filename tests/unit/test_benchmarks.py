@@ -31,6 +31,7 @@ def test_a_setting_is_read_as_it_is_written(text: str) -> None:
     assert str(Setting.read(text)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="makes network namespaces")
 def test_it_runs() -> None:
     ran = subprocess.run(

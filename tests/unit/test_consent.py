@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from operators_project import CHECKS, Project
+from operators_project import CHECKS, WORKERS, Project
 
 from siteproof.asks import CLASSES, Command, Consent, ProbeClass, heaviest
 from siteproof.errors import NotAllowed, Unreachable
@@ -71,7 +71,7 @@ def test_what_a_check_borrows_is_seen_without_its_saying_so(project: Project) ->
     assert ran.ret == 0
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@WORKERS
 def test_what_nobody_foresaw_is_refused_where_it_is_asked(project: Project, workers: tuple[str, ...]) -> None:
     project.checks(CHECKS + UNFORESEEN)
     lent = project.directory / "lent"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operators_project import CHECKS, Project
+from operators_project import CHECKS, WORKERS, Project
 
 pytest_plugins = "pytester"
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@WORKERS
 def test_a_healthy_site_holds_over_one_connection_a_host(project: Project, workers: tuple[str, ...]) -> None:
     before = project.sshd.logins()
     ran = project.run(*workers)
@@ -24,7 +24,7 @@ def test_a_healthy_site_holds_over_one_connection_a_host(project: Project, worke
     assert project.sshd.logins() - before == 2
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@WORKERS
 def test_a_violation_says_what_an_operator_needs(project: Project, workers: tuple[str, ...]) -> None:
     project.mtu(1500)
     ran = project.run(*workers)
@@ -66,7 +66,7 @@ def test_one_host_down_leaves_the_others_verdicts(project: Project) -> None:
     assert host["error"]
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@WORKERS
 def test_two_hosts_that_are_one_machine_are_not_believed(project: Project, workers: tuple[str, ...]) -> None:
     project.hosts["two"] = {}
     ran = project.run(*workers)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from operators_project import CHECKS, Project
+from operators_project import CHECKS, WORKERS, Project
 
 pytest_plugins = "pytester"
 
@@ -58,7 +58,7 @@ def judged_parts(run: Path) -> dict[str, str]:
     return {path.name: moment.sub("‹judged›", path.read_text()) for path in files}
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@WORKERS
 def test_a_bundle_is_judged_offline_and_twice_alike(project: Project, workers: tuple[str, ...]) -> None:
     project.hosts["three"] = {"ansible_port": 1}
     project.mtu(1500)
@@ -120,7 +120,8 @@ def test_what_a_bundle_was_never_meant_to_hold_is_not_missed_in_it(project: Proj
     assert [id for id in project.verdicts() if id.startswith("mtu-borrowed[")] == []
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@pytest.mark.slow
+@WORKERS
 @pytest.mark.parametrize(
     "parts", [("--shard=1/2", "--shard=2/2"), ("--limit=one", "--limit=two")], ids=["i/n", "limit"]
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from operators_project import CHECKS, Project
+from operators_project import CHECKS, WORKERS, Project
 
 pytest_plugins = "pytester"
 
@@ -20,7 +19,7 @@ async def test_third(node: Node, link: Link) -> None:
 '''
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "-n2"])
+@WORKERS
 def test_what_follows_from_a_finding_is_told_under_it(project: Project, workers: tuple[str, ...]) -> None:
     project.checks(CHECKS + CHAIN)
     project.mtu(1500)

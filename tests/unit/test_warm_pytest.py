@@ -11,6 +11,7 @@ import warm_pytest
 from operators_project import Project
 
 pytest_plugins = "pytester"
+pytestmark = pytest.mark.slow
 
 CHANGES = re.compile(r"[0-9.]+ ?s\b|=+|\d+T\d+\.\d+Z-\d+|runpytest-\d+|\d+:\d+")
 
@@ -21,7 +22,7 @@ def said(ran: pytest.RunResult) -> list[str]:
     return ["".join(sorted(line)) if line.startswith((".", "F")) else line for line in lines]
 
 
-@pytest.mark.parametrize("options", [(), ("-n2",), ("--no-such-option",), ("-k", "nothing")], ids=" ".join)
+@pytest.mark.parametrize("options", [(), ("-n2",), ("--no-such-option",)], ids=" ".join)
 def test_it_says_the_same(project: Project, options: tuple[str, ...]) -> None:
     assert warm_pytest.can_run()
     project.mtu(1500)
