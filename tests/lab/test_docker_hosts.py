@@ -197,7 +197,7 @@ GONE = [
 def test_a_container_that_cannot_be_asked(
     site: Site, row: Gone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("session", "through"):
+    for module in ("session", "backends.backend_session"):
         monkeypatch.setattr(f"siteproof.transport.{module}.START_S", 2.0)
     asked = [Command(row.container, f"question {n}", 30, "reads", script) for n, script in enumerate(
         ["echo one", "touch /tmp/asked; sleep 20" if row.meanwhile else "echo two", "echo three"]

@@ -59,7 +59,7 @@ def fresh(directory: Path, line: Sequence[str], **environment: str) -> subproces
         capture_output=True,
         text=True,
         timeout=600,
-        env={**os.environ, **environment},
+        env={name: value for name, value in os.environ.items() if name != "SITEPROOF_LAB_REQUIRED"} | environment,
     )
 
 

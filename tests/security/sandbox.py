@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import shells
+
 from siteproof.asks import Command
 from siteproof.transport import batch
 
@@ -25,11 +27,11 @@ LIMIT_S = 60
 REAL_PATH = b":/usr/local/sbin:/usr/sbin:/sbin"
 """What the batch puts behind the PATH of a host."""
 SHELLS = {
-    name: [found, *words]
-    for name, tool, words in (("dash", "dash", []), ("bash", "bash", ["--posix"]), ("busybox", "busybox", ["sh"]))
-    if (found := shutil.which(tool))
+    words[0]: [shutil.which(words[0]) or words[0], *words[1:]]
+    for words in (("dash",), ("bash", "--posix"), ("busybox", "sh"))
+    if words in shells.POSIX and shells.takes_tools_of_path(words)
 } or {"sh": ["/bin/sh"]}
-"""Those of this machine."""
+"""Those of this machine that call stubs."""
 
 
 _STUB = r"""#!/bin/sh

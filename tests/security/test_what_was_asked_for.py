@@ -180,7 +180,7 @@ def test_a_violation_is_one_however_asserts_are_run(project: Project, options: t
     (found,) = [r for r in project.report["results"] if r["id"] == "mtu" and r["subject"] == "one"]
     assert found["verdict"] == "violated"
     if "--assert=plain" in options:
-        assert found["message"] == "assert await mtu(node.host) == link.mtu (test_links.py:14)"
+        assert found["message"] == "assert await mtu(node.host) == link.mtu (test_links.py:15)"
     else:
         assert (found["seen"], found["expected"]) == ("1500", "1400")
 

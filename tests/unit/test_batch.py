@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import shells
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,21 +129,10 @@ def test_portions_keep_the_order_and_bound_the_script() -> None:
     assert [len(portion) for portion in portions] == [2, 2, 1, 1]
 
 
-INSTALLED = [
-    argv
-    for argv in (["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"], ["ksh"], ["mksh"])
-    if shutil.which(argv[0])
+SHELLS = [pytest.param(list(words), id=" ".join(words)) for words in shells.POSIX]
+SHELLS_OF_PATH = [
+    pytest.param(list(words), id=" ".join(words)) for words in shells.POSIX if shells.takes_tools_of_path(words)
 ]
-SHELLS = [pytest.param(argv, id=" ".join(argv)) for argv in INSTALLED]
-
-
-def takes_tools_of_path(argv: list[str]) -> bool:
-    """Not what Debian builds BusyBox for: a shell that has its own `id` before any other."""
-    found = subprocess.run([*argv, "-c", "command -v id"], capture_output=True, text=True, check=True).stdout
-    return found.startswith("/")
-
-
-SHELLS_OF_PATH = [pytest.param(argv, id=" ".join(argv)) for argv in INSTALLED if takes_tools_of_path(argv)]
 
 
 def ask(shell: list[str], path: str, commands: Sequence[Command], *, sudo: Sudo = "sudo -n") -> list[Answer]:

@@ -25,6 +25,10 @@ from recorded import Recording
 
 from siteproof.asks import Command, Output, Stream, stderr
 from siteproof.errors import ProbeError, Unanswered
+from siteproof.probes.edge.nat import NatRules
+from siteproof.probes.pulls.crictl import Pull
+from siteproof.probes.pulls.crictl_images import Again
+from siteproof.probes.swarm.swarm_canary import CanaryRun
 
 SAMPLE = 45
 """Ways of damage tried per recording, unless all are."""
@@ -73,12 +77,11 @@ STRUCTURE = re.compile(
 
 def judged(answer: Any) -> Any:
     """An answer without what it only quotes: another wording is no other answer."""
-    name = type(answer).__name__
-    if name in ("Pull", "Again"):
-        return replace(answer, failure=bool(answer.failure))
-    if name == "Canary":
-        return replace(answer, errors=bool(answer.errors))
-    if name == "NatRules":
+    if isinstance(answer, Pull | Again):
+        return replace(answer, failure="said" if answer.failure else "")
+    if isinstance(answer, CanaryRun):
+        return replace(answer, errors=("said",) if answer.errors else ())
+    if isinstance(answer, NatRules):
         return replace(answer, forwards=tuple(replace(f, rule="", target=_bare(f.target)) for f in answer.forwards))
     return tuple(map(judged, answer)) if type(answer) is tuple else answer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def test_it_says_the_same(project: Project, options: tuple[str, ...]) -> None:
     cold = project.pytester.runpytest_subprocess("tests_infra", "--hosts=site", *options, timeout=60)
     assert (said(warm), warm.ret) == (said(cold), cold.ret)
     assert warm.ret != 0
+
+
+@pytest.mark.parametrize("module", warm_pytest.LOADED)
+def test_what_it_has_loaded_is_there(module: str) -> None:
+    """The fork server says nothing of a module that it cannot import."""
+    import_module(module)
 
 
 def test_a_python_that_would_start_otherwise_is_started(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
