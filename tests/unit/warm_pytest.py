@@ -53,23 +53,21 @@ def _clean_path() -> tuple[str, ...]:
     return tuple(subprocess.run(line, env=told_nothing, capture_output=True, text=True, check=True).stdout.split("\n"))
 
 
-@cache
-def _started_with() -> Environment:
-    return _at_start(os.environ)
-
-
 def _at_start(environment: Environment) -> Environment:
     return {k: v for k, v in environment.items() if k.startswith(_AT_START) and k != "PYTHONPATH"}
 
 
+_STARTED_WITH = _at_start(os.environ)
+"""As it was when this module was imported: no test has changed it yet."""
+
+
 def can_run() -> bool:
     """Whether a Python that started now would start as the server did."""
-    return _at_start(os.environ) == _started_with()
+    return _at_start(os.environ) == _STARTED_WITH
 
 
 def run(arguments: Sequence[str], stdout: Path, stderr: Path, timeout_s: float) -> int:
     """The exit code of `python -m pytest ARGUMENTS` in this directory and environment. Raises TimeoutError."""
-    _started_with()
     environment = dict(os.environ)
     mask = os.umask(0)
     os.umask(mask)
