@@ -13,8 +13,7 @@ from pathlib import Path
 
 from lab import affected, breaking, faults, following, lifecycle, paths, state, topology
 from lab.errors import LabError, UsageError, nearest
-
-PROJECT = Path(__file__).parent.parent
+from lab.paths import PROJECT
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).parent.parent
+from lab.paths import PROJECT
+
 FILES = ("register.json", "proof.json", "corruption.json")
 BEGIN, END = "<!-- figures: written by `tox run -e figures` -->", "<!-- end of figures -->"
 BLOCK = re.compile(f"(?<={re.escape(BEGIN)}\n).*(?={re.escape(END)})", re.DOTALL)

@@ -16,9 +16,9 @@ from lab import cgroups, files, kernel
 from lab.build import Built
 from lab.errors import LabError
 from lab.holder import IDS, first_id
+from lab.paths import PROJECT
 from lab.topology import Host, Topology
 
-PROJECT = Path(__file__).parent.parent
 # Long enough for a slow disk; a boot that has not reported by then has failed.
 REPORT_SECONDS = 20
 

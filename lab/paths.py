@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab.errors import UsageError
 
+PROJECT = Path(__file__).parent.parent
 CGROUP_ROOTS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.following import Plan, Planned, read_register
+from lab.paths import PROJECT
 
-PROJECT = Path(__file__).parent.parent
 HELD = "held"
 # Only the inventory makes a result not applicable, and no fault changes the inventory.
 QUIET = (HELD, "not applicable")

@@ -30,7 +30,6 @@ TOOLS = ("sshd", "ssh", "ssh-keygen", "sudo", "visudo", "nft", "ip", "openssl", 
 """What the tests ask besides what every Debian has. Each is in the base."""
 NAME = "siteproof-tools"
 """The mounts' source, by which they are known."""
-PROJECT = Path(__file__).parent.parent
 _SSHD_USER = "sshd"
 _LINKER_SAYS = ("error while loading shared libraries", "not found (required by")
 
@@ -111,7 +110,7 @@ def _mount(parts: Built) -> None:
     lower = layers(Path("/proc/self/mountinfo").read_text())["/usr"]
     kernel.mount(NAME, "/usr", "overlay", kernel.MS_RDONLY, f"lowerdir={lower}")
     # An overlay shows nothing of what is mounted in its layers; and where this project or its parts are, is written.
-    written = [path for path in (PROJECT, paths.home()) if path.is_relative_to("/usr")]
+    written = [path for path in (paths.PROJECT, paths.home()) if path.is_relative_to("/usr")]
     for path in [*inside, *written]:
         kernel.mount(str(scratch / "machine" / path.relative_to("/")), str(path), "", kernel.MS_BIND)
     kernel.mount(str(scratch / "etc"), "/etc", "", kernel.MS_BIND)

@@ -42,7 +42,7 @@ async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin,
     Bring file and network both. A script that creates a network only where it is missing never changes one that exists:
     an edit of the file alone does nothing, and a change by hand does not survive a new host.
     """
-    lines = await file_lines(pin.host, pin.file)
+    lines = await file_lines(pin, pin.file)
     networks = await overlay_networks(manager)
     created = creations(lines, pin.overlay)
     if any(creation.hides_errors for creation in created):
@@ -104,7 +104,7 @@ async def test_overlay_outlasts_the_next_restart(
     manager: Manager, overlay: Overlay, history: History, swarm: Swarm
 ) -> None:
     """At the rate of the last weeks an overlay's addresses outlast the next restart of dockerd."""
-    fill = overlay_fill(manager.host, manager.members, overlay.name)
+    fill = overlay_fill(manager, manager.members, overlay.name)
     now, before = await both(fill, past(fill, history))
     trend = project([now.sample, *(p.answer.sample for p in before if p.answer.network == now.network)])
     if trend.days < SETTLES_DAYS:
@@ -221,7 +221,7 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard) -> None:
 
     Put the step back, before the line that it guards.
     """
-    lines = await file_lines(guard.host, guard.file)
+    lines = await file_lines(guard, guard.file)
     assert out_of_order(lines, guard.steps, guard.before) == []
 
 
@@ -232,7 +232,7 @@ async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout) -> N
     Let the declared author commit what a stranger did. A secret that was committed is known, also after it is removed:
     give out a new one.
     """
-    seen = await repository(checkout.host, checkout.directory)
+    seen = await repository(checkout, checkout.directory)
     note(f"looked through: {seen.files} files of HEAD, and who made the newest commits, 20 at most")
     if seen.binary:
         note(f"no text: {seen.binary} files, of which what is compressed, encrypted or UTF-16 was not read")

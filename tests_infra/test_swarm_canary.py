@@ -15,7 +15,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
 
     Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.
     """
-    fill = await overlay_fill(manager.host, manager.members, budget.overlay)
+    fill = await overlay_fill(manager, manager.members, budget.overlay)
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
     lost = counted.lost
     if counted.hides_lost:

@@ -97,10 +97,9 @@ class Defaults:
         def declare(check: F) -> F:
             said, _, after = inspect.cleandoc(check.__doc__ or "").partition("\n\n")
             told = " ".join(after.split()) or None
-            name = check.__name__.removeprefix("test_").replace("_", " ")
             entry = Invariant(
                 id=id,
-                sentence=said.partition("\n")[0] or f"{name[:1].upper()}{name[1:]}.",
+                sentence=said.partition("\n")[0] or sentence_of(check.__name__),
                 family=_one_of(id, "family", family, self.family),
                 severity=_one_of(id, "severity", severity, self.severity),
                 incident=_one_of(id, "incident", incident, self.incident),
@@ -114,6 +113,12 @@ class Defaults:
             return check
 
         return declare
+
+
+def sentence_of(function: str) -> str:
+    """What the name of a test says, for want of better words: `Node has an address.`"""
+    name = function.removeprefix("test_").replace("_", " ")
+    return f"{name[:1].upper()}{name[1:]}."
 
 
 def _one_of(id: str, what: str, own: V | None, default: V | None) -> V:

@@ -34,11 +34,16 @@ def start(name: str, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(line, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def build() -> None:
+    """Have the parts that every lab stands on."""
+    done = subprocess.run([*COMMAND, "build"], cwd=PROJECT, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @contextmanager
 def own_lab(word: str) -> Iterator[str]:
     """A name nobody else has, of a lab that is gone afterwards. Building what it stands on is not part of the test."""
-    done = subprocess.run([*COMMAND, "build"], cwd=PROJECT, capture_output=True, text=True, timeout=1200, check=False)
-    assert done.returncode == 0, done.stderr
+    build()
     name = f"{word}-{os.getpid()}"
     try:
         yield name

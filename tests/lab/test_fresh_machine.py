@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from lab_command import COMMAND, PROJECT, needs_root
+from lab_command import COMMAND, PROJECT, build, needs_root
 
 from lab import tools
 
@@ -65,8 +65,7 @@ def fresh(directory: Path, line: Sequence[str], **environment: str) -> subproces
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    done = subprocess.run([*COMMAND, "build"], cwd=PROJECT, capture_output=True, text=True, timeout=1200, check=False)
-    assert done.returncode == 0, done.stderr
+    build()
     kind = subprocess.run(["stat", "-f", "-c", "%T", "/usr"], capture_output=True, text=True, check=True).stdout.strip()
     if kind == "overlayfs" and not tools.layers(Path("/proc/self/mountinfo").read_text()):
         pytest.skip("this machine's own /usr is an overlay, and the kernel stacks only two")

@@ -9,7 +9,8 @@ import pytest
 
 from lab import topology
 from lab.faults import load
-from lab.figures import BEGIN, BLOCK, END, PROJECT, Figures, figures, with_figures
+from lab.figures import BEGIN, BLOCK, END, Figures, figures, with_figures
+from lab.paths import PROJECT
 
 REGISTER = [
     {"id": "mtu-node", "unproven_because": ""},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from siteproof.analysis.projection import Sample
-from siteproof.asks import Ask, Combined
+from siteproof.asks import Ask, Combined, Host
 from siteproof.probes.swarm.docker_api import overlay_view, swarm_state
 from siteproof.probes.swarm.dockerd import Daemon, daemon
 from siteproof.probes.swarm.model import Network, NodeView, SwarmState
@@ -86,7 +86,7 @@ class Fill:
         return Sample(self.at, used, self.daemon.life, exact=self.use.available is not None)
 
 
-def overlay_fill(manager: str, members: Iterable[str], overlay: str) -> Ask[Fill]:
+def overlay_fill(manager: Host, members: Iterable[str], overlay: str) -> Ask[Fill]:
     """Everything that counts the addresses of an overlay, in one round."""
 
     def combine(swarm: SwarmState, alive: Daemon, *views: NodeView) -> Fill:

@@ -138,8 +138,7 @@ def _planned(item: pytest.Item) -> Planned:
     callspec = getattr(item, "callspec", None)
     subject = callspec.id if callspec else item.path.stem
     host = callspec.params.get("_siteproof_host") if callspec else None
-    sentence = name.removeprefix("test_").replace("_", " ")
-    return undeclared(item.nodeid, name, f"{sentence[:1].upper()}{sentence[1:]}.", Case(subject, host, {}))
+    return undeclared(item.nodeid, name, invariants.sentence_of(name), Case(subject, host, {}))
 
 
 def _start(item: pytest.Item) -> Make | None:

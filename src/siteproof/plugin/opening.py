@@ -128,7 +128,7 @@ def _suite(
     """`latest` is the run before this one, for a run that asks hosts. Only such a one can be whole."""
     chosen = selection(config, site.inventory, store)
     redactor = Redactor(site.inventory.secrets)
-    of_all = latest is not None and chosen.every_host
+    before = latest if chosen.every_host else None  # a run of a part is no match for it
     return Suite(
         site=site,
         directory=directory,
@@ -139,9 +139,9 @@ def _suite(
         started=started,
         selection=chosen,
         redactor=redactor,
-        plan=Plan(whole=of_all and _is_whole(config)),
+        plan=Plan(whole=before is not None and _is_whole(config)),
         ledger=Ledger(remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())]),
-        lost=tuple(lost(latest, site.inventory, redactor)) if latest is not None and chosen.every_host else (),
+        lost=tuple(lost(before, site.inventory, redactor)) if before is not None else (),
     )
 
 
