@@ -35,6 +35,11 @@ class Invariant:
     anywhere if the root is not checked on this host at all."""
     unproven_because: str = ""
     """Why the lab cannot show it violated; empty where it can."""
+    witness: str = ""
+    """What vouches for its answers that is none of the tools which gave them: another tool, another place, or something
+    of this very run."""
+    unwitnessed_because: str = ""
+    """Why there is no such thing: yesterday's answer, given again, would be believed."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class Defaults:
         also: tuple[str, ...] = (),
         follows: tuple[str, ...] = (),
         unproven_because: str = "",
+        witness: str = "",
+        unwitnessed_because: str = "",
     ) -> Callable[[F], F]:
         """Declare a coroutine as the check of one invariant.
 
@@ -108,7 +115,11 @@ class Defaults:
                 also=also,
                 follows=follows,
                 unproven_because=unproven_because,
+                witness=witness,
+                unwitnessed_because=unwitnessed_because,
             )
+            if witness and unwitnessed_because:
+                raise TypeError(f"{id}: it has a witness, and says why it has none")
             setattr(check, ATTRIBUTE, entry)
             return check
 

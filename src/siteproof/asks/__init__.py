@@ -12,12 +12,14 @@ from siteproof.asks.combined import (
     Each,
     Heard,
     Pair,
+    Witnessed,
     both,
     controlled,
     each,
     or_silence,
     total,
     uniform,
+    witnessed,
 )
 from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.consent import CLASSES, Consent, heaviest
@@ -97,6 +99,7 @@ __all__ = [
     "Stream",
     "URL",
     "Versions",
+    "Witnessed",
     "Word",
     "both",
     "bounded",
@@ -112,4 +115,5 @@ __all__ = [
     "total",
     "uniform",
     "unreadable",
+    "witnessed",
 ]

@@ -55,6 +55,41 @@ def controlled(
 
 
 @dataclass(frozen=True, eq=False)
+class Witnessed(Ask[T], Generic[T, C]):
+    """An ask, and what has to agree with it. See `witnessed`."""
+
+    ask: Ask[T]
+    witness: Ask[C]
+    agrees: Callable[[T, C], bool]
+    means: str
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return (*self.ask.questions, *self.witness.questions)
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> T:
+        answer = self.ask.read(recorded)
+        asked = self.ask.questions[0]
+        said = f"{asked.probe} on {asked.host} has an answer"
+        try:
+            witness = self.witness.read(recorded)
+        except ProbeError as error:
+            raise NoControl(f"{said}, and its witness could not be asked: {error}", host=asked.host) from error
+        if not self.agrees(answer, witness):
+            raise NoControl(f"{said} that its witness does not share: {self.means}", host=asked.host)
+        return answer
+
+
+def witnessed(ask: Ask[T], witness: Ask[C], *, agrees: Callable[[T, C], bool], means: str) -> Ask[T]:
+    """`ask`, whose answer counts only if an independent `witness` agrees with it; otherwise awaiting raises NoControl.
+
+    A control vouches for a silence. A witness vouches for any answer: a cache, a wrapper or a proxy gives yesterday's
+    answer together with yesterday's control, and both look well. `means` says what a disagreement comes from.
+    """
+    return Witnessed(ask, witness, agrees, means)
+
+
+@dataclass(frozen=True, eq=False)
 class Combined(Ask[T]):
     """Several asks in one round, and the pure function that makes one answer of theirs. All of them, or none."""
 

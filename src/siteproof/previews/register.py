@@ -56,6 +56,8 @@ class Entry:
             "subjects": [{"subject": subject, "host": host} for subject, host in self.check.subjects],
             "faults": list(self.faults),
             "unproven_because": found.unproven_because,
+            "witness": found.witness,
+            "unwitnessed_because": found.unwitnessed_because,
         }
 
 
