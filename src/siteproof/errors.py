@@ -6,12 +6,14 @@ ProbeError
 ├── HostKeyUnknown         no key of this host in known_hosts
 ├── HostKeyMismatch        another key than the one in known_hosts
 ├── WrongHost              connected, but hostname or machine-id is not the declared one
+├── OverBudget             the time that the run may take was over (--budget)
 ├── PrivilegeRefused       sudo wants a password, or does not allow the command
 ├── ChannelRefused         sshd refused one more session, or forbids forwarding; no stream through this backend
 ├── ToolMissing            the tool is not on the host
 ├── ToolFailed             the tool ended with a status that is not an answer
 ├── Unanswered             a server, asked through the host, refused the connection or kept silent
 ├── TimedOut               nothing came within the outer deadline
+├── GivenUp                not asked: what it would have waited for has kept others waiting in vain
 ├── Truncated              the output ended before its end marker
 ├── TooLarge               more output than the byte cap
 ├── Unparseable            the output is not what this tool prints
@@ -72,6 +74,9 @@ class HostKeyMismatch(HostError): ...
 class WrongHost(HostError): ...
 
 
+class OverBudget(HostError): ...
+
+
 class PrivilegeRefused(ProbeError): ...
 
 
@@ -89,6 +94,9 @@ class Unanswered(ProbeError):
 
 
 class TimedOut(ProbeError): ...
+
+
+class GivenUp(ProbeError): ...
 
 
 class Truncated(ProbeError): ...

@@ -25,7 +25,7 @@ from siteproof.asks.command import LARGE, SMALL, bounded, command
 from siteproof.asks.consent import CLASSES, Consent, heaviest
 from siteproof.asks.hosts import HasHost, Host, name_of
 from siteproof.asks.past import Past, past
-from siteproof.asks.questions import Command, Earlier, Output, ProbeClass, Question, Recorded, Stream, Versions
+from siteproof.asks.questions import LOOKUPS, Command, Earlier, Output, ProbeClass, Question, Recorded, Stream, Versions
 from siteproof.asks.remarks import REMARKS, Remarks, note
 from siteproof.asks.statuses import MISSING, refuse_no_answer, refuse_withheld
 from siteproof.asks.words import (
@@ -73,6 +73,7 @@ __all__ = [
     "IMAGE",
     "LARGE",
     "LINE",
+    "LOOKUPS",
     "MISSING",
     "NETWORK_ID",
     "NETWORK_NAME",

@@ -12,6 +12,9 @@ from siteproof.errors import ChannelRefused, ProbeError, TimedOut, Truncated, Un
 
 ProbeClass = Literal["reads", "sends", "borrows", "changes"]
 
+LOOKUPS = "the host's own name lookup"
+"""What a question waits for, or needs, that has a name looked up by the host's own programs."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -27,8 +30,20 @@ class Question:
     retry_on: tuple[int, ...] = field(default=(), kw_only=True)
     """Statuses that are asked again like that although they are answers: of what is known to flap."""
 
-    BESIDE: ClassVar[frozenset[str]] = frozenset({"probe_class", "retries", "retry_on"})
+    waits_for: str = field(default="", kw_only=True)
+    """What it waits for where no answer comes: a server, a daemon, the host's own lookups. Questions that wait for the
+    same thing on the same host are not all asked once some of them have waited in vain."""
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
+    """What else has to work before it can be answered, in the words of `waits_for`. Where that has been given up, this
+    is not asked either; that this waits in vain says nothing of it."""
+
+    BESIDE: ClassVar[frozenset[str]] = frozenset({"probe_class", "retries", "retry_on", "waits_for", "needs"})
     """Fields that are about the question, and change nothing of what the host is asked."""
+
+    @property
+    def waits(self) -> str:
+        """`waits_for`; of a conversation with a server, that server."""
+        return self.waits_for
 
     def again(self, answer: Recorded) -> bool:
         """Whether this answer is one of those that may be another one in a moment."""
@@ -93,6 +108,10 @@ class Stream(Question):
     port: int = 0
     protocol: Literal["dns", "http", "https"] = "dns"
     parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def waits(self) -> str:
+        return self.waits_for or f"{self.address} port {self.port}"
 
 
 @dataclass(frozen=True)

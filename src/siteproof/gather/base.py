@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,9 @@ from siteproof.asks import Consent, Output, Question
 
 WITHOUT_OPTIONS = Consent()
 """What a run without `--read-only` and `--changes` allows."""
+
+BUDGET_S = 120.0
+"""Seconds that a run may take to ask; what is missing then is unknown."""
 
 Phase = Literal["connecting", "asking", "done", "failed"]
 
@@ -47,6 +51,11 @@ class Gatherer(ABC):
     @abstractmethod
     def run(self, host: str, command: str, timeout_s: float) -> Output:
         """One command, live, recorded nowhere. Raises ProbeError."""
+
+    @contextmanager
+    def beside(self) -> Iterator[Gatherer]:
+        """For another thread, which is not to wait for what this one asks."""
+        yield self
 
     @property
     @abstractmethod

@@ -12,12 +12,13 @@ from functools import partial
 from typing import TypeVar
 
 from siteproof.asks import Command, Output, Question, Stream
-from siteproof.errors import ChannelRefused, HostError, ProbeError, Unreachable
+from siteproof.errors import ChannelRefused, GivenUp, HostError, OverBudget, ProbeError, Unreachable
 from siteproof.evidence.store import Attempt, HostRecord, Store
 from siteproof.transport.backends.backend_session import BackendSession
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
 from siteproof.transport.identity import Identity
+from siteproof.transport.patience import Patience
 from siteproof.transport.session import MOST_CHANNELS, Session
 from siteproof.transport.ssh.dial import Dialer
 from siteproof.transport.ssh.ssh_session import SshSession
@@ -31,7 +32,8 @@ Lane = Callable[[], None]
 class Round:
     """The questions of one host that are not answered yet, or are to be asked again."""
 
-    def __init__(self, questions: Iterable[Question], store: Store, answered: Callable[[int], None]) -> None:
+    def __init__(self, host: str, questions: Iterable[Question], store: Store, answered: Callable[[int], None]) -> None:
+        self.host = host
         self._open = {question.key: question for question in questions}
         self._attempts: dict[str, list[Attempt]] = {}
         self._store = store
@@ -57,6 +59,16 @@ class Round:
             left = len(self._open)
         self._answered(left)
 
+    def give_up(self, question: Question, error: ProbeError) -> None:
+        """It is not asked again: what it was answered before stands, if it was."""
+        with self._lock:
+            if question.key not in self._open:
+                return
+            self._store.add(question, *self._attempts.pop(question.key, [Attempt(time.time(), 0.0, error)]))
+            del self._open[question.key]
+            left = len(self._open)
+        self._answered(left)
+
     def fail_all(self, error: ProbeError, seconds: float = 0.0) -> None:
         for question in self.open:
             self.record(question, Attempt(time.time(), seconds, error))
@@ -75,6 +87,7 @@ class Host:
         self._failure: HostError | None = None
         self._recorded: HostRecord | None = None
         self._introduced = False
+        self._patience = Patience(connection.name)
 
     @property
     def identity(self) -> Identity | None:
@@ -88,7 +101,9 @@ class Host:
         except HostError as error:
             seconds = time.monotonic() - begun
             round_.fail_all(error, seconds)
-            self._note(error, seconds)
+            # Who has answered before is not a host that cannot be asked.
+            late = isinstance(error, OverBudget) and self._session is not None
+            self._note(None if late else error, seconds)
             return False
         self._note(None, time.monotonic() - begun)
         return True
@@ -104,9 +119,9 @@ class Host:
         self._note(None, time.monotonic() - begun)
         return output
 
-    def close(self) -> None:
+    def close(self, why: HostError | None = None) -> None:
         """Whoever still asks is told, and does not connect again."""
-        self._failure = self._failure or Unreachable(f"{self.connection.name}: the run was ended")
+        self._failure = self._failure or why or Unreachable(f"{self.connection.name}: the run was ended")
         if self._session is not None:
             self._session.close()
 
@@ -161,7 +176,9 @@ class Host:
         streams: dict[tuple[str, int], list[Stream]] = defaultdict(list)
         lanes: list[Lane] = []
         for question in round_.open:
-            if isinstance(question, Stream):
+            if (given_up := self._patience.over(question)) is not None:
+                round_.give_up(question, given_up)
+            elif isinstance(question, Stream):
                 # One after the other at one server: unbound, for one, has 10 TCP slots for all the hosts together.
                 streams[question.address, question.port].append(question)
             elif isinstance(question, Command):
@@ -178,11 +195,15 @@ class Host:
 
     def _streams(self, session: Session, round_: Round, questions: Collection[Stream]) -> None:
         for question in questions:
+            if (given_up := self._patience.over(question)) is not None:
+                round_.give_up(question, given_up)
+                continue
             try:
                 attempt = session.stream(question, self._run)
             except ChannelRefused as error:
                 attempt = Attempt(time.time(), 0.0, error)
             self._introduce()
+            self._patience.saw(question, attempt)
             round_.record(question, attempt)
 
     def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
@@ -190,6 +211,10 @@ class Host:
             with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
                 for command, attempt in answers:
                     self._introduce()
+                    if isinstance(attempt.answer, GivenUp):
+                        round_.give_up(command, self._patience.given_up(command))
+                        continue
+                    self._patience.saw(command, attempt)
                     round_.record(command, attempt)
         except ChannelRefused as error:
             for command in commands:

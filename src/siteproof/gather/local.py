@@ -7,16 +7,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import combinations, repeat
+from itertools import combinations
 
 from siteproof.asks import Consent, Earlier, Output, Question
 from siteproof.errors import NotAllowed, ProbeError, Unreachable
 from siteproof.evidence import earlier
 from siteproof.evidence.store import Attempt, Store
-from siteproof.gather.base import WITHOUT_OPTIONS, Gatherer, Phase, Progress, Report
+from siteproof.gather.base import BUDGET_S, WITHOUT_OPTIONS, Gatherer, Phase, Progress, Report
+from siteproof.gather.budget import Budget
 from siteproof.gather.host import Host, Round
 from siteproof.transport.batch import RunContext
 from siteproof.transport.connection import Connection
@@ -37,6 +38,7 @@ class LocalGatherer(Gatherer):
         consent: Consent = WITHOUT_OPTIONS,
         fanout: int = 64,
         byte_cap: int = 4 << 20,
+        budget_s: float = BUDGET_S,
     ) -> None:
         self._store = store
         self._consent = consent
@@ -47,6 +49,7 @@ class LocalGatherer(Gatherer):
         self._lock = threading.Lock()
         self._telling = threading.Lock()
         self._being_asked: dict[str, threading.Event] = {}
+        self._budget = Budget(budget_s, self._over_budget)
 
     def ask(self, questions: Collection[Question], progress: Report | None = None) -> None:
         missing = {question.key: question for question in questions if question not in self._store}
@@ -88,6 +91,12 @@ class LocalGatherer(Gatherer):
         for host in self._hosts.values():
             host.close()
         self._dialer.close()
+        self._budget.close()
+
+    def _over_budget(self) -> None:
+        """Nobody is asked any longer, and whoever waits for a host is woken."""
+        for name, host in self._hosts.items():
+            host.close(self._budget.over(name))
 
     def _claim(self, questions: Iterable[Question]) -> tuple[list[Question], set[threading.Event]]:
         """The questions nobody asks yet, and what is set when the others are answered."""
@@ -116,9 +125,11 @@ class LocalGatherer(Gatherer):
                 by_host[question.host].append(question)
         if not by_host:
             return
+        self._budget.begin()
         pool = ThreadPoolExecutor(max_workers=min(self._fanout, len(by_host)), thread_name_prefix="ask")
         try:
-            list(pool.map(self._ask_host, by_host, by_host.values(), repeat(progress)))
+            for asked in as_completed([pool.submit(self._ask_host, *each, progress) for each in by_host.items()]):
+                asked.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             self.close()  # so that no thread waits for its host any longer
@@ -127,7 +138,11 @@ class LocalGatherer(Gatherer):
 
     def _ask_host(self, name: str, questions: Collection[Question], progress: Report | None) -> None:
         tracker = _Tracker(name, len(questions), progress, self._telling)
-        round_ = Round(questions, self._store, tracker.left)
+        round_ = Round(name, questions, self._store, tracker.left)
+        with self._budget.covers(round_):
+            self._ask_round(name, round_, tracker)
+
+    def _ask_round(self, name: str, round_: Round, tracker: _Tracker) -> None:
         tracker.say("connecting")
         try:
             if name not in self._hosts:

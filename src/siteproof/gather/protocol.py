@@ -13,6 +13,7 @@ from typing import Any
 
 from siteproof.asks import Command, Consent, Earlier, Output, Question, Stream, Versions
 from siteproof.errors import ProbeError
+from siteproof.gather.base import BUDGET_S
 from siteproof.transport.backend import Backend
 from siteproof.transport.connection import Connection
 
@@ -33,10 +34,11 @@ class Spec:
     consent: Consent = Consent()
     fanout: int = 64
     byte_cap: int = 4 << 20
+    budget_s: float = BUDGET_S
 
     def to_json(self) -> str:
         connections = {name: asdict(connection) for name, connection in self.connections.items()}
-        rest = {name: getattr(self, name) for name in ("run_nonce", "secrets", "fanout", "byte_cap")}
+        rest = {name: getattr(self, name) for name in ("run_nonce", "secrets", "fanout", "byte_cap", "budget_s")}
         store, consent = str(self.store), asdict(self.consent)
         return json.dumps({"connections": connections, "store": store, "consent": consent, **rest})
 
@@ -98,7 +100,7 @@ def question_to_json(question: Question) -> Message:
 
 
 def question_from_json(message: Mapping[str, Any]) -> Question:
-    fields = {**message, "retry_on": tuple(message["retry_on"])}
+    fields = {**message, "retry_on": tuple(message["retry_on"]), "needs": tuple(message["needs"])}
     match fields.pop("kind"):
         case "Command":
             patterns = tuple((name, glob) for name, glob in fields["root_patterns"])

@@ -10,13 +10,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from siteproof.asks import Consent, Output, Question
 from siteproof.errors import ProbeError
 from siteproof.evidence.store import Store
 from siteproof.gather import protocol
-from siteproof.gather.base import WITHOUT_OPTIONS, Gatherer, Progress, Report
+from siteproof.gather.base import BUDGET_S, WITHOUT_OPTIONS, Gatherer, Progress, Report
 from siteproof.gather.protocol import Message, Spec
 from siteproof.transport.connection import Connection
 
@@ -46,6 +47,11 @@ class RemoteGatherer(Gatherer):
     def run(self, host: str, command: str, timeout_s: float) -> Output:
         (reply,) = self._request({"run": {"host": host, "command": command, "timeout_s": timeout_s}})
         return protocol.output_from_json(reply["output"])
+
+    @contextmanager
+    def beside(self) -> Iterator[Gatherer]:
+        with closing(RemoteGatherer(self.socket_path)) as other:
+            yield other
 
     @property
     def duplicates(self) -> list[tuple[str, str]]:
@@ -97,12 +103,13 @@ def spawn(
     consent: Consent = WITHOUT_OPTIONS,
     fanout: int = 64,
     byte_cap: int = 4 << 20,
+    budget_s: float = BUDGET_S,
 ) -> RemoteGatherer:
     """Start a gatherer in a process of its own. It ends with `close`, and with this process however that ends.
 
     Its socket stands in a directory of its own under the temporary directory: a socket's path has 108 bytes at most.
     """
-    spec = Spec(connections, store.directory, run_nonce, tuple(secrets), consent, fanout, byte_cap)
+    spec = Spec(connections, store.directory, run_nonce, tuple(secrets), consent, fanout, byte_cap, budget_s)
     path = Path(tempfile.mkdtemp(prefix="siteproof-")) / "gather"
     process = subprocess.Popen(
         [sys.executable, "-m", "siteproof.gather", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

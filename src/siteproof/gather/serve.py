@@ -42,7 +42,13 @@ def serve(socket_path: Path) -> None:
     plain.redactor = Redactor(spec.secrets)
     store = Store(spec.store, secrets=spec.secrets)
     gatherer = LocalGatherer(
-        spec.connections, store, spec.run_nonce, consent=spec.consent, fanout=spec.fanout, byte_cap=spec.byte_cap
+        spec.connections,
+        store,
+        spec.run_nonce,
+        consent=spec.consent,
+        fanout=spec.fanout,
+        byte_cap=spec.byte_cap,
+        budget_s=spec.budget_s,
     )
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(socket_path))

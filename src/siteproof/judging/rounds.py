@@ -11,10 +11,11 @@ check sees the site while it is changed, and no two changes meet.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from siteproof.asks import REMARKS, Answers, Ask, Check, Question, Recorded, Remarks, Request
+from siteproof.asks import REMARKS, Answers, Ask, Check, Command, Question, Recorded, Remarks, Request
 from siteproof.errors import NotRecorded, ProbeError, TooManyRounds
 
 MAX_ROUNDS = 3
@@ -96,17 +97,35 @@ def next_questions(
 
 
 def gather(
-    checks: Collection[Callable[[], Check]], evidence: Answers, ask: Callable[[int, Collection[Question]], None]
+    checks: Collection[Callable[[], Check]],
+    evidence: Answers,
+    ask: Callable[[int, Collection[Question]], None],
+    aside: Callable[[Collection[Question]], Future[None]] | None = None,
 ) -> list[int]:
     """Ask everything the checks want to know; returns the number of questions of each round.
 
-    `ask(round, questions)` returns when every question is in the evidence, as an answer or as a ProbeError.
+    `ask(round, questions)` returns when every question is in the evidence, as an answer or as a ProbeError. `aside` has
+    the slow ones of a round asked meanwhile: no other check waits for a pull that fails only after half a minute.
     """
     asked: list[int] = []
     live = list(checks)
+    pending: dict[Future[None], frozenset[str]] = {}
     while True:
+        for done in [future for future in pending if future.done()]:
+            done.result()
+            del pending[done]
         live, open_ = next_questions(live, evidence)
-        questions = [q for q in open_.values() if q.probe_class != "changes"] or _one_a_host(open_.values())
+        going = frozenset().union(*pending.values())
+        free = [q for q in open_.values() if q.key not in going and q.probe_class != "changes"]
+        slow = [q for q in free if aside is not None and isinstance(q, Command) and q.slow]
+        quick = [q for q in free if q not in slow]
+        if slow and aside is not None:
+            pending[aside(slow)] = frozenset(q.key for q in slow)
+        if not quick and pending:
+            wait(pending, return_when=FIRST_COMPLETED)
+            continue
+        # What changes a host waits until nothing else is asked anywhere.
+        questions = quick or _one_a_host(open_.values())
         if not questions:
             return asked
         asked.append(len(questions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -46,26 +47,43 @@ def refused_by_pytest(session: pytest.Session) -> bool:
 
 
 def _check_access(config: pytest.Config, suite: Suite, gatherer: Gatherer) -> None:
-    progress = Progress(config)
+    with Progress(config) as progress:
 
-    def ask(number: int, questions: Collection[Question]) -> None:
-        progress.round(number, questions, gatherer.ask)
+        def ask(number: int, questions: Collection[Question]) -> None:
+            progress.round(number, questions, gatherer.ask)
 
-    found = config.stash[ACCESS] = plan.check_access(suite, ask)
+        found = config.stash[ACCESS] = plan.check_access(suite, ask)
     for line in found.lines:
         say(config, line)
 
 
 def _ask_all(config: pytest.Config, suite: Suite, gatherer: Gatherer) -> None:
-    progress, tools = Progress(config), versions.Asking()
+    tools = versions.Asking()
+    evidence = Here(suite.store, suite.site.inventory.selected)
+    threads = ThreadPoolExecutor(max_workers=rounds.MAX_ROUNDS, thread_name_prefix="aside")
+    asked_aside: list[Question] = []
+    with Progress(config) as progress:
 
-    def ask(number: int, questions: Collection[Question]) -> None:
-        place.drives(config, "")
-        progress.round(number, [*questions, *tools.beside(questions)], gatherer.ask)
+        def ask(number: int, questions: Collection[Question]) -> None:
+            place.drives(config, "")
+            progress.round(number, [*questions, *tools.beside([*questions, *asked_aside])], gatherer.ask)
 
-    try:
-        rounds.gather(suite.plan.starts, Here(suite.store, suite.site.inventory.selected), ask)
-    except Exception as error:  # noqa: BLE001 - what was answered before is judged all the same
-        suite.ledger.fail(failed("siteproof failed while it asked", error))
+        def aside(questions: Collection[Question]) -> Future[None]:
+            place.drives(config, "")
+            asked_aside.extend(questions)
+            return threads.submit(slowly, questions)
+
+        def slowly(questions: Collection[Question]) -> None:
+            with gatherer.beside() as own:
+                progress.aside(questions, own.ask)
+
+        try:
+            number = len(rounds.gather(suite.plan.starts, evidence, ask, aside))
+            if untold := tools.beside(asked_aside):
+                ask(number + 1, untold)
+        except Exception as error:  # noqa: BLE001 - what was answered before is judged all the same
+            suite.ledger.fail(failed("siteproof failed while it asked", error))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
     place.drives(config, "")
     suite.judge.doubt()

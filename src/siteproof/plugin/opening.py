@@ -33,6 +33,7 @@ from siteproof.judging.suite import Suite
 from siteproof.plugin.guard import without
 from siteproof.plugin.options import CHECKS, only_looks
 from siteproof.plugin.refusals import (
+    LONGEST_BUDGET_S,
     MOST_HOSTS_AT_ONCE,
     number,
     refuse_leaks,
@@ -51,6 +52,7 @@ def open_suite(config: pytest.Config) -> Suite:
     refuse_options(config.option)
     refuse_without_parts(config.pluginmanager)
     fanout = number(config.option.fanout, "--fanout", at_most=MOST_HOSTS_AT_ONCE)
+    budget = number(config.option.budget, "--budget", at_most=LONGEST_BUDGET_S)
     source = inventory.resolve_source(config.option.hosts, root, config.getini("siteproof_inventory"), os.environ)
     if isinstance(source, str) and "://" in source:
         raise BadInput(f"--hosts={source}: facts live in an inventory, and a backend has none")
@@ -59,10 +61,10 @@ def open_suite(config: pytest.Config) -> Suite:
     with without(read.secrets):
         if read.secrets:
             refuse_leaks(config)
-        return _open(config, shard(read, config.option.shard), fanout)
+        return _open(config, shard(read, config.option.shard), fanout, budget)
 
 
-def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
+def _open(config: pytest.Config, read: Inventory, fanout: int, budget: int) -> Suite:
     root = config.rootpath
     site = facts.read_site(read)
     connections = connections_of(read)
@@ -86,11 +88,19 @@ def _open(config: pytest.Config, read: Inventory, fanout: int) -> Suite:
         gatherer: Gatherer
         consent = selection(config, read, store).consent
         if _has_workers(config):
-            gatherer = spawn(connections, store, run_nonce=nonce, consent=consent, fanout=fanout, secrets=read.secrets)
+            gatherer = spawn(
+                connections,
+                store,
+                run_nonce=nonce,
+                consent=consent,
+                fanout=fanout,
+                budget_s=budget,
+                secrets=read.secrets,
+            )
         else:
             from siteproof.gather import LocalGatherer
 
-            gatherer = LocalGatherer(connections, store, nonce, consent=consent, fanout=fanout)
+            gatherer = LocalGatherer(connections, store, nonce, consent=consent, fanout=fanout, budget_s=budget)
         suite = _suite(config, site, directory, nonce, store, gatherer, started, latest=reports / "latest")
         write_record(directory, record_of(suite, None), suite.redactor)
     except BaseException as error:

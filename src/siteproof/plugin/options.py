@@ -56,6 +56,12 @@ def add(parser: pytest.Parser) -> None:
     group.addoption("--read-only", action="store_true", help="leave out checks that borrow anything on a host")
     group.addoption("--changes", action="store_true", help="also the checks that change something on a host")
     group.addoption("--fanout", default="64", metavar="N", help="at most N hosts at once (default: 64)")
+    group.addoption(
+        "--budget",
+        default="120",
+        metavar="SECONDS",
+        help="how long a run may ask; what is missing then is unknown (default: 120)",
+    )
     group.addoption("--vault-password-file", metavar="FILE", help="as for ansible")
     parser.addini(
         "siteproof_faults",

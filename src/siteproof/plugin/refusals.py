@@ -25,6 +25,7 @@ _TEXTS = {
     "proof": "--proof",
 }
 MOST_HOSTS_AT_ONCE = 4096
+LONGEST_BUDGET_S = 86400
 
 
 def refuse_options(given: Any) -> None:
@@ -41,6 +42,7 @@ def refuse_options(given: Any) -> None:
     if given.proof and not given.register:
         raise BadInput("--proof: it is --register that reads it")
     number(given.fanout, "--fanout", at_most=MOST_HOSTS_AT_ONCE)
+    number(given.budget, "--budget", at_most=LONGEST_BUDGET_S)
     for name in ("sudoers", "register"):
         if (file := getattr(given, name)) is not None:
             refuse_unwritable(Path(file), _TEXTS[name])

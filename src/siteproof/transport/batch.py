@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from siteproof.asks import MISSING, Command
+from siteproof.transport.patience import GIVE_UP_S, IN_VAIN_S
 
 MARGIN_S = 2
 """The frame's limit is the probe's deadline and this; a tool that keeps its own deadline has answered before."""
@@ -31,6 +32,8 @@ _TICK_S = 0.05
 """/proc/uptime has hundredths of a second."""
 _ENDED = re.compile(r"([0-9]{1,3})(?: ([0-9]{1,12}\.[0-9]{2}) ([0-9]{1,12}\.[0-9]{2}))?")
 """A status, and the host's uptime before and after, where it tells."""
+_GIVEN_UP = "given-up"
+"""In place of a status: the host's shell has not run this command."""
 
 _NEED = f"""need() {{
 for tool; do command -v "$tool" >/dev/null 2>&1 || {{ echo "{MISSING}$tool" >&2; exit 127; }}; done
@@ -55,6 +58,8 @@ group=
 now() { { read -r up rest </proc/uptime; } 2>/dev/null || up=; }
 mark() { printf '\\n%%s %%s\\n' "$nonce" "$1 $2"; printf '\\n%%s %%s\\n' "$nonce" "$1" >&2; }
 frame() {
+eval "waited=\\${waited_$6:-0}"
+[ "$waited" -lt %(give_up)d ] || { mark "$1" %(given_up)s; return; }
 DEADLINE=$2 ROOT=$sudo${sudo:+${limit:+ $limit $3}}
 export DEADLINE ROOT
 now
@@ -65,6 +70,10 @@ result=$?
 [ -z "$timeout" ] || kill -s KILL -- "-$!" 2>/dev/null
 now
 mark "$1" "$result $begun $up"
+[ -n "$up" ] && [ "$6" != 0 ] || return 0
+took=$((${up%%.*}${up#*.} - ${begun%%.*}${begun#*.}))
+[ "$took" -ge %(in_vain)d ] && waited=$((waited + took)) || waited=0
+eval "waited_$6=$waited"
 }
 mark start "${timeout:-%(no_timeout)s}"
 """
@@ -116,18 +125,24 @@ def script(
         "nonce": nonce,
         "functions": shlex.quote(functions),
         "no_timeout": NO_TIMEOUT,
+        "give_up": GIVE_UP_S * 100,
+        "given_up": _GIVEN_UP,
+        "in_vain": IN_VAIN_S * 100,
         "sudo": sudo,
         "narrow": _NARROW if sudo == "sudo -n" and any(command.root for command in commands) else "limit=$timeout",
     }
-    frames = [_frame(index, command) for index, command in enumerate(commands)]
+    # Slow ones wait as a matter of course. The shell knows what is waited for by a number.
+    numbers: dict[str, int] = {"": 0}
+    waits = [numbers.setdefault("" if c.slow else c.waits, len(numbers)) for c in commands]
+    frames = [_frame(index, command, waits[index]) for index, command in enumerate(commands)]
     if stop_unless_first:
         frames.insert(1, '[ "$result" = 0 ] || exit 0')
     return "\n".join([_PRELUDE % names, *frames, "exit 0", ""]).encode("utf-8", "surrogateescape")
 
 
-def _frame(index: int, command: Command) -> str:
-    deadline = f"{command.deadline_s:g}"
-    return f"frame {index} {deadline} {whole_deadline_s(command)} {limit_s(command)} {shlex.quote(command.script)}"
+def _frame(index: int, command: Command, waits_for: int) -> str:
+    limits = f"{command.deadline_s:g} {whole_deadline_s(command)} {limit_s(command)}"
+    return f"frame {index} {limits} {shlex.quote(command.script)} {waits_for}"
 
 
 def whole_deadline_s(command: Command) -> int:
@@ -216,6 +231,8 @@ class Answer:
     stderr: bytes | None
     host_seconds: float | None = None
     """How long it took by the host's clock; None where the host is not Linux."""
+    given_up: bool = False
+    """It was not run: others before it have waited in vain for the same."""
 
 
 class Frames:
@@ -264,6 +281,9 @@ class Frames:
         if out.word == "start" and not self.started:
             self.timeout = out.argument
             return None
+        if self.started and out.word == str(self.answered) and out.argument.rstrip() == _GIVEN_UP:
+            self.answered += 1
+            return Answer(self.answered - 1, 0, b"", b"", given_up=True)
         ended = _ENDED.fullmatch(out.argument.rstrip())
         if not self.started or out.word != str(self.answered) or ended is None:
             raise OutOfFrame(f"{out.word} {out.argument} where {self.answered} was due")

@@ -77,6 +77,7 @@ def udp_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Re
         tools=(),
         may_use=("dig", "drill"),
         deadline_s=6,
+        waits_for=f"{at} port 53 over UDP",
         probe_class="sends",
     )
 

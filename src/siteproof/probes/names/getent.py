@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
-from siteproof.asks import HOST_NAME, SMALL, Ask, Host, Output, command, controlled
+from siteproof.asks import HOST_NAME, LOOKUPS, SMALL, Ask, Host, Output, command, controlled
 from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
@@ -60,6 +60,7 @@ def _ahosts(host: Host, name: str, only: Service | None, ipv6: bool) -> Ask[froz
         tools=("getent",),
         # resolved gives up on a dead server after 5 s and goes on to the next.
         deadline_s=12,
+        waits_for=LOOKUPS,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from siteproof.asks import HOST_NAME, SMALL, Ask, Host, Output, command
+from siteproof.asks import HOST_NAME, LOOKUPS, SMALL, Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
@@ -72,6 +72,7 @@ def current_servers(host: Host, *, control: str) -> Ask[frozenset[Address]]:
         tools=("cat", "grep"),
         may_use=("busctl", "sort"),
         deadline_s=12,
+        waits_for=LOOKUPS,
         probe_class="sends",
     )
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from siteproof.asks import SMALL, URL, Ask, Host, Output, command, controlled
+from siteproof.asks import LOOKUPS, SMALL, URL, Ask, Host, Output, command, controlled
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
 
@@ -103,6 +103,7 @@ def _download(host: Host, url: str) -> Ask[Download]:
         given={"url": URL(url)},
         tools=("curl", "ss", "grep", "head", "cat", "sleep"),
         deadline_s=LIMIT_S + 2,
+        needs=(LOOKUPS,),
         probe_class="sends",
         slow=True,
     )

@@ -31,6 +31,7 @@ def containerd_registries(node: Host) -> Ask[Containerd]:
         root=True,
         root_patterns={"pid": PIDS},
         deadline_s=10,
+        waits_for="containerd",
     )
 
 

@@ -10,7 +10,7 @@ from importlib import resources
 from ipaddress import ip_address
 from typing import Any
 
-from siteproof.asks import IMAGE, LINE, NOTHING, Ask, Form, Host, Output, command
+from siteproof.asks import IMAGE, LINE, LOOKUPS, NOTHING, Ask, Form, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.owned import OWNED
@@ -88,6 +88,7 @@ def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False
         root=True,
         root_patterns={"table": (_TABLE,), "old": (_TABLE,), "pid": PIDS},
         deadline_s=deadline_s,
+        needs=(LOOKUPS,),
         probe_class="changes" if cold else "borrows",
         slow=True,
     )

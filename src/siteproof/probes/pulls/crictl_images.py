@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 
-from siteproof.asks import IMAGE, NUMBER, Ask, Host, Output, command, name_of
+from siteproof.asks import IMAGE, LOOKUPS, NUMBER, Ask, Host, Output, command, name_of
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.root_words import HEX
 from siteproof.probes.common.sections import END, from_json, split, whole_number
@@ -74,6 +74,7 @@ def images(node: Host) -> Ask[Images]:
         parse=lambda output: parse_images(output, name_of(node)),
         tools=("crictl", "find", "readlink", "ls"),
         root=True,
+        waits_for="containerd",
     )
 
 
@@ -105,6 +106,7 @@ def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: i
         root=True,
         root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,
+        needs=("containerd", LOOKUPS),
         probe_class="sends",
         slow=True,
     )

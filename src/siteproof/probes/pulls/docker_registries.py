@@ -46,6 +46,7 @@ def docker_registries(host: Host) -> Ask[Dockerd]:
         tools=("docker", "find"),
         root=True,
         deadline_s=10,
+        waits_for="dockerd",
     )
 
 

@@ -6,8 +6,9 @@ import re
 import shlex
 from dataclasses import dataclass
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-from siteproof.asks import NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Host, Output, command, controlled
+from siteproof.asks import LOOKUPS, NOTHING, NUMBER, PATH, PROXY, SMALL, URL, Ask, Host, Output, command, controlled
 from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
@@ -101,6 +102,8 @@ def registry_answer(
         tools=("curl",),
         deadline_s=LIMIT_S + 2,
         probe_class="sends",
+        waits_for=_server(proxy or url),
+        needs=(LOOKUPS,),
     )
     return controlled(
         asked,
@@ -109,6 +112,11 @@ def registry_answer(
         seen=lambda answer: not answer.failure,
         proves=f"{control} does not answer either",
     )
+
+
+def _server(url: str) -> str:
+    """Without what a proxy's URL may have in it to log in with."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def url_answers(host: Host, url: str) -> Ask[RegistryAnswer]:
@@ -123,6 +131,8 @@ def url_answers(host: Host, url: str) -> Ask[RegistryAnswer]:
         tools=("curl",),
         deadline_s=LIMIT_S + 2,
         probe_class="sends",
+        waits_for=_server(url),
+        needs=(LOOKUPS,),
     )
 
 

@@ -63,6 +63,7 @@ def overlay_networks(manager: Host, *, control: str = "ingress") -> Ask[tuple[Ov
         root=True,
         root_patterns={"ids": ("*",)},
         deadline_s=10,
+        waits_for="dockerd",
     )
 
 

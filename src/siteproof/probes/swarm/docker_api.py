@@ -45,6 +45,7 @@ def swarm_moments(manager: Host, *, apart_s: int) -> Ask[tuple[SwarmState, Swarm
         tools=("curl", "sleep"),
         root=True,
         deadline_s=10 + apart_s,
+        needs=("dockerd",),
         slow=True,
     )
 
@@ -63,6 +64,7 @@ def swarm_state(manager: Host, *, look: int = 1) -> Ask[SwarmState]:
         tools=("curl",),
         root=True,
         deadline_s=10,
+        waits_for="dockerd",
     )
 
 
@@ -77,6 +79,7 @@ def overlay_view(node: Host, overlay: str) -> Ask[NodeView]:
         tools=("curl",),
         root=True,
         deadline_s=10,
+        waits_for="dockerd",
     )
 
 
@@ -90,6 +93,7 @@ def local_networks(node: Host) -> Ask[tuple[Network, ...]]:
         tools=("curl",),
         root=True,
         deadline_s=10,
+        waits_for="dockerd",
     )
 
 

@@ -53,6 +53,7 @@ def overlay_pings(node: Host, network: str, targets: Iterable[IPv4Address], *, a
         root=True,
         root_patterns={"network": (root_words.SWARM_ID,), "id": (HEX * 64,), "pid": PIDS},
         deadline_s=5 + 2 * at_most,
+        needs=("dockerd",),
         probe_class="sends",
         slow=True,
     )

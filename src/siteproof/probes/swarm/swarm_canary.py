@@ -104,6 +104,7 @@ def _canary(
         root=True,
         root_patterns=patterns,
         deadline_s=deadline_s,
+        needs=("dockerd",),
         probe_class="changes",
         slow=True,
     )

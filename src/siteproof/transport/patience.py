@@ -1,0 +1,77 @@
+"""How long what waits in vain is waited for: what fails to one target on one host is not asked one by one to the end.
+
+A dead resolver, a hung daemon, a silent server keep each question about them waiting to its deadline. Two or three tell
+as much as fifty. What is then left out is never an answer: it is unknown, and says what was waited for; only a server
+that has answered nothing at all to this host is silent to the others too.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from siteproof.asks import Command, Question
+from siteproof.errors import GivenUp, ProbeError, TimedOut, Unanswered
+from siteproof.evidence.store import Attempt
+
+IN_VAIN_S = 3
+"""Seconds: what takes longer and is no transfer of data has waited for something, whatever it says in the end."""
+GIVE_UP_S = 8
+"""Seconds waited in vain for one thing, one question after the other, of which there are two at least …"""
+_ENOUGH_S = 12
+"""… or one that alone has taken so long."""
+
+
+@dataclass
+class _Wait:
+    seconds: float = 0.0
+    """In a row."""
+    examples: list[str] = field(default_factory=list)
+    answered: bool = False
+    """Ever."""
+
+
+class Patience:
+    """What one host has been waiting for. Threads share it."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._waits: dict[str, _Wait] = {}
+        self._lock = threading.Lock()
+
+    def saw(self, question: Question, attempt: Attempt) -> None:
+        """Remember how long an attempt took. An error at once, such as a refused connection, keeps nobody waiting."""
+        if not question.waits or (isinstance(question, Command) and question.slow):
+            return
+        with self._lock:
+            wait = self._waits.setdefault(question.waits, _Wait())
+            if isinstance(attempt.answer, GivenUp):
+                return
+            if attempt.seconds >= IN_VAIN_S or isinstance(attempt.answer, TimedOut):
+                wait.seconds += attempt.seconds
+                if question.probe not in wait.examples:
+                    wait.examples.append(question.probe)
+            else:
+                wait.seconds = 0.0
+                wait.answered = wait.answered or not isinstance(attempt.answer, ProbeError)
+
+    def over(self, question: Question) -> ProbeError | None:
+        """Why it is not asked, if it is not."""
+        with self._lock:
+            for what in (question.waits, *question.needs):
+                wait = self._waits.get(what, _Wait())
+                if wait.seconds >= (GIVE_UP_S if len(wait.examples) > 1 else _ENOUGH_S):
+                    return self._given_up(question, what)
+        return None
+
+    def given_up(self, question: Question) -> ProbeError:
+        """The same, of what the host's own shell has given up."""
+        with self._lock:
+            return self._given_up(question, question.waits)
+
+    def _given_up(self, question: Question, what: str) -> ProbeError:
+        wait = self._waits.get(what, _Wait())
+        waited = f"{', '.join(wait.examples[:3]) or 'the questions before it'} waited {wait.seconds:.0f} s in vain"
+        said = f"{question.probe} on {self._host} was not asked: {what} does not answer ({waited})"
+        silent = what == question.waits and not wait.answered and len(wait.examples) > 1
+        return (Unanswered if silent else GivenUp)(said, host=self._host)
