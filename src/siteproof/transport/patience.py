@@ -25,10 +25,10 @@ _ENOUGH_S = 12
 @dataclass
 class _Wait:
     seconds: float = 0.0
-    """In a row."""
+    """In a row; by whom, in `examples`."""
     examples: list[str] = field(default_factory=list)
-    answered: bool = False
-    """Ever."""
+    silent: bool = True
+    """Nothing but silence has come, ever. Of a command nobody knows that here."""
 
 
 class Patience:
@@ -47,13 +47,14 @@ class Patience:
             wait = self._waits.setdefault(question.waits, _Wait())
             if isinstance(attempt.answer, GivenUp):
                 return
+            wait.silent = wait.silent and isinstance(attempt.answer, Unanswered)
             if attempt.seconds >= IN_VAIN_S or isinstance(attempt.answer, TimedOut):
                 wait.seconds += attempt.seconds
                 if question.probe not in wait.examples:
                     wait.examples.append(question.probe)
             else:
                 wait.seconds = 0.0
-                wait.answered = wait.answered or not isinstance(attempt.answer, ProbeError)
+                wait.examples.clear()
 
     def over(self, question: Question) -> ProbeError | None:
         """Why it is not asked, if it is not."""
@@ -73,5 +74,5 @@ class Patience:
         wait = self._waits.get(what, _Wait())
         waited = f"{', '.join(wait.examples[:3]) or 'the questions before it'} waited {wait.seconds:.0f} s in vain"
         said = f"{question.probe} on {self._host} was not asked: {what} does not answer ({waited})"
-        silent = what == question.waits and not wait.answered and len(wait.examples) > 1
+        silent = what == question.waits and wait.silent and len(wait.examples) > 1
         return (Unanswered if silent else GivenUp)(said, host=self._host)
