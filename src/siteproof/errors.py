@@ -125,3 +125,7 @@ class TooManyRounds(ProbeError): ...
 
 class BadInput(Exception):
     """What the operator gave is wrong: one sentence that names file, line and key. Exit code 4."""
+
+
+class NoSuchConnection(BadInput):
+    """A host is reached in a way that siteproof does not go."""

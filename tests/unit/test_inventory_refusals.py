@@ -157,6 +157,39 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], str, str]] = {
 }
 
 
+def test_a_group_of_one_host_may_have_its_name(tmp_path: Path) -> None:
+    (tmp_path / "hosts.ini").write_text("[pihole]\npihole ansible_host=10.1.0.3\n[dns:children]\npihole\n[nodes]\ncp1\n")
+    inventory = load("hosts.ini", limit=None, rootpath=tmp_path)
+    assert {pattern: inventory.match(pattern) for pattern in ("pihole", "dns", "all:!pihole")} == {
+        "pihole": ("pihole",),
+        "dns": ("pihole",),
+        "all:!pihole": ("cp1",),
+    }
+    assert inventory.notes == ("Found both group and host with same name: pihole",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            "[defaults]\ninventory = hosts.ini\nvars_plugins_enabled = host_group_vars,community.sops.sops\n",
+            "ansible.cfg:3: the vars plugin community.sops.sops is enabled, and cannot be loaded by this Python: its "
+            "collection community.sops is missing",
+        ),
+        (
+            "[inventory]\nenable_plugins = ini, netbox\n",
+            "ansible.cfg:2: the inventory plugin netbox is enabled, and cannot be loaded by this Python",
+        ),
+    ],
+)
+def test_a_missing_plugin_is_no_fault_of_the_source(tmp_path: Path, settings: str, says: str) -> None:
+    (tmp_path / "hosts.ini").write_text("[nodes]\ncp1 ansible_host=10.1.0.2\n")
+    (tmp_path / "ansible.cfg").write_text(settings)
+    with pytest.raises(BadInput) as refused:
+        load("hosts.ini", limit=None, rootpath=tmp_path)
+    assert str(refused.value) == says
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
     files, begins, says = REFUSED[name]

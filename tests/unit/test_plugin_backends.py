@@ -59,6 +59,29 @@ def test_access_says_through_what(here: Project) -> None:
     ran.stdout.fnmatch_lines(["host*access*", "here*reached as *, through local://*none", "one*reached as *none"])
 
 
+def test_a_switch_that_nobody_asks_is_left_out(here: Project) -> None:
+    del here.hosts["one"], here.facts["siteproof_link"]
+    here.hosts["here"]["siteproof_link"] = {"mtu": 65536}
+    here.hosts["sw1"] = {"ansible_connection": "ansible.netcommon.network_cli", "ansible_host": "10.1.0.250"}
+    ran = here.run()
+    assert {host["name"] for host in here.report["hosts"]} == {"here"}
+    assert ran.ret == 1  # what this machine's MTU is does not matter here
+    ran.stdout.fnmatch_lines(["*SHORTFALL no check looks at sw1*"])  # nothing is left out in silence
+
+
+def test_a_switch_that_a_fact_wants_asked_is_refused(here: Project) -> None:
+    here.hosts["sw1"] = {"ansible_connection": "ansible.netcommon.network_cli", "siteproof_link": {"mtu": 1500}}
+    ran = here.run()
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines(
+        [
+            "*inventories/site/hosts.yml:*: sw1: ansible_connection is ansible.netcommon.network_cli; hosts are asked "
+            "through ssh, local, docker, podman, kubectl, and inventories/site/hosts.yml:*: siteproof_link wants sw1 "
+            "to be asked"
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
@@ -66,10 +89,6 @@ def test_access_says_through_what(here: Project) -> None:
             container("docker", ansible_docker_extra_args="--debug") | {"ansible_connection": "dokcer"},
             "inventories/site/hosts.yml:*: web: ansible_connection is dokcer; hosts are asked through ssh, local, "
             "docker, podman, kubectl; did you mean `docker`?",
-        ),
-        (
-            container("winrm"),
-            "inventories/site/hosts.yml:*: web: ansible_connection is winrm; hosts are asked through*",
         ),
         (
             container("podman", ansible_podman_executable="/no/such/podman"),

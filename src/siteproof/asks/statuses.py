@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from siteproof.asks.questions import Output, Question
+from siteproof.asks.stderr import unknown_words
 from siteproof.errors import PrivilegeRefused, ToolFailed, ToolMissing, Withheld
 from siteproof.text.redaction import REDACTED
 
@@ -13,14 +14,17 @@ MISSING = "siteproof: not on this host: "
 def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]) -> None:
     """Raise where the status says that the tool did not answer."""
     where = f"{question.probe} on {question.host}"
-    errors = output.errors.strip()
-    last = errors.splitlines()[-1] if errors else ""
-    if output.status == 127 and last.startswith(MISSING):
-        raise ToolMissing(f"{question.host} has no {last.removeprefix(MISSING)}", host=question.host)
-    if output.status != 0 and last.startswith(("sudo:", "doas:")):
-        if "command not found" in last:
-            raise ToolMissing(f"{where}: {last}", host=question.host)
-        raise PrivilegeRefused(f"{where}: {last}", host=question.host)
+    # What a tool says beside a good answer is no reason for a bad one: `find: /proc/4711: No such file` may come last.
+    lines = [*unknown_words(question, output)] or output.errors.strip().splitlines()
+    last = lines[-1].strip() if lines else ""
+    missing = [line for line in lines if line.startswith(MISSING)]
+    if output.status == 127 and missing:
+        raise ToolMissing(f"{question.host} has no {missing[-1].removeprefix(MISSING)}", host=question.host)
+    refused = [line for line in lines if line.startswith(("sudo:", "doas:"))]
+    if output.status != 0 and refused:
+        if "command not found" in refused[-1]:
+            raise ToolMissing(f"{where}: {refused[-1]}", host=question.host)
+        raise PrivilegeRefused(f"{where}: {refused[-1]}", host=question.host)
     if output.status in answers:
         return
     if output.status in (126, 127):

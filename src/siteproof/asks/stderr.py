@@ -242,9 +242,14 @@ def known(question: Question) -> list[Known]:
     ]
 
 
+def unknown_words(question: Question, output: Output) -> Iterator[str]:
+    """The lines of stderr that are not known beside an answer."""
+    return _unknown(output.errors, known(question))
+
+
 def refuse_unknown_words(question: Question, output: Output) -> None:
     """Raises Unparseable, with the words, where stderr has a line that is not known beside an answer."""
-    if (words := next(_unknown(output.errors, known(question)), None)) is not None:
+    if (words := next(unknown_words(question, output), None)) is not None:
         where = f"{question.probe} on {question.host} ended with status {output.status}"
         said = f"words that may say that not everything was read: {words[:300]!r}"
         raise Unparseable(f"{where} beside {said}", host=question.host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
@@ -81,6 +81,8 @@ class Site:
     unchecked: Mapping[str, str]
     """Host -> why no check looks at it."""
     history: History | None = None
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    """Host -> the first fact that has it among its hosts, as file, line and key."""
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     @property
@@ -190,9 +192,26 @@ def read_site(inventory: Inventory) -> Site:
         unchecked=_unchecked(inventory),
         history=None if (value := site_wide(inventory, PREFIX + "history")) is None else _history(value),
     )
+    wanted = {
+        host: f"{inventory.hosts[host].facts[PREFIX + name].line()}: {PREFIX}{name}"
+        for name, own in by_host.items()
+        for host in own
+    }
     for facts in families.values():
-        facts.subjects(site.hosts_of(facts))
-    return site
+        facts.subjects(_remembering(site.hosts_of(facts), facts, wanted))
+    return replace(site, wanted=wanted)
+
+
+def _remembering(resolve: HostsOf, facts: Declared, wanted: dict[str, str]) -> HostsOf:
+    """The same, and each host in `wanted` with the fact that named it first."""
+
+    def resolved(key: str, pattern: str) -> tuple[str, ...]:
+        hosts = resolve(key, pattern)
+        for host in hosts:
+            wanted.setdefault(host, f"{facts.origin(key)}: {facts.path(key)}")
+        return hosts
+
+    return resolved
 
 
 def site_wide(inventory: Inventory, variable: str) -> Value | None:

@@ -2,7 +2,8 @@
 
 The documented grammar, evaluated over the names of an inventory; a test compares it with ansible-core's own.
 Two differences, both on purpose: a name that nobody has is an error, where Ansible only warns; and there is no
-implicit `localhost`, since only hosts of the inventory are ever asked anything.
+implicit `localhost`, since only hosts of the inventory are ever asked anything. `[0-1]` is a range to Ansible too, with
+a warning, and never a class of characters.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from siteproof.errors import BadInput
 from siteproof.text.spelling import did_you_mean
 
-_SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<start>\d+):(?P<end>\d*))\]")
+_SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?:(?P<index>-?\d+)|(?P<start>\d+)[:-](?P<end>\d*))\]")
 _TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 
 
@@ -71,11 +72,11 @@ def _term(term: str, pattern: str, hosts: Collection[str], groups: Mapping[str, 
 
 
 def _subscripted(found: list[str], said: re.Match[str], pattern: str) -> list[str]:
-    if said["index"] is None:
-        end = int(said["end"]) + 1 if said["end"] else None
-        return found[int(said["start"]) : end]
-    try:
-        return [found[int(said["index"])]] if found else []
+    start, end = said["index"] or said["start"], said["end"]
+    if said["index"] is None and (not end or int(end)):
+        return found[int(start) : int(end) + 1 if end else None]
+    try:  # `[2:0]` is one host to Ansible, as `[2]` is
+        return [found[int(start)]] if found else []
     except IndexError:
         raise BadInput(f"the host pattern {pattern!r}: {said['name']} has only {len(found)} hosts") from None
 

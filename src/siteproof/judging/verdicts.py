@@ -6,6 +6,7 @@ out of a check (a ProbeError, an assertion inside a library, a KeyError, a timeo
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence, Set
 from contextvars import ContextVar
@@ -49,7 +50,8 @@ def outcome(error: BaseException | None, compared: Sequence[Comparison], checks:
     if error is None:
         return Outcome(Verdict.HELD)
     if isinstance(error, ProbeError):
-        return Outcome(Verdict.UNKNOWN, str(error), blocked_by=str(error) if isinstance(error, HostError) else None)
+        said = _with_host(error)
+        return Outcome(Verdict.UNKNOWN, said, blocked_by=said if isinstance(error, HostError) else None)
     if violates(error, checks):
         return _violated(error, compared[-1] if compared else None)
     where = traceback.extract_tb(error.__traceback__)
@@ -58,6 +60,14 @@ def outcome(error: BaseException | None, compared: Sequence[Comparison], checks:
     return Outcome(
         Verdict.UNKNOWN, f"the check or a probe of it is broken, which says nothing of the site: {said}{place}"
     )
+
+
+def _with_host(error: ProbeError) -> str:
+    """Its sentence, which names the host: a message is read alone, in a mail or in a forge's list of failures."""
+    said = str(error)
+    if not error.host or re.search(rf"(?<![\w.-]){re.escape(error.host)}(?![\w-])", said):
+        return said
+    return f"{error.host}: {said}"
 
 
 def violates(error: BaseException | None, checks: Path) -> bool:
@@ -84,7 +94,8 @@ def _violated(error: BaseException, comparison: Comparison | None) -> Outcome:
 
 def _said_by(error: BaseException) -> str:
     """The first line of its message; of a bare assert that pytest did not rewrite, the line where it stands."""
-    if said := str(error).strip().splitlines():
+    said = str(error).strip().splitlines()
+    if said and not re.fullmatch(r"assert (?:not )?(?:True|False|None|0|''|\[\]|\{\})", said[0]):
         return said[0]
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{where.line or 'the assertion failed'} ({Path(where.filename).name}:{where.lineno})"

@@ -67,7 +67,7 @@ def open_suite(config: pytest.Config) -> Suite:
 def _open(config: pytest.Config, read: Inventory, fanout: int, budget: int) -> Suite:
     root = config.rootpath
     site = facts.read_site(read)
-    connections = connections_of(read)
+    connections = connections_of(read, site.wanted)
     started, nonce = datetime.now(UTC), new_nonce()
     if only_looks(config):
         directory = root / "reports"

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import testinfra.backend
 import testinfra.host
 
-from siteproof.errors import BadInput
+from siteproof.errors import BadInput, NoSuchConnection
 from siteproof.text.spelling import did_you_mean
 from siteproof.transport.variables import Variables
 
@@ -79,7 +79,8 @@ class Backend:
         if name not in BACKENDS:
             known = ", ".join(("ssh", *dict.fromkeys(BACKENDS.values())))
             hint = did_you_mean(name, (*SSH, *BACKENDS))
-            raise BadInput(f"{read.said(_CONNECTION)} is {name}; hosts are asked through {known}{hint}")
+            said = f"{read.said(_CONNECTION)} is {name}; hosts are asked through {known}{hint}"
+            raise BadInput(said) if hint else NoSuchConnection(said)
         kind = BACKENDS[name]
         if kind == "local":
             return Backend("local", user=getpass.getuser(), said=read.said(_CONNECTION))

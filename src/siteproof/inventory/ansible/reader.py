@@ -198,6 +198,9 @@ def _parse(loader: DataLoader, sources: list[str], ears: Ears, opened: Opened) -
 
     manager.parse_source = noted
     manager.parse_sources()
+    for name in manager.hosts.keys() & manager.groups.keys():
+        if [host.name for host in manager.groups[name].get_hosts()] == [name]:  # whichever is meant, it is this host
+            ears.forgive(f"Found both group and host with same name: {name}")
     ears.refuse()
     if not manager.hosts:
         raise Refused("the inventory has no hosts", file=sources[0])

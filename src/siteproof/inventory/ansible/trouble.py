@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as ansible_constants
 from ansible._internal._datatag._tags import Origin
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.display import Display
@@ -114,10 +115,16 @@ class Ears:
     ) -> None:
         self.heard.append(Heard(msg or str(exception), origin=origin_of(obj), error=exception, source=self.source))
 
+    def forgive(self, message: str) -> None:
+        """What turned out to change nothing."""
+        self.notes += [each.message for each in self.heard if each.message == message]
+        self.heard = [each for each in self.heard if each.message != message]
+
     def refuse(self) -> None:
         """Raises Refused for the warning that says most, if there was any."""
         if not self.heard:
             return
+        _refuse_missing_plugin([each.message for each in self.heard])
         chosen = _most_telling(self.heard)
         if chosen.error is not None:
             raise refusal(chosen.error, source=chosen.source)
@@ -145,6 +152,27 @@ def refusal(error: BaseException, *, source: str | None = None, key: str | None 
         if place is not None and place.path and (origin is None or place.line_num):
             said, origin = str(getattr(each, "message", each)), place
     return _located(said, origin, source, key=key)
+
+
+def _refuse_missing_plugin(heard: list[str]) -> None:
+    """A plugin that the settings enable and that is not installed is no fault of the source that was being read."""
+    found = (
+        re.fullmatch(r"Failed to load (?P<kind>inventory) plugin, skipping (?P<name>\S+)", said)
+        or re.fullmatch(r"Error loading plugin '(?P<name>[^']+)'\.?", said)
+        for said in sorted(heard, reverse=True)  # the one that says the kind first
+    )
+    enabled = (*ansible_constants.VARIABLE_PLUGINS_ENABLED, *ansible_constants.INVENTORY_ENABLED)
+    if (about := next((each for each in found if each and each["name"] in enabled), None)) is None:
+        return
+    kind, name, settings = about.groupdict().get("kind", "vars"), about["name"], ansible_constants.CONFIG_FILE
+    collection = f": its collection {name.rpartition('.')[0]} is missing" if name.count(".") > 1 else ""
+    lines = [line for line, _ in _places(settings, name)] if settings else []
+    raise Refused(
+        f"the {kind} plugin {name} is enabled, and cannot be loaded by this Python{collection}",
+        file=settings if lines else None,
+        line=lines[0] if lines else None,
+        key=name,
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -79,7 +79,8 @@ class SshSession(Session):
         status = "" if shell.exit_status is None else f" with status {shell.exit_status}"
         return Unreachable(
             f"{name}: logged in, but the login shell ended{status} instead of running `sh -s`"
-            f"{': ' + one_line(said[0]) if said else ''}",
+            # A profile may talk before it fails; the reason comes last.
+            f"{': ' + one_line(' / '.join(said[-2:])) if said else ''}",
             host=name,
         )
 
