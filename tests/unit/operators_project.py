@@ -110,7 +110,8 @@ class Project:
     @property
     def runs(self) -> list[Path]:
         """The directories of all runs, oldest first."""
-        return sorted(path for path in (self.pytester.path / "reports").iterdir() if not path.is_symlink())
+        found = (self.pytester.path / "reports").iterdir()
+        return sorted(path for path in found if path.is_dir() and not path.is_symlink())
 
     @property
     def report(self) -> dict[str, Any]:

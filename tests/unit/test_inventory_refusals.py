@@ -158,7 +158,8 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], str, str]] = {
 
 
 def test_a_group_of_one_host_may_have_its_name(tmp_path: Path) -> None:
-    (tmp_path / "hosts.ini").write_text("[pihole]\npihole ansible_host=10.1.0.3\n[dns:children]\npihole\n[nodes]\ncp1\n")
+    lines = ["[pihole]", "pihole ansible_host=10.1.0.3", "[dns:children]", "pihole", "[nodes]", "cp1", ""]
+    (tmp_path / "hosts.ini").write_text("\n".join(lines))
     inventory = load("hosts.ini", limit=None, rootpath=tmp_path)
     assert {pattern: inventory.match(pattern) for pattern in ("pihole", "dns", "all:!pihole")} == {
         "pihole": ("pihole",),

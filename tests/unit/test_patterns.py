@@ -32,9 +32,10 @@ PATTERNS = [
     "all", "*", "all:!nodes", "!nodes", "&k3s", "!cp1", "edge", "cp1,edge", "edge,cp1", "edge:cp1", "k3s", "k3s:!cp1",
     "!cp1:k3s", "k3s:&k3s_edge", "k3s:&k3s_edge:!worker2", "nodes:!k3s:!swarm1", "k3s*", "k3s*:!k3s", "*1", "w?rker*",
     "worker[!1]", "lan*", "lan1.*", "*.home.example", "lan1.home.example", "~worker\\d", "~(edge|dns)$", "~k3s",
-    "k3s[0]", "k3s[-1]", "k3s[1:2]", "k3s[1:]", "k3s[0:0]", "k3s[2:0]", "k3s[0-1]", "k3s[1-]", "k3s[5:9]", "web[0:3]", "web[2]", "nodes[0]", "nodes[-1]",
+    "k3s[0]", "k3s[-1]", "k3s[1:2]", "k3s[1:]", "k3s[0:0]", "k3s[5:9]", "web[0:3]", "web[2]", "nodes[0]", "nodes[-1]",
     "k3s[0],lan", "nobody", "nobody[0]", "ungrouped", "ungr*", "all[0]", "all:&nobody", "k3s:!k3s", "fd00::5",
     "k3s,&k3s_edge", "web0*", "web*[3]", "cp1,cp1,k3s", "k3s*[0:3]", "nodes:k3s_edge", "web:!web[0]", "!k3s:!web",
+    "k3s[2:0]", "k3s[0-1]", "k3s[1-]",
 ]
 # fmt: on
 

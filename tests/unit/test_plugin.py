@@ -76,6 +76,58 @@ def test_two_hosts_that_are_one_machine_are_not_believed(project: Project, worke
     ran.stdout.fnmatch_lines(["*one and two have the same machine-id*"])
 
 
+@WORKERS
+def test_another_machine_under_an_old_name_is_not_believed(project: Project, workers: tuple[str, ...]) -> None:
+    assert project.run(*workers).ret == 0
+    kept = project.pytester.path / "reports/known_machines"
+    machine = Path("/etc/machine-id").read_text().strip()
+    lines = [line.split("\t") for line in kept.read_text().splitlines() if not line.startswith("#")]
+    assert [line[:3] for line in lines] == [["inventories/site", host, machine] for host in ("one", "two")]
+    before = kept.read_text()
+    kept.write_text(before.replace(f"one\t{machine}", f"one\t{'0' * 32}"))
+    ran = project.run(*workers)
+    assert ran.ret == 6
+    assert {name: v for name, v in project.verdicts().items() if v == "unknown"}.keys() == {
+        name for name in project.verdicts() if name.endswith("[one]")
+    }
+    ran.stdout.fnmatch_lines(["*one has another machine-id than it had since *(reports/known_machines:2)*"])
+    # It stays so until somebody accepts it.
+    assert project.run(*workers).ret == 6
+    kept.write_text("".join(line for line in kept.read_text().splitlines(True) if "\tone\t" not in line))
+    assert project.run(*workers).ret == 0
+    assert sorted(kept.read_text().splitlines()) == sorted(before.splitlines())
+
+
+def test_a_declared_machine_needs_no_memory(project: Project) -> None:
+    (project.pytester.path / "reports").mkdir()
+    kept = project.pytester.path / "reports/known_machines"
+    kept.write_text(f"inventories/site\tone\t{'0' * 32}\t2026-11-01\n")
+    project.hosts["one"]["siteproof_machine_id"] = Path("/etc/machine-id").read_text().strip()
+    assert project.run().ret == 0
+
+
+def test_what_is_no_memory_of_machines_is_refused(project: Project) -> None:
+    (project.pytester.path / "reports").mkdir()
+    (project.pytester.path / "reports/known_machines").write_text("# a remark\n\none 1234\n")
+    ran = project.run()
+    assert ran.ret == 4
+    ran.stderr.fnmatch_lines(["*reports/known_machines:3: not a line of inventory, host, machine-id and day*"])
+    assert project.runs == []
+
+
+def test_a_host_that_calls_itself_by_another_s_name_is_not_believed(project: Project) -> None:
+    name = os.uname().nodename.partition(".")[0]
+    project.hosts = {"one": {}, name.upper(): {"ansible_connection": "ansible.netcommon.network_cli"}}
+    project.facts.pop("siteproof_link")
+    project.hosts["one"]["siteproof_link"] = {"mtu": 1400}
+    ran = project.run()
+    assert set(project.verdicts().values()) == {"unknown"}
+    ran.stdout.fnmatch_lines([f"*one calls itself {os.uname().nodename}, and {name.upper()} is another host*"])
+    project.hosts["one"]["siteproof_hostname"] = os.uname().nodename
+    project.run()
+    assert "unknown" not in project.verdicts().values()
+
+
 def test_all_hosts_down_is_unknown(project: Project) -> None:
     project.variables["ansible_port"] = 1
     assert project.run().ret == 6

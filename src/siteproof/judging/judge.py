@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 from siteproof.asks import Check, Question
 from siteproof.errors import WrongHost
 from siteproof.evidence.bundle import Replay
-from siteproof.evidence.store import Store
-from siteproof.facts import Site
+from siteproof.evidence.known_machines import Known
+from siteproof.evidence.store import HostRecord, Store
+from siteproof.facts import PREFIX, Site
 from siteproof.facts.declared import CITED, Citation
 from siteproof.judging import rounds
 from siteproof.judging.selection import Here, Selection
@@ -29,8 +31,11 @@ class Judgement:
 class Judge:
     """Runs checks on the evidence of a run, in the process that has them."""
 
-    def __init__(self, site: Site, store: Store, selection: Selection) -> None:
+    def __init__(
+        self, site: Site, store: Store, selection: Selection, known_machines: Mapping[str, Known] | None = None
+    ) -> None:
         self._site = site
+        self._known = known_machines or {}
         self._store = store
         # In a part of the site nobody has asked the other hosts.
         self._evidence = store if selection.every_host else Here(store, selection.hosts)
@@ -65,8 +70,18 @@ class Judge:
         asked, self._live = self._live, {}
         return Judgement(rounds.Trace(asked=asked), [], [])
 
+    def machines(self) -> dict[str, str]:
+        """Host -> machine-id, of all that were met and are who they should be. To be asked after `doubt`."""
+        met = self._store.host_records().items()
+        found = {name: record.identity.get("machine_id", "") for name, record in met if name not in self._doubted}
+        return {name: machine for name, machine in found.items() if machine and REDACTED not in machine}
+
     def doubt(self) -> None:
-        """Believe neither of two hosts that are one machine, unless the inventory says that they are."""
+        """Find out whose answers may be another's.
+
+        Believe neither of two hosts that are one machine, unless the inventory says that they are; none that calls
+        itself by another host's name; and none that is another machine than it was, unless it is declared to be.
+        """
         if isinstance(self._store, Replay):
             self._doubted |= self._store.unknown_hosts
         by_machine: dict[str, list[str]] = {}
@@ -81,7 +96,38 @@ class Judge:
                     "says, or both are one (then say so: siteproof_alias_of)"
                 )
                 self._doubted |= dict.fromkeys(pair, said)
+        for name, record in self._store.host_records().items():
+            if name not in self._doubted and (doubt := self._impostor(name, record) or self._another(name, record)):
+                self._doubted[name] = doubt
+
+    def _impostor(self, name: str, record: HostRecord) -> str | None:
+        """Why it seems to be another host of the inventory, if it does. A name that is declared is no riddle."""
+        hosts, said = self._site.inventory.hosts, record.identity.get("hostname", "")
+        if name not in hosts or f"{PREFIX}hostname" in hosts[name].facts or _label(said) == _label(name):
+            return None
+        others = [h for h in hosts if _label(h) == _label(said) and not self._site.same_machine(name, h)]
+        if not others or REDACTED in said:
+            return None
+        return (
+            f"{name} calls itself {said}, and {others[0]} is another host of the inventory: one of the two is reached "
+            f"at the other's address, or {name} is called so (then say so: siteproof_hostname)"
+        )
+
+    def _another(self, name: str, record: HostRecord) -> str | None:
+        """Why it seems to be another machine than in earlier runs, if it does."""
+        machine, hosts = record.identity.get("machine_id", ""), self._site.inventory.hosts
+        declared = name in hosts and f"{PREFIX}machine_id" in hosts[name].facts
+        if (before := self._known.get(name)) is None or declared or machine in ("", before.machine_id):
+            return None
+        return (
+            f"{name} has another machine-id than it had since {before.since} ({before.place}): it is another machine, "
+            "or was made anew (then take that line away)"
+        )
 
     def _doubt_of(self, trace: rounds.Trace) -> WrongHost | None:
         said = next((self._doubted[q.host] for q in trace.asked.values() if q.host in self._doubted), None)
         return None if said is None else WrongHost(said)
+
+
+def _label(hostname: str) -> str:
+    return hostname.partition(".")[0].lower()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from siteproof.evidence.bundle import Replay
+from siteproof.evidence.known_machines import Known
 from siteproof.evidence.store import Store
 from siteproof.facts import Site
 from siteproof.gather.base import Gatherer
@@ -45,9 +47,12 @@ class Suite:
     """The controller's alone: hosts that the run before this one looked at and that the inventory has no more, as a
     sentence."""
 
+    known_machines: Mapping[str, Known] = field(default_factory=dict)
+    """What the hosts were in earlier runs. A lab's are new each time, and a replay's were judged then."""
+
     @cached_property
     def judge(self) -> Judge:
-        return Judge(self.site, self.store, self.selection)
+        return Judge(self.site, self.store, self.selection, self.known_machines)
 
     @cached_property
     def concluder(self) -> Concluder:

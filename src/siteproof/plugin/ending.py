@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from siteproof.evidence import known_machines
 from siteproof.evidence.bundle import write_record
+from siteproof.evidence.store import Blank
 from siteproof.judging.run import put_together
 from siteproof.judging.suite import Suite
 from siteproof.plugin import opening
@@ -48,6 +50,7 @@ def finish(config: pytest.Config, suite: Suite, pytest_exit: int) -> Run:
             write_record(suite.directory, opening.record_of(suite, judged), suite.redactor)
         except Exception as error:  # noqa: BLE001 - the reports can still be written
             suite.ledger.fail(failed("run.json could not be written", error))
+        _remember_machines(suite, judged)
     if pytest_exit == ExitCode.INTERRUPTED and suite.ledger.stopped:
         pytest_exit = ExitCode.VIOLATED  # not interrupted: ended early, as the operator wanted it
     run = config.stash[RUN] = _run(suite, pytest_exit, judged)
@@ -58,6 +61,17 @@ def finish(config: pytest.Config, suite: Suite, pytest_exit: int) -> Run:
         run = config.stash[RUN] = _run(suite, pytest_exit, judged)
         write_files(run, suite.directory, redactor)  # once more, since all of them have the exit code
     return run
+
+
+def _remember_machines(suite: Suite, judged: datetime) -> None:
+    if suite.site.lab is not None or isinstance(suite.store, Blank):
+        return
+    try:
+        suite.judge.doubt()
+        machines = suite.judge.machines()
+        known_machines.remember(suite.directory.parent, suite.site.inventory.source, machines, str(judged.date()))
+    except Exception as error:  # noqa: BLE001 - the next run will know less, and this one is as it is
+        suite.ledger.fail(failed("what machines the hosts are could not be kept", error))
 
 
 def _run(suite: Suite, pytest_exit: int, judged: datetime) -> Run:

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -17,7 +17,9 @@ import pytest
 
 from siteproof import facts
 from siteproof.errors import BadInput
+from siteproof.evidence import known_machines
 from siteproof.evidence.bundle import Replay, RunRecord, new_directory, write_record
+from siteproof.evidence.known_machines import Known
 from siteproof.evidence.store import Blank, Store
 from siteproof.facts import Site
 from siteproof.gather import Gatherer, spawn
@@ -152,7 +154,15 @@ def _suite(
         plan=Plan(whole=before is not None and _is_whole(config)),
         ledger=Ledger(remarks=[*site.inventory.notes, *(store.remarks() if isinstance(store, Replay) else ())]),
         lost=tuple(lost(before, site.inventory, redactor)) if before is not None else (),
+        known_machines=known_before(site, store, directory),
     )
+
+
+def known_before(site: Site, store: Store, directory: Path) -> Mapping[str, Known]:
+    """What the hosts were in earlier runs, where that says anything. Raises BadInput."""
+    if site.lab is not None or isinstance(store, Replay | Blank):
+        return {}
+    return known_machines.read(directory.parent, site.inventory.source)
 
 
 def _is_whole(config: pytest.Config) -> bool:

@@ -146,8 +146,9 @@ def join(config: pytest.Config, told: Mapping[str, Any]) -> Suite:
         store = Blank()
     if store.directory != Path(os.devnull):
         config.stash[place.PLACE] = place.Place(directory, told["worker"])
+    site = facts.read_site(read)
     return Suite(
-        site=facts.read_site(read),
+        site=site,
         directory=directory,
         nonce=told["nonce"],
         store=store,
@@ -158,6 +159,7 @@ def join(config: pytest.Config, told: Mapping[str, Any]) -> Suite:
         redactor=Redactor(read.secrets),
         plan=Plan(whole=True),
         ledger=Ledger(deadly=told["deadly"]),
+        known_machines=opening.known_before(site, store, directory),
     )
 
 
