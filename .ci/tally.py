@@ -4,7 +4,7 @@
 
 The folder holds what the environments wrote: `tox.json` and `tox-proof.json` are tox's own `--result-json`, of
 `tox run` and of `tox run -e proof`. A JUnit file `<environment>.xml` or `<environment>-part-<part>.xml` is pytest's,
-`sample.json` and `proof.json` are from `python -m lab prove --json`. A test counts once, and so does a fault, however
+`sample.json` and `proof.json` are from `python -m lab prove --json`, `replays.json` is from `python -m lab replays`. A test counts once, and so does a fault, however
 often it was tried: it passed if it never failed. An environment that counts nothing itself (lint, types) is one. An
 environment that failed though nothing that it counted did is one more failure, and so is a tox that did not come to its
 end: what broke off is never counted as passed. Takes nothing but Python, since it speaks also where nothing could be
@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 RUNS = ("tox.json", "tox-proof.json")
-FAULTS = {"sample": "sample.json", "proof": "proof.json"}
-"""Environments that count faults, and where."""
+FAULTS = {"sample.json": "sample", "proof.json": "proof", "replays.json": "proof"}
+"""Files that count faults, and of which environment."""
 
 Outcomes = dict[str, bool]
 """What was tried -> whether it passed."""
@@ -56,7 +56,7 @@ def counted(folder: Path) -> dict[str, Outcomes]:
     found: dict[str, Outcomes] = {}
     for path in sorted(folder.glob("*.xml")):
         add(found.setdefault(path.stem.partition("-part-")[0], {}), of_tests(path))
-    for name, file in FAULTS.items():
+    for file, name in FAULTS.items():
         if (folder / file).exists():
             add(found.setdefault(name, {}), of_faults(folder / file))
     return found

@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     proof.add_argument("fault", nargs="*")
     proof.add_argument("--json", type=Path, metavar="FILE", help="write what was expected and what was got")
+    lies = add("replays", replays, "show that no tool's answers of yesterday are believed while a fault stands")
+    lies.add_argument("fault", nargs="*", help="of those in replays.toml; all if none is named")
+    lies.add_argument("--json", type=Path, metavar="FILE", help="write what was believed")
     entry = add("with-tools", with_tools, "run a command of this machine with the base's tools that the machine lacks")
     entry.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…")
     demo = add(
@@ -264,6 +267,13 @@ def prove(options: argparse.Namespace) -> int:
         names = options.fault or list(known.by_id)
     how = How(changes=options.changes, alone=options.alone, labs=options.labs)
     return prove_all(options.name, site, known, known.choose(names), how, options.json)
+
+
+def replays(options: argparse.Namespace) -> int:
+    from lab.replays import replay_all
+
+    site = topology.load()
+    return replay_all(options.name, site, faults.load(site), options.fault, options.json)
 
 
 def _affected(known: faults.Faults, site: topology.Topology, revision: str) -> affected.Reasons:

@@ -23,6 +23,7 @@ MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 16384
+MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 MNT_DETACH = 2
@@ -87,10 +88,10 @@ def move_mount(tree: int, target: str) -> None:
     _check(_libc.syscall(*call), f"move_mount to {target}")
 
 
-def mount_setattr(tree: int, attributes: int, user_namespace: int = -1) -> None:
+def mount_setattr(tree: int, attributes: int = 0, user_namespace: int = -1, *, propagation: int = 0) -> None:
     """Set attributes of a detached mount; with MOUNT_ATTR_IDMAP, shift owners into `user_namespace`."""
     which = max(user_namespace, 0)
-    attr = struct.pack("QQQQ", attributes, 0, 0, which)
+    attr = struct.pack("QQQQ", attributes, 0, propagation, which)
     buffer = ctypes.create_string_buffer(attr, len(attr))
     call = (SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | AT_RECURSIVE, buffer, ctypes.c_size_t(len(attr)))
     _check(_libc.syscall(*call), "mount_setattr")

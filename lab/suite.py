@@ -86,6 +86,13 @@ def register(directory: Path) -> Plan:
     return read_register(str(file))
 
 
+def unwitnessed(directory: Path) -> frozenset[str]:
+    """The checks that say themselves that nothing else vouches for their answers."""
+    file = directory / "witnesses.json"
+    _quietly([f"--register={file}"], _without_inventory(), file, "register")
+    return frozenset(entry["id"] for entry in json.loads(file.read_text()) if entry["unwitnessed_because"])
+
+
 def _quietly(options: Sequence[str], env: Mapping[str, str], writes: Path, what: str) -> int:
     """Run the suite for a file that it writes, and give its exit code. Raises LabError if it wrote none."""
     line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", *options]

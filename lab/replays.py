@@ -1,0 +1,154 @@
+"""Yesterday's right answers while a fault stands: what a check believes that only echoes itself.
+
+Each tool of replays.toml is covered on every host by a script that keeps what the tool says while all is well, and says
+it again, to the same words, while a fault stands. It is the lie of a cache, a wrapper or a proxy: answer and control
+come from the same place.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import breaking, lifecycle, shims, state, suite
+from lab.errors import LabError, UsageError
+from lab.faults import Fault, Faults
+from lab.steps import toml
+from lab.suite import Report
+from lab.topology import HERE, Topology
+
+FILE = HERE / "replays.toml"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One tool that lied while one fault stood."""
+
+    fault: str
+    tool: str
+    verdicts: Mapping[str, str]
+    """Of what the fault violates, by `id[subject]`."""
+    believed: tuple[str, ...]
+    """What was held although its check has a witness."""
+    echoed: tuple[str, ...]
+    """What was held by a check that says that it has none."""
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.verdicts) and not self.believed
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": f"{self.fault} while {self.tool} replays",
+            "ok": self.ok,
+            "verdicts": dict(self.verdicts),
+            "believed": list(self.believed),
+            "echoed": list(self.echoed),
+        }
+
+
+def load(known: Faults, path: Path = FILE) -> dict[str, list[str]]:
+    """Fault -> the tools that are to lie. Raises LabError."""
+    found = toml(path.read_text())
+    for fault, tools in found.items():
+        if fault not in known.by_id:
+            raise LabError(f"{path.name}: {fault} is no fault")
+        if not isinstance(tools, list) or not all(isinstance(tool, str) for tool in tools):
+            raise LabError(f"{path.name}: {fault} has a list of tools")
+    return found
+
+
+def replay_all(lab: str, site: Topology, known: Faults, chosen: Collection[str], out: Path | None) -> int:
+    """Try each pair of replays.toml, of the faults `chosen` or of all."""
+    pairs = {fault: tools for fault, tools in load(known).items() if not chosen or fault in chosen}
+    if missing := sorted(set(chosen) - pairs.keys()):
+        raise UsageError(f"replays: {FILE.name} has no tool for {missing[0]}")
+    started = time.monotonic()
+    with _up(lab), tempfile.TemporaryDirectory(prefix="siteproof-replays-") as directory:
+        found = list(_try_all(lab, site, known, pairs, Path(directory)))
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"faults": [each.as_json() for each in found]}, indent=1) + "\n")
+    bad = sum(not each.ok for each in found)
+    echoed = {key.partition("[")[0] for each in found for key in each.echoed}
+    said = f"{bad} of {len(found)} replays were believed" if bad else f"{len(found)} replays, none believed"
+    print(f"{said}, {len(echoed)} checks without a witness echoed one, in {time.monotonic() - started:.0f} s")
+    return 1 if bad else 0
+
+
+def _try_all(
+    lab: str, site: Topology, known: Faults, pairs: Mapping[str, Sequence[str]], directory: Path
+) -> Iterator[Replayed]:
+    trusting = suite.unwitnessed(directory)
+    tools = sorted({tool for found in pairs.values() for tool in found})
+    hosts = [host.name for host in site.systemd_hosts]
+    current = lifecycle.must_run(lab)
+    try:
+        for host in hosts:
+            shims.keep_answers(current, host, tools)
+        healthy = suite.judge(lab, directory / "healthy")
+        if not healthy.ok:
+            raise LabError(f"the lab is not healthy: {', '.join(healthy.loud) or healthy.exit_code}")
+        for number, (name, liars) in enumerate(pairs.items()):
+            yield from _with_fault(
+                lab, site, known.by_id[name], known, liars, healthy, trusting, directory / str(number)
+            )
+    finally:
+        for host in hosts:
+            shims.bring_back(current, host)
+
+
+def _with_fault(
+    lab: str,
+    site: Topology,
+    fault: Fault,
+    known: Faults,
+    liars: Sequence[str],
+    healthy: Report,
+    trusting: Collection[str],
+    directory: Path,
+) -> Iterator[Replayed]:
+    verdicts = known.expected(healthy.plan)[fault.id].verdicts
+    violated = sorted(key for key, verdict in verdicts.items() if verdict == "violated")
+    only = [healthy.results[key].nodeid for key in violated]
+    try:
+        current = breaking.break_faults(lab, [fault], site, healthy.path)
+        for tool in liars:
+            shims.lie(current, tool)
+            begun = time.monotonic()
+            seen = suite.judge(lab, directory / tool, only=only)
+            got = {key: seen.results[key].verdict if key in seen.results else "missing" for key in violated}
+            held = [key for key, verdict in got.items() if verdict == suite.HELD]
+            echoed = tuple(key for key in held if key.partition("[")[0] in trusting)
+            believed = tuple(key for key in held if key not in echoed)
+            found = Replayed(fault.id, tool, got, believed, echoed)
+            print(
+                f"{'ok  ' if found.ok else 'FAIL'} {fault.id:32} {tool:16} {len(got) - len(held):3} not believed, "
+                f"{len(echoed):2} echoed  {time.monotonic() - begun:5.1f} s",
+                *(f"       believed: {key}" for key in believed),
+                sep="\n",
+                flush=True,
+            )
+            yield found
+    finally:
+        shims.lie(lifecycle.must_run(lab), None)
+        breaking.heal_faults(lab, [fault], site)
+
+
+@contextmanager
+def _up(lab: str) -> Iterator[None]:
+    """The lab is left as it was found: up or down."""
+    before = state.running(lab)
+    lifecycle.up(lab, lambda text: print(text, file=sys.stderr, flush=True))
+    try:
+        yield
+    finally:
+        if before is None:
+            lifecycle.down(lab)
