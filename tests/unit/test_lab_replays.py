@@ -17,19 +17,7 @@ KNOWN = faults.load(topology.load())
 def test_each_tool_that_answers_lies_while_a_fault_stands() -> None:
     pairs = replays.load(KNOWN)
     liars = {tool for tools in pairs.values() for tool in tools}
-    assert liars >= {
-        "getent",
-        "dig",
-        "busctl",
-        "unbound-control",
-        "ip",
-        "nft",
-        "nmap",
-        "curl",
-        "ss",
-        "crictl",
-        "docker",
-    }
+    assert liars >= {"getent", "dig", "busctl", "unbound-control", "ip", "nft", "nmap", "curl", "crictl", "docker"}
 
 
 @pytest.mark.parametrize(
