@@ -124,11 +124,34 @@ def test_a_server_is_silent_to_all_only_if_it_never_answered(
     assert (None if over is None else type(over)) == expected
 
 
-def test_what_is_slow_as_a_matter_of_course_has_not_waited_in_vain() -> None:
-    kept = Patience("here")
-    for number in range(3):
-        kept.saw(question(str(number), waits_for="containerd", slow=True), Attempt.of(Output(0, b"", b"", 0, 60)))
-    assert kept.over(question("next", waits_for="containerd")) is None
+@pytest.mark.parametrize(("seconds", "given_up"), [(12.0, False), (19.0, True)])
+def test_what_is_slow_as_a_matter_of_course_waits_in_vain_when_its_time_is_used_up(
+    seconds: float, given_up: bool
+) -> None:
+    kept = Patience("here")  # the deadline is 20 s
+    kept.saw(question("pull", waits_for="a registry", slow=True), Attempt.of(Output(0, b"", b"", 0, seconds)))
+    assert (kept.over(question("next", waits_for="a registry", slow=True)) is not None) == given_up
+
+
+@pytest.mark.usefixtures("hasty")
+def test_slow_questions_for_one_thing_take_turns(tmp_path: Path) -> None:
+    """Also those of another round, which are asked meanwhile: the first may show that the second is in vain."""
+    store, begun = Store(tmp_path), time.monotonic()
+    gatherer = LocalGatherer(connections("here"), store, "n0nce")
+    pull = Command("here", "pull", 4, "reads", script="sleep 3.7", slow=True, waits_for="a registry")
+    again = Command("here", "again", 4, "reads", script="sleep 3.6", slow=True, waits_for="a registry")
+    other = Command("here", "other", 4, "reads", script="echo other", slow=True, waits_for="another registry")
+    try:
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(gatherer.ask, [pull])
+            time.sleep(1)
+            gatherer.ask([again, other])
+            first.result()
+    finally:
+        gatherer.close()
+    assert isinstance(store.get(again), GivenUp)
+    assert isinstance(store.get(other), Output)
+    assert time.monotonic() - begun < 7
 
 
 @pytest.mark.parametrize("process", ["own", "another"])

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -88,6 +88,7 @@ class Host:
         self._recorded: HostRecord | None = None
         self._introduced = False
         self._patience = Patience(connection.name)
+        self._turns: dict[str, threading.Lock] = {}
 
     @property
     def identity(self) -> Identity | None:
@@ -184,7 +185,7 @@ class Host:
             elif isinstance(question, Command):
                 as_root = question.root and with_password
                 if question.slow:
-                    lanes.append(partial(self._batch, session, round_, [question], as_root))
+                    lanes.append(partial(self._slow, session, round_, question, as_root))
                 else:
                     batches[as_root].append(question)
         lanes += [partial(self._streams, session, round_, asked) for asked in streams.values()]
@@ -205,6 +206,14 @@ class Host:
             self._introduce()
             self._patience.saw(question, attempt)
             round_.record(question, attempt)
+
+    def _slow(self, session: Session, round_: Round, question: Command, as_root: bool) -> None:
+        """Those that wait for the same thing one after the other, also those of another round: perhaps in vain."""
+        with self._turns.setdefault(question.waits, threading.Lock()) if question.waits else nullcontext():
+            if (given_up := self._patience.over(question)) is not None:
+                round_.give_up(question, given_up)
+            else:
+                self._batch(session, round_, [question], as_root)
 
     def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
         try:

@@ -41,14 +41,14 @@ class Patience:
 
     def saw(self, question: Question, attempt: Attempt) -> None:
         """Remember how long an attempt took. An error at once, such as a refused connection, keeps nobody waiting."""
-        if not question.waits or (isinstance(question, Command) and question.slow):
+        if not question.waits:
             return
         with self._lock:
             wait = self._waits.setdefault(question.waits, _Wait())
             if isinstance(attempt.answer, GivenUp):
                 return
             wait.silent = wait.silent and isinstance(attempt.answer, Unanswered)
-            if attempt.seconds >= IN_VAIN_S or isinstance(attempt.answer, TimedOut):
+            if attempt.seconds >= _in_vain_s(question) or isinstance(attempt.answer, TimedOut):
                 wait.seconds += attempt.seconds
                 if question.probe not in wait.examples:
                     wait.examples.append(question.probe)
@@ -76,3 +76,9 @@ class Patience:
         said = f"{question.probe} on {self._host} was not asked: {what} does not answer ({waited})"
         silent = what == question.waits and wait.silent and len(wait.examples) > 1
         return (Unanswered if silent else GivenUp)(said, host=self._host)
+
+
+def _in_vain_s(question: Question) -> float:
+    """What is slow as a matter of course has waited in vain where it has used up its time."""
+    slow = isinstance(question, Command) and question.slow
+    return 0.9 * question.deadline_s if slow else IN_VAIN_S
