@@ -163,7 +163,7 @@ def _is_of(name: str, asked: str) -> bool:
 
 
 def _with(asked: tuple[str, ...], names: Iterable[str], negated: bool) -> tuple[str, ...]:
-    more = f"{'! ' if negated else ''}{' '.join(names)}"
+    more = f"{'! ' if negated else ''}{' '.join(sorted(set(names)))}"
     return asked if more in asked else (*asked, more)
 
 

@@ -141,7 +141,7 @@ def parse_routes(output: Output) -> tuple[Route, ...]:
     sections = split(output.text, "local", "routes")
     if "127.0.0.0/8" not in {route.get("dst") for route in _array(sections, "local")}:
         raise Unparseable("ip does not list the route to the loopback, which every host has")
-    found = [route for route in _array(sections, "routes") if route["dst"] != "default"]
+    found = [route for route in _array(sections, "routes") if route["dst"] not in ("default", "0.0.0.0/0")]
     return tuple(Route(IPv4Network(route["dst"]), _outlet(route)) for route in found)
 
 
