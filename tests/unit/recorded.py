@@ -143,7 +143,7 @@ def _toml(text: str) -> str:
 def spelt(answer: Any) -> str:
     """`repr` with sets and mappings in order."""
     if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
-        fields = ", ".join(f"{f.name}={spelt(getattr(answer, f.name))}" for f in dataclasses.fields(answer))
+        fields = ", ".join(f"{f.name}={spelt(getattr(answer, f.name))}" for f in dataclasses.fields(answer) if f.repr)
         return f"{type(answer).__name__}({fields})"
     if isinstance(answer, Enum):
         return f"{type(answer).__name__}.{answer.name}"
@@ -159,7 +159,7 @@ def spelt(answer: Any) -> str:
 def leaves(value: Any) -> Iterator[str]:
     """Every plain value in an answer, as text: what of a tool's output is the answer itself."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
+        for field in (field for field in dataclasses.fields(value) if field.repr):
             yield from leaves(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for key, item in value.items():

@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from siteproof.facts.declared import Declared
-from siteproof.facts.model import Family, HostsOf, Outside, Port, Router, Service, Subjects, Unseen, nodes
+from siteproof.facts.model import (
+    SOMEWHERE,
+    Absent,
+    Family,
+    HostsOf,
+    Outside,
+    Port,
+    Router,
+    Service,
+    Subjects,
+    Unseen,
+)
 
 ARBITRARY_PORTS = 8
+
+
+@dataclass(frozen=True)
+class Gate(Router):
+    """A router, all of the site's routers, and the vantage points that look at them from outside."""
+
+    routers: tuple[str, ...] = ()
+    vantages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.host
+
+
+@dataclass(frozen=True)
+class Vantage(Outside):
+    """A vantage point, and the routers that it looks at."""
+
+    routers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.host
 
 
 class PublicAddress(Declared):
@@ -23,6 +56,8 @@ class PublicAddress(Declared):
     """Everything that is open on purpose."""
     control: Service
     """One of `allow` that answers now: its answer shows that the outside can reach the site at all."""
+    on_router: tuple[Service, ...] = ()
+    """What of `allow` the router answers itself, so that no rule forwards it."""
 
     @model_validator(mode="after")
     def _control_is_one_open_tcp_port(self) -> Self:
@@ -30,6 +65,8 @@ class PublicAddress(Declared):
             raise ValueError("`control` is a single TCP port, e.g. `tcp/443`")
         if self.control_port not in self.allowed("tcp"):
             raise ValueError("`control` is not among `allow`")
+        if any(_ports(self.on_router, protocol) - self.allowed(protocol) for protocol in ("tcp", "udp")):
+            raise ValueError("`on_router` is not among `allow`")
         return self
 
     @property
@@ -38,16 +75,29 @@ class PublicAddress(Declared):
 
     def allowed(self, protocol: str) -> frozenset[int]:
         """The allowed ports of a protocol."""
-        ports: set[int] = set()
-        for service in self.allow:
-            spoken, _, span = service.partition("/")
-            if spoken == protocol:
-                first, _, last = span.partition("-")
-                ports.update(range(int(first), int(last or first) + 1))
-        return frozenset(ports)
+        return _ports(self.allow, protocol)
+
+    @property
+    def control_on_router(self) -> bool:
+        return self.control_port in _ports(self.on_router, "tcp")
+
+    @property
+    def forwarded(self) -> frozenset[int]:
+        """The allowed TCP and UDP ports for which there must be a rule."""
+        return frozenset().union(*(self.allowed(p) - _ports(self.on_router, p) for p in ("tcp", "udp")))
 
     def __str__(self) -> str:
         return str(self.address)
+
+
+def _ports(services: tuple[Service, ...], protocol: str) -> frozenset[int]:
+    ports: set[int] = set()
+    for service in services:
+        spoken, _, span = service.partition("/")
+        if spoken == protocol:
+            first, _, last = span.partition("-")
+            ports.update(range(int(first), int(last or first) + 1))
+    return frozenset(ports)
 
 
 class Edge(Family):
@@ -57,11 +107,14 @@ class Edge(Family):
       routers: routers                   # or {none: "an ISP box without an API"}
       outside: outside_vantage           # or {none: "no machine outside yet"}; needs nmap and root there
       tempting_ports: [22, 23, 445, 2375, 2376, 3389, 5432, 6443, 8006, 10250]
-      ports_at_once: 1024                # a forward of more ports than these counts as a DMZ
+      ports_at_once: 1024                # more ports than these forwarded to one host count as a DMZ
+      # outside_interfaces: [ppp0]       # of the routers; by default those that their default routes and the public
+      #                                    addresses are on
       addresses:                         # every public address of the site
         - address: 198.51.100.76
           allow: [tcp/80, tcp/443, udp/34197, tcp/3000-3003]
           control: tcp/443               # open now: shows that the outside can reach the site at all
+          # on_router: [tcp/80]            # of these, what the router answers itself, without a forward
     """
 
     name: ClassVar[str] = "edge"
@@ -76,11 +129,20 @@ class Edge(Family):
     tempting_ports: Annotated[tuple[Port, ...], Field(min_length=1)]
     """TCP ports that attackers try first and that a host behind the edge may well have open, e.g. 22 and 6443."""
     ports_at_once: Annotated[int, Field(ge=1)] = 1024
-    """A forward of more ports than these counts as one of all ports."""
+    """More ports than these forwarded to one host, by all rules together, count as all ports."""
+    outside_interfaces: tuple[str, ...] = ()
+    """Those of the routers that packets from the internet come in by. By default the routers are asked."""
+    somewhere: IPv4Address = SOMEWHERE
+    """An address on the internet. Nothing is sent to it: a router is asked by which interface it would."""
 
     @property
     def public(self) -> frozenset[IPv4Address]:
         return frozenset(address.address for address in self.addresses)
+
+    @property
+    def forwarded(self) -> frozenset[int]:
+        """The ports for which a router must have a rule, so that a ruleset without one is not the one in force."""
+        return frozenset().union(*(address.forwarded for address in self.addresses))
 
     def sample(self, address: PublicAddress) -> tuple[int, ...]:
         """TCP ports of `address` to try that are not on its allowlist: the tempting ones and a few arbitrary ones.
@@ -92,8 +154,12 @@ class Edge(Family):
         return tuple(sorted({*self.tempting_ports, *arbitrary} - address.allowed("tcp")))
 
     def subjects(self, hosts: HostsOf) -> Subjects:
+        routers = self.routers if isinstance(self.routers, Unseen) else hosts("routers", self.routers)
+        vantages = self.outside if isinstance(self.outside, Unseen) else hosts("outside", self.outside)
+        seen_from = () if isinstance(vantages, Unseen) else vantages
+        seen = () if isinstance(routers, Unseen) else routers
         return {
-            Router: nodes(Router, hosts, "routers", self.routers),
-            Outside: nodes(Outside, hosts, "outside", self.outside),
+            Gate: Absent(routers.none) if isinstance(routers, Unseen) else [Gate(r, seen, seen_from) for r in routers],
+            Vantage: Absent(vantages.none) if isinstance(vantages, Unseen) else [Vantage(v, seen) for v in vantages],
             PublicAddress: self.addresses,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from siteproof.asks.words import URL, Form
 from siteproof.facts.declared import Declared
+
+SOMEWHERE = IPv4Address("192.0.2.1")
+"""An address of the internet that nobody has (RFC 5737), to ask a kernel for the way to it."""
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from siteproof.facts.declared import Declared
-from siteproof.facts.model import Family, HostsOf, Node, Subjects, Url
+from siteproof.facts.model import SOMEWHERE, Family, HostsOf, Node, Subjects, Url
 
 
 class Link(Family):
-    """The interface of a host's default route.
+    """The interface by which a host reaches the internet.
 
     # A fact of its own for each host: host_vars/<host>.yml may differ.
     siteproof_link:
       mtu: 1400
+      # towards: 192.0.2.1               # asked for the way to it; by default an address that nobody has
     """
 
     name: ClassVar[str] = "link"
@@ -24,6 +26,8 @@ class Link(Family):
 
     mtu: Annotated[int, Field(ge=576, le=65536)]
     """Bytes."""
+    towards: IPv4Address = SOMEWHERE
+    """An address on the internet. Nothing is sent to it: the kernel is asked by which interface it would."""
 
 
 class Transfer(Declared):

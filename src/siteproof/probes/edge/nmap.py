@@ -72,29 +72,63 @@ class Scan:
     """Distance -> the router that answered there; some may be missing."""
     control: int
 
-    def is_behind(self, port: int, edge: Collection[IPv4Address]) -> bool:
+    def is_behind(self, port: int, edge: Collection[IPv4Address], *, control_on_router: bool = False) -> bool:
         """Whether a SYN to `port` got past the router that has the addresses `edge`.
 
         An open port did. A refusal did if it comes from further away than that router, by its TTL; where the router
-        shows itself nowhere on the way, if it comes from as far as the control does. Raises NoControl where the two
-        cannot be told apart.
+        shows itself nowhere on the way, if it comes from as far as the control does. A TTL tells only if it does so of
+        the control, which is behind the router, or on it. Raises NoControl where the two cannot be told apart.
         """
-        seen, reference = self.ports[port], self.ports[self.control]
+        seen, reference = self.ports[port], self.ports[self.control].distance
         if seen.open:
             return True
         if seen.reason == "no-response":
             return False
-        distances = [distance for distance, address in self.hops.items() if address in edge]
-        if seen.distance is None or (not distances and reference.distance is None):
-            raise NoControl(f"port {port} answers ({seen.reason}), and nothing tells from how far away")
-        if distances:
-            return seen.distance > min(distances)
-        if reference.distance is not None and seen.distance < reference.distance:
+        router = self._router(edge)
+        said = f"port {port} answers ({seen.reason})"
+        if seen.distance is None or reference is None:
+            raise NoControl(f"{said}, and nothing tells from how far away")
+        if router is not None and (reference < router or (reference == router) != control_on_router):
             raise NoControl(
-                f"port {port} answers ({seen.reason}) from {seen.distance} hops away, the control from "
-                f"{reference.distance}, and the edge does not show itself between"
+                f"{said} from {seen.distance} hops away, but the distance tells nothing: the control comes from "
+                f"{reference}, and the edge stands at {router}"
+            )
+        if router is not None or control_on_router:
+            return seen.distance > (reference if router is None else router)
+        if seen.distance < reference:
+            raise NoControl(
+                f"{said} from {seen.distance} hops away, the control from {reference}, and the edge does not show "
+                "itself between"
             )
         return True
+
+    def got_past(
+        self, ports: Collection[int], edge: Collection[IPv4Address], *, control_on_router: bool = False
+    ) -> tuple[dict[int, Port], list[str]]:
+        """Which of `ports` are behind the router, and why it cannot be told of which (see `is_behind`)."""
+        past, unclear = {}, []
+        for port in ports:
+            try:
+                if self.is_behind(port, edge, control_on_router=control_on_router):
+                    past[port] = self.ports[port]
+            except NoControl as error:
+                unclear.append(error.message)
+        return past, unclear
+
+    def forwarded(self, ports: Collection[int], edge: Collection[IPv4Address]) -> set[int]:
+        """Which of `ports` somebody answers beyond the router for certain, so that a rule of it sends them there."""
+        router, control = self._router(edge), self.ports[self.control].distance
+        if router is None or control is None or control <= router:
+            return set()
+        return {port for port in ports if (self.ports[port].distance or 0) > router}
+
+    def silent(self, ports: Collection[int]) -> set[int]:
+        """Which of `ports` nobody answers: closed there, or forwarded to somebody who drops."""
+        return {port for port in ports if self.ports[port].reason == "no-response"}
+
+    def _router(self, edge: Collection[IPv4Address]) -> int | None:
+        """How far away the router stands; None if it does not show itself."""
+        return min((distance for distance, address in self.hops.items() if address in edge), default=None)
 
 
 def tcp_scan(source: Host, address: IPv4Address, ports: Collection[int], *, control: int) -> Ask[Scan]:

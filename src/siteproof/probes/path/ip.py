@@ -1,12 +1,15 @@
-"""ip (iproute2): links and routes."""
+"""ip (iproute2): links and routes; and the kernel's own files, which say some of it without any tool."""
 
 from __future__ import annotations
 
+import re
+import struct
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from siteproof.asks import Ask, Host, Output, command
+from siteproof.asks import ADDRESS, SMALL, Ask, Host, Output, command
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, Sections, from_json, section, split, words
 
@@ -30,11 +33,55 @@ class Route:
     device: str
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the kernel sends a packet."""
+
+    link: NetworkLink
+    table: str = ""
+    """The routing table that decides, by name or number; empty if it is the main one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uplinks:
+    """What of a router looks towards the internet."""
+
+    devices: frozenset[str]
+    """The interface that a packet to the internet leaves by, and those of every default route in any table."""
+    addresses: Mapping[str, frozenset[IPv4Address]]
+    """Interface -> the addresses that it has."""
+
+    def outside(self, public: Collection[IPv4Address]) -> frozenset[str]:
+        """The interfaces that packets from the internet may come in by, where the site's public addresses are these."""
+        return self.devices | {name for name, own in self.addresses.items() if own & set(public)}
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLinks:
+    """What the kernel's own files say of links and the main table."""
+
+    mtus: Mapping[str, int]
+    """Interface -> bytes."""
+    routes: tuple[tuple[IPv4Network, int, str], ...]
+    """Target, metric, interface."""
+
+    def agree(self, way: Way, target: IPv4Address) -> bool:
+        """Whether they show what ip answered of the way to `target`. What another table decides they do not show."""
+        if self.mtus.get(way.link.name) != way.link.mtu:
+            return False
+        fitting = [(-network.prefixlen, metric, name) for network, metric, name in self.routes if target in network]
+        best = {name for *order, name in fitting if order == list(min(fitting)[:2])}
+        return bool(way.table) or way.link.name in best
+
+
 _ROUTE_KEYS = words("""
     type dst gateway via dev protocol scope prefsrc metric flags metrics nexthops nhid table expires error uid
 """)
 
 
+_KEYLESS_TYPE = re.compile(
+    r'\{"(local|broadcast|anycast|multicast|unreachable|blackhole|prohibit|throw|nat|xresolve)",(?=")'
+)
 _ROUTES = f"""\
 {section("local")}
 ip -j -4 route show table local || exit
@@ -46,6 +93,31 @@ _DEFAULT_LINK = f"""\
 ip -j -4 route show default || exit
 {section("links")}
 ip -j link show || exit
+{END}"""
+_LINK_TOWARDS = f"""\
+{section("way")}
+ip -j -4 route get "$target" || exit
+{section("links")}
+ip -j link show || exit
+{END}"""
+_UPLINKS = f"""\
+{section("way")}
+ip -j -4 route get "$target" || exit
+{section("defaults")}
+ip -j -4 route show table all default || exit
+{section("addresses")}
+ip -j -4 addr show || exit
+{END}"""
+# The shell itself reads them: no tool is asked that could answer from memory.
+_KERNEL_LINKS = f"""\
+read_all() {{ while read -r line; do printf '%s\n' "$line"; done <"$1"; }}
+{section("mtus")}
+for file in /sys/class/net/*/mtu; do
+    name=${{file%/mtu}}
+    if read -r mtu <"$file"; then printf '%s %s\n' "${{name##*/}}" "$mtu"; fi
+done
+{section("routes")}
+read_all /proc/net/route || exit
 {END}"""
 _ADDRESSES = "ip -j -4 addr show scope global"
 
@@ -69,7 +141,7 @@ def parse_routes(output: Output) -> tuple[Route, ...]:
     sections = split(output.text, "local", "routes")
     if "127.0.0.0/8" not in {route.get("dst") for route in _array(sections, "local")}:
         raise Unparseable("ip does not list the route to the loopback, which every host has")
-    found = [route for route in _array(sections, "routes") if route["dst"] != "default"]
+    found = [route for route in _array(sections, "routes") if route["dst"] not in ("default", "0.0.0.0/0")]
     return tuple(Route(IPv4Network(route["dst"]), _outlet(route)) for route in found)
 
 
@@ -119,12 +191,130 @@ def _device(routes: list[dict[str, Any]]) -> str:
     return str(devices.pop())
 
 
+def link_towards(host: Host, target: IPv4Address) -> Ask[Way]:
+    """By which interface a packet from `host` to `target` leaves, as the kernel decides now: rules, tables, VPNs."""
+    return command(
+        host,
+        _LINK_TOWARDS,
+        given={"target": ADDRESS(target)},
+        probe=f"ip -j route get {target}",
+        parse=lambda output: parse_link_towards(output, target),
+        tools=("ip",),
+    )
+
+
+def parse_link_towards(output: Output, target: IPv4Address) -> Way:
+    """Raises Unparseable also where `target` is the host's own address."""
+    sections = split(output.text, "way", "links")
+    device, table = _way(sections, target)
+    mtus = [link["mtu"] for link in _array(sections, "links") if link.get("ifname") == device]
+    if len(mtus) != 1 or type(mtus[0]) is not int:
+        raise Unparseable(f"ip does not show the MTU of {device}, where packets to {target} go")
+    return Way(NetworkLink(device, mtus[0]), table)
+
+
+def _way(sections: Sections, target: IPv4Address) -> tuple[str, str]:
+    """The interface and the table of the answer to `ip route get`."""
+    found = _array(sections, "way")
+    if len(found) != 1 or found[0].get("dst") != str(target) or not isinstance(found[0].get("dev"), str):
+        raise Unparseable(f"ip does not show the way to {target}: {str(found)[:200]}")
+    if found[0].get("type", "unicast") != "unicast" or found[0]["dev"] == "lo":
+        raise Unparseable(f"packets to {target} go nowhere that a link leads to: {str(found[0])[:200]}")
+    table = found[0].get("table", "main")
+    if not isinstance(table, str | int):
+        raise Unparseable(f"ip names no table: {str(found[0])[:200]}")
+    return found[0]["dev"], "" if str(table) in ("main", "254") else str(table)
+
+
+def uplinks(router: Host, target: IPv4Address) -> Ask[Uplinks]:
+    """Which interfaces of `router` look towards the internet, where `target` is."""
+    return command(
+        router,
+        _UPLINKS,
+        given={"target": ADDRESS(target)},
+        probe=f"ip -j uplinks, for {target}",
+        parse=lambda output: parse_uplinks(output, target),
+        tools=("ip",),
+    )
+
+
+def parse_uplinks(output: Output, target: IPv4Address) -> Uplinks:
+    sections = split(output.text, "way", "defaults", "addresses")
+    devices = {_way(sections, target)[0]}
+    for route in _array(sections, "defaults"):
+        if route.get("dst") != "default":
+            raise Unparseable(f"ip shows other routes than the default ones: {str(route)[:200]}")
+        if route.get("type", "unicast") == "unicast":
+            devices |= {_text(hop["dev"]) for hop in route.get("nexthops", [route])}
+    links = _array(sections, "addresses")
+    own = {_text(link["ifname"]): [IPv4Address(a["local"]) for a in link["addr_info"] if a] for link in links}
+    if not own.get("lo"):
+        raise Unparseable("ip does not show the loopback's address, which every host has")
+    return Uplinks(frozenset(devices), {name: frozenset(found) for name, found in sorted(own.items()) if found})
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Unparseable(f"ip names an interface {value!r}")
+    return value
+
+
+def kernel_links(host: Host) -> Ask[KernelLinks]:
+    """The MTU of every interface, and the main table's IPv4 routes: a witness for what `ip` answers."""
+    return command(
+        host,
+        _KERNEL_LINKS,
+        probe="/sys/class/net, /proc/net/route",
+        parse=parse_kernel_links,
+        at_most=SMALL,
+        tools=(),
+    )
+
+
+def parse_kernel_links(output: Output) -> KernelLinks:
+    """Raises Unparseable where the loopback is missing, which every host has."""
+    sections = split(output.text, "mtus", "routes")
+    mtus = {}
+    for line in sections["mtus"].splitlines():
+        if not (link := re.fullmatch(r"([!-~]{1,15}) ([0-9]{1,10})", line)):
+            raise Unparseable(f"no interface with its MTU: {line[:200]!r}")
+        mtus[link[1]] = int(link[2])
+    if "lo" not in mtus:
+        raise Unparseable("/sys/class/net does not show the loopback, which every host has")
+    head, *lines = sections["routes"].splitlines()
+    if head.split()[:8] != ["Iface", "Destination", "Gateway", "Flags", "RefCnt", "Use", "Metric", "Mask"]:
+        raise Unparseable(f"not the table of /proc/net/route: {head[:200]!r}")
+    return KernelLinks(mtus, _main_table([line.split() for line in lines]))
+
+
+def _main_table(lines: list[list[str]]) -> tuple[tuple[IPv4Network, int, str], ...]:
+    """The lines of /proc/net/route, whose addresses are hexadecimal in the byte order of the host."""
+    for order in ("<", ">"):
+        try:
+            return tuple((_network(order, line[1], line[7]), int(line[6]), line[0]) for line in lines)
+        except ValueError:
+            continue
+    raise Unparseable(f"no routes: {str(lines)[:200]}")
+
+
+def _network(order: str, target: str, mask: str) -> IPv4Network:
+    """Raises ValueError where these are no network in this byte order."""
+    address, bits = struct.unpack(f"{order}II", bytes.fromhex(target + mask))
+    prefix = bits.bit_count()
+    if bits != (1 << 32) - (1 << 32 - prefix):
+        raise ValueError(f"no mask: {mask}")
+    return IPv4Network((address, prefix))
+
+
 def _array(sections: Sections, name: str) -> list[dict[str, Any]]:
-    """iproute2 prints nothing, not `[]`, for an empty list on some versions; here that is no answer."""
-    found = from_json(sections[name], "ip -j")
+    """iproute2 prints nothing, not `[]`, for an empty list on some versions; here that is no answer.
+
+    An empty object stands where a filter left something out, and is nothing. Before 5.1 a route's type has no key.
+    """
+    found = from_json(_KEYLESS_TYPE.sub(r'{"type":"\1",', sections[name]), "ip -j")
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise Unparseable(f"ip -j printed no list of objects: {sections[name][:200]!r}")
-    return found
+    return [item for item in found if item]
 
 
 def host_addresses(host: Host) -> Ask[frozenset[IPv4Address]]:
@@ -141,7 +331,8 @@ def host_addresses(host: Host) -> Ask[frozenset[IPv4Address]]:
 def parse_addresses(output: Output) -> frozenset[IPv4Address]:
     """Raises Unparseable where there is none: somebody was reached there."""
     links = _array(Sections(addresses=output.text), "addresses")
-    found = [a for link in links for a in link["addr_info"] if not a.get("deprecated")]
+    # Where the filter leaves out some of an interface's addresses, iproute2 prints `{}` for each of them.
+    found = [a for link in links for a in link["addr_info"] if a and not a.get("deprecated")]
     if not found:
         raise Unparseable("ip shows no address")
     return frozenset(IPv4Address(a["local"]) for a in found)

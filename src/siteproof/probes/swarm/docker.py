@@ -81,6 +81,8 @@ def parse_overlays(output: Output, control: str) -> tuple[OverlayNetwork, ...]:
         raise Unparseable(f"docker network inspect printed no list: {sections['networks'][:200]!r}")
     if sorted(n["Id"] for n in found) != sorted(ids):
         raise Unparseable(f"docker was asked about {len(ids)} networks, and speaks of {len(found)}, or of others")
+    if not all(isinstance(n["Driver"], str) for n in found):
+        raise Unparseable("docker network inspect names no driver of a network")
     overlays = [_network(n) for n in found if n["Driver"] in (OVERLAY, NOT_ALLOCATED)]
     networks = tuple(sorted(overlays, key=lambda n: (n.name, n.id)))
     if control not in {n.name for n in networks}:
