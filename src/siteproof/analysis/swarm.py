@@ -20,7 +20,9 @@ def overlapping(overlay: Overlay, found: Mapping[str, tuple[Iterable[Network], I
     shared: dict[str, str] = {}
     for host, (networks, routes) in found.items():
         for network in networks:
-            if network.name != overlay.name and any(overlay.subnet.overlaps(s) for s in network.subnets):
+            # A bridge may have the overlay's name: it is another network all the same.
+            own = network.name == overlay.name and network.of_swarm and network.driver == "overlay"
+            if not own and any(overlay.subnet.overlaps(s) for s in network.subnets):
                 # The swarm's networks are the same on every node that knows them.
                 where = "swarm" if network.of_swarm else host
                 shared[f"{where}: network {network.name}"] = ", ".join(map(str, network.subnets))
@@ -30,28 +32,58 @@ def overlapping(overlay: Overlay, found: Mapping[str, tuple[Iterable[Network], I
     return shared
 
 
+def short(swarm: SwarmState) -> dict[str, str]:
+    """Services that run fewer tasks than they are meant to; jobs that have one that does not get to run.
+
+    Raises Unparseable where there is none, and something could not be read.
+    """
+    found = {s.name: f"{s.running} of {s.wanted - s.ended} tasks run" for s in swarm.services if s.missing}
+    for service in swarm.services:
+        waiting = [t.state for t in swarm.tasks if t.service == service.id and service.job and t.wanted]
+        waiting = [state for state in waiting if STATES.index(state) < RUNNING]
+        if waiting:
+            found[service.name] = f"{len(waiting)} tasks of the job wait: {', '.join(sorted(set(waiting)))}"
+    if not found:
+        swarm.sure("services", "tasks")
+    return found
+
+
 def moving(swarm: SwarmState) -> dict[str, str]:
-    """Services that change at this moment, and how."""
+    """Services that change at this moment, and how; a job at work is one.
+
+    Raises Unparseable where there is none, and something could not be read.
+    """
     found = {s.name: s.update for s in swarm.services if s.update not in ("", "completed", "rollback_completed")}
-    found |= {s.name: f"{s.running} of {s.wanted} tasks run" for s in swarm.services if s.running < s.wanted}
+    found |= {s.name: f"{s.running} of {s.wanted - s.ended} tasks run" for s in swarm.services if s.missing}
     for task in swarm.tasks:
         transitional = STATES.index(task.state) < RUNNING and task.desired not in ("shutdown", "remove")
         draining = task.state == "running" and STATES.index(task.desired) > RUNNING
         if transitional or draining:
             found.setdefault(swarm.service_name(task), f"a task is {task.state} and shall be {task.desired}")
+    if not found:
+        swarm.sure("services", "tasks")
     return found
 
 
 def dangling(swarm: SwarmState, views: Iterable[NodeView], after_s: float) -> dict[str, str]:
-    """Overlays of stacks that have no service any more, on which nothing is."""
+    """Overlays of stacks that have no service any more, on which nothing is.
+
+    Raises Unparseable where what could not be read may be one, or on one.
+    """
     stacks = {service.stack for service in swarm.services}
     occupied = {network for task in swarm.tasks if task.holds_addresses for network, _ in task.addresses}
     occupied |= {v.network for v in views if any(not e.name.endswith("-endpoint") for e in v.endpoints)}
-    return {
-        network.name: f"of the removed stack {network.stack}"
+    left = [
+        network
         for network in stack_overlays(swarm)
         if network.stack not in stacks and network.id not in occupied and swarm.at - network.created > after_s
-    }
+    ]
+    for network in left:
+        swarm.sure("services", "tasks", of=network.id)
+        swarm.sure("services", of=network.stack)
+    if not left:
+        swarm.sure("networks")
+    return {network.name: f"of the removed stack {network.stack}" for network in left}
 
 
 def stack_overlays(swarm: SwarmState) -> list[Network]:

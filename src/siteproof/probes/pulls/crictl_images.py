@@ -15,16 +15,18 @@ from siteproof.runtimes.pull_failure import RATE_LIMIT, cause
 from siteproof.runtimes.pull_route import Image
 
 ENOUGH_S = 10
-_IMAGES = f"{CRICTL_SETTINGS}\n$ROOT crictl images -o json"
+_IMAGES = f"""\
+{CRICTL_SETTINGS}
+$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" images -o json"""
 _AGAIN = f"""\
 {CRICTL_SETTINGS}
-$ROOT crictl inspecti -q "$image" >/dev/null || exit
+$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" inspecti -q "$image" >/dev/null || exit
 number=0
 read -r first _ </proc/uptime
 while [ $((number += 1)) -le "$times" ]; do
     printf '\\n== siteproof pull %s\\n' "$number"
     read -r begun _ </proc/uptime
-    $ROOT crictl pull "$image" 2>&1
+    $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" pull "$image" 2>&1
     printf '\\n== siteproof status %s\\n%s\\n' "$number" "$?"
     read -r ended _ </proc/uptime
     printf '== siteproof seconds %s\\n%s %s\\n' "$number" "$begun" "$ended"
@@ -72,7 +74,7 @@ def images(node: Host) -> Ask[Images]:
         _IMAGES,
         probe="crictl images",
         parse=lambda output: parse_images(output, name_of(node)),
-        tools=("crictl", "find", "readlink", "ls"),
+        tools=("crictl", "find", "readlink", "ls", "sed"),
         root=True,
         waits_for="containerd",
     )
@@ -102,7 +104,7 @@ def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: i
         probe=f"crictl pull {digest}, {times} times",
         parse=lambda output: parse_again(output, times),
         given={"image": IMAGE(digest), "times": NUMBER(times)},
-        tools=("crictl", "find", "readlink", "ls"),
+        tools=("crictl", "find", "readlink", "ls", "sed"),
         root=True,
         root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,

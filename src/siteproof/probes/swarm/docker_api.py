@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 from siteproof.asks import NETWORK_NAME, NUMBER, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.common.dockers import SOCKET
 from siteproof.probes.common.sections import END, Sections, section, split
 from siteproof.probes.swarm.model import Network, NodeView, SwarmState
-
-SOCKET = "/var/run/docker.sock"
 
 
 def _ask(paths: Mapping[str, str], when: str = "") -> str:
@@ -123,11 +122,12 @@ def _swarm(sections: Sections) -> SwarmState:
     from siteproof.probes.swarm.documents.services import services_and_tasks
 
     node, at, pool = manager(sections)
-    known = nodes(sections)
-    if node not in {n.id for n in known}:
+    known, odd_nodes = nodes(sections)
+    if node not in {n.id for n in known} and not any(node in item.text for item in odd_nodes):
         raise NoControl("the list of nodes lacks the manager that gave it")
-    services, tasks = services_and_tasks(sections)
-    return SwarmState(node, at, pool, known, services, tasks, networks(sections))
+    services, tasks, odd = services_and_tasks(sections)
+    listed, odd_networks = networks(sections)
+    return SwarmState(node, at, pool, known, services, tasks, listed, (*odd_nodes, *odd, *odd_networks))
 
 
 def parse_view(output: Output, overlay: str) -> NodeView:
@@ -146,4 +146,7 @@ def parse_networks(output: Output) -> tuple[Network, ...]:
 
     sections = split(output.text, "info", "networks")
     member(sections)
-    return networks(sections)
+    known, odd = networks(sections)
+    if odd:
+        raise Unparseable(odd[0].why)
+    return known

@@ -11,11 +11,12 @@ from typing import Literal
 
 from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Host, Output, command
 from siteproof.errors import Unparseable
+from siteproof.probes.common.dockers import DOCKER, UNSET
 from siteproof.probes.common.root_words import HEX, MOMENT, SWARM_ID, numbers
 from siteproof.probes.common.sections import split, whole_number, words
 from siteproof.probes.swarm.model import OWN_LABEL
 
-_SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
+_SCRIPT = UNSET + resources.files(__package__).joinpath("swarm_canary.sh").read_text()
 # Tasks that no node may take are given their addresses all the same, and never start.
 _KEPT = {
     "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
@@ -25,7 +26,7 @@ _SCRIPTS = {
     kind: f"""\
 kind={kind}
 create() {{
-    $ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until \\
+    $ROOT {DOCKER} service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until \\
         --container-label {OWN_LABEL}=$until --network "$network" --replicas "$replicas" --stop-grace-period 1s \\
         --name "$name" {kept} -- "$image" "$@"
 }}

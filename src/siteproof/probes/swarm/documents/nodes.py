@@ -10,7 +10,7 @@ from siteproof.probes.common.sections import Sections
 from siteproof.probes.swarm.documents.document import (
     Cidr,
     Document,
-    Items,
+    Listed,
     Moment,
     SwarmId,
     SwarmIdOrNone,
@@ -19,9 +19,9 @@ from siteproof.probes.swarm.documents.document import (
     ipv4,
     one_of,
     read,
-    read_list,
+    read_each,
 )
-from siteproof.probes.swarm.model import AVAILABILITIES, NODE_STATES, SwarmNode
+from siteproof.probes.swarm.model import AVAILABILITIES, NODE_STATES, SwarmNode, Unread
 
 
 class _Swarm(Document):
@@ -36,7 +36,7 @@ class _Info(Document):
 
 
 class _Cluster(Document):
-    DefaultAddrPool: Items[Cidr] | None
+    DefaultAddrPool: Listed[Cidr] | None
     """null from a swarm that is older than 18.09."""
 
 
@@ -83,16 +83,18 @@ def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
     return info.Swarm.NodeID, info.SystemTime, ipv4(info.Swarm.Cluster.DefaultAddrPool or ())
 
 
-def nodes(sections: Sections) -> tuple[SwarmNode, ...]:
-    """Every node that the manager lists."""
-    return tuple(
-        SwarmNode(
-            id=node.ID,
-            hostname=node.Description.Hostname,
-            state=node.Status.State,
-            availability=node.Spec.Availability,
-        )
-        for node in read_list(_Node, document(sections, "nodes"), "nodes")
+def nodes(sections: Sections) -> tuple[tuple[SwarmNode, ...], tuple[Unread, ...]]:
+    """Every node that the manager lists, and those that could not be read."""
+    known, odd = read_each(_Node, document(sections, "nodes"), "nodes", _node)
+    return tuple(known), odd
+
+
+def _node(node: _Node) -> SwarmNode:
+    return SwarmNode(
+        id=node.ID,
+        hostname=node.Description.Hostname,
+        state=node.Status.State,
+        availability=node.Spec.Availability,
     )
 
 
