@@ -54,6 +54,10 @@ LEGAL: dict[str, dict[str, str]] = {
         "without the key flags": "a table that is not dormant",
         "without the key port": "DNAT that keeps the port",
     },
+    "swarm_words": {
+        "services: nothing": "a swarm without services; it only vouches for the API, which lists them",
+        "services: blank lines": "a swarm without services; it only vouches for the API, which lists them",
+    },
     "overlay_view": {
         "null at Containers": "a network with nothing of this node on it",
         "null at Subnets": "as before Docker 29",

@@ -80,6 +80,8 @@ class Fill:
     at: float
     daemon: Daemon
     use: Use
+    swarm: SwarmState
+    """What the manager said, for a witness."""
 
     @property
     def sample(self) -> Sample:
@@ -92,7 +94,7 @@ def overlay_fill(manager: Host, members: Iterable[str], overlay: str) -> Ask[Fil
 
     def combine(swarm: SwarmState, alive: Daemon, *views: NodeView) -> Fill:
         network = swarm.overlay(overlay)
-        return Fill(network.id, swarm.at, alive, use(swarm, network, views))
+        return Fill(network.id, swarm.at, alive, use(swarm, network, views), swarm)
 
     return Combined((swarm_state(manager), daemon(manager), *(overlay_view(m, overlay) for m in members)), combine)
 

@@ -40,6 +40,9 @@ watchdog=$!
 
 printf '\n== siteproof created\n'
 create "$@" || exit
+# Asked by another tool for the name that only this run has: what docker gives again of an earlier run is not there.
+printf '\n== siteproof known\n'
+$ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket /var/run/docker.sock "http://docker/services/$name" || exit
 
 tasks() { $ROOT docker -H unix:///var/run/docker.sock service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' "$name"; }
 count() { printf '%s\n' "$seen" | grep -c "^[^ ]* $1"; }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from siteproof.errors import NoControl
+from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import Sections
 from siteproof.probes.swarm.documents.document import (
     Cidr,
@@ -33,6 +34,8 @@ class _Swarm(Document):
 
 class _Info(Document):
     Swarm: _Swarm
+    SystemTime: Moment | None = None
+    """As a node of any kind has it; read where the host's clock was asked beside it."""
 
 
 class _Cluster(Document):
@@ -70,8 +73,11 @@ class _Node(Document):
 
 
 def member(sections: Sections) -> str:
-    """The node's own id in the swarm. Raises NoControl where it is not active in one."""
-    return _active(document(sections, "info")).NodeID
+    """The node's own id in the swarm. Raises NoControl where it is not active in one, or this was said long ago."""
+    found = document(sections, "info")
+    swarm = _active(found)
+    _of_now(read(_Info, found, "info").SystemTime, sections)
+    return swarm.NodeID
 
 
 def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
@@ -80,6 +86,7 @@ def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
     if not _active(found).ControlAvailable:
         raise NoControl("not a swarm manager, so it cannot know the swarm")
     info = read(_ManagerInfo, found, "info")
+    _of_now(info.SystemTime, sections)
     return info.Swarm.NodeID, info.SystemTime, ipv4(info.Swarm.Cluster.DefaultAddrPool or ())
 
 
@@ -96,6 +103,21 @@ def _node(node: _Node) -> SwarmNode:
         state=node.Status.State,
         availability=node.Spec.Availability,
     )
+
+
+MOST_APART_S = 60.0
+
+
+def _of_now(at: float | None, sections: Sections) -> None:
+    """Raises NoControl where dockerd's own time is not that of the host's clock. Bundles from before have no clock."""
+    if "clock" not in sections:
+        return
+    if not re.fullmatch(r"[0-9]{1,11}\n*", sections["clock"]):
+        raise Unparseable(f"date gave no moment: {sections['clock'][:100]!r}")
+    if at is None:
+        raise Unparseable("dockerd's API leaves out info.SystemTime")
+    if (apart := abs(at - int(sections["clock"]))) > MOST_APART_S:
+        raise NoControl(f"dockerd's answer is {apart:.0f} s off the host's clock: it is an old one, or another host's")
 
 
 def _active(found: object) -> _Swarm:
