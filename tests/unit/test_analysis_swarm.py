@@ -74,6 +74,95 @@ def test_a_script_without_the_guarded_line_says_nothing() -> None:
         out_of_order(UPGRADE[:-1], ["prune"], "deploy")
 
 
+DEAD = {
+    "a comment behind a command": "docker info # systemctl restart docker",
+    "an echo": 'echo "systemctl restart docker"',
+    "an echo to a file": "printf '%s' 'systemctl restart docker' >/run/log",
+    "a string": 'message="systemctl restart docker"',
+    "a here-document": "cat <<END\nsystemctl restart docker\nEND",
+    "a here-document of none": ": <<'END'\nsystemctl restart docker\nEND",
+    "a branch of false": "if false; then systemctl restart docker; fi",
+    "a branch that is never equal": "if [ 1 = 2 ]; then\nsystemctl restart docker\nfi",
+    "the other branch of true": "if true; then docker info; else systemctl restart docker; fi",
+    "behind false": "false && systemctl restart docker",
+    "behind true": "true || systemctl restart docker",
+    "a loop that never runs": "while false; do systemctl restart docker; done",
+    "a function that says it": 'say() { echo "$*"; }\nsay systemctl restart docker',
+    "an alias": "alias again='systemctl restart docker'",
+    "a function that nobody calls": "again() { systemctl restart docker; }",
+    "behind an exit": "again() { return 0; systemctl restart docker; }\nagain",
+    "behind the exit of a subshell": "(exit 0; systemctl restart docker)",
+    "arithmetic that is 0": "(( 0 )) && systemctl restart docker",
+}
+
+
+@pytest.mark.parametrize("dead", DEAD.values(), ids=DEAD)
+def test_a_step_that_is_only_mentioned_is_not_there(dead: str) -> None:
+    script = ["#!/bin/sh", "docker network prune -f", *dead.split("\n"), "deploy"]
+    assert out_of_order(script, ["prune", "systemctl restart docker"], "deploy") == ["systemctl restart docker"]
+
+
+ALIVE = {
+    "on a condition": 'if journalctl | grep -q "no IP"; then systemctl restart docker; fi',
+    "over two lines": "systemctl \\\n  restart docker",
+    "with quotes": 'systemctl "restart" docker',
+    "in a function that is called": "again() { systemctl restart docker; }\nagain",
+    "by sudo": "sudo -n systemctl restart docker",
+    "behind another": "docker info && systemctl restart docker || exit 1",
+    "substituted": "said=$(systemctl restart docker) || exit",
+    "in a loop": "for host in a b; do systemctl restart docker; done",
+    "in a subshell": "(systemctl restart docker)",
+    "behind a here-document": "cat <<END && systemctl restart docker\nEND",
+    "in a branch of true": "if true; then systemctl restart docker; fi",
+    "after an exit on a condition": '[ -n "$x" ] || exit 1\nsystemctl restart docker',
+    "by a function that runs its words": 'run() { echo "+ $*"; "$@"; }\nrun systemctl restart docker',
+    "in a case": "case $1 in a) systemctl restart docker ;; esac",
+}
+
+
+@pytest.mark.parametrize("alive", ALIVE.values(), ids=ALIVE)
+def test_a_step_that_is_executed_is_there(alive: str) -> None:
+    script = ["#!/bin/bash", "docker network prune -f", *alive.split("\n"), "deploy"]
+    assert out_of_order(script, ["prune", "systemctl restart docker"], "deploy") == []
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        'run="systemctl restart docker"\n$run',
+        "trap 'systemctl restart docker' EXIT",
+        ". /etc/steps.sh",
+        "source steps",
+    ],
+)
+def test_where_a_step_may_be_hidden_nobody_knows(hidden: str) -> None:
+    with pytest.raises(Unparseable, match="hides"):
+        out_of_order([*hidden.split("\n"), "deploy"], ["systemctl restart docker", "prune"], "deploy")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["#!/usr/bin/env python3", "deploy"],
+        ["if then", "deploy"],
+        ["exit 0", "deploy"],
+        ["echo deploy"],
+        ["a() { b; }", "b() { a; }", "a", "deploy"],
+    ],
+)
+def test_a_script_that_does_not_say_is_no_answer(script: list[str]) -> None:
+    with pytest.raises(Unparseable):
+        out_of_order(script, ["prune"], "deploy")
+
+
+def test_a_script_creates_only_what_it_executes() -> None:
+    create = "docker network create --subnet 10.10.0.0/16 proxy"
+    assert creations(["#!/bin/sh", "if false; then", create, "fi"], "proxy") == []
+    assert creations(["#!/bin/sh", "cat <<X", create, "X"], "proxy") == []
+    assert creations(["#!/bin/sh", f"echo {create}"], "proxy") == creations([f"  echo {create}"], "proxy") == []
+    assert len(creations(["#!/bin/sh", "x || \\", f"  {create} || true"], "proxy")) == 1
+
+
 def test_silence_on_an_overlay_without_anyone_to_send_is_no_answer() -> None:
     with pytest.raises(NoControl):
         unreached({"a": Pings(None, {}), "b": Pings(None, {})}, ())

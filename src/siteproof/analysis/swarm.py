@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from siteproof.analysis.shell import executed
 from siteproof.errors import NoControl, Unparseable
 from siteproof.facts.swarm import Overlay
 from siteproof.probes.path.ip import Route
@@ -102,6 +103,7 @@ def unreached(pings: Mapping[str, Pings], among: Collection[IPv4Address]) -> dic
     }
 
 
+_SHOWN = re.compile(r"\s*(?:echo|printf|logger)\s")
 LONGEST_LINE = 8192
 """Characters of a line that creates a network, with those that it continues on."""
 
@@ -116,10 +118,17 @@ class Creation:
 
 
 def creations(lines: Sequence[str], network: str) -> list[Creation]:
-    """The lines of a script, or of a file that holds one, that create `network`; commented ones do not."""
+    """The lines of a script, or of a file that holds one, that create `network`; commented ones do not.
+
+    Of a shell script only those that are executed. Raises Unparseable for a script that is not understood.
+    """
     found = []
-    for number, line in _logical(lines):
-        if not re.search(r"\bnetwork\s+create\b", line):
+    run = {c.line for c in executed(lines) if c.does("network create")} if _is_script(lines) else None
+    whole = list(_logical(lines))
+    for (number, line), (after, _) in zip(whole, [*whole, (len(lines) + 1, "")][1:], strict=True):
+        if not re.search(r"\bnetwork\s+create\b", line) or _SHOWN.match(line):
+            continue
+        if run is not None and run.isdisjoint(range(number, after)):
             continue
         words = _words(line[line.index("create") :])
         if network not in words:
@@ -132,6 +141,10 @@ def creations(lines: Sequence[str], network: str) -> list[Creation]:
             raise Unparseable(f"line {number} creates {network} with the subnet {value!r}, which is not one") from None
         found.append(Creation(number, subnet, "|| true" in line or "2>/dev/null" in line))
     return found
+
+
+def _is_script(lines: Sequence[str]) -> bool:
+    return bool(lines) and lines[0].startswith("#!") and "sh" in lines[0]
 
 
 def _logical(lines: Sequence[str]) -> Iterable[tuple[int, str]]:
@@ -161,16 +174,25 @@ def _words(line: str) -> list[str]:
 
 
 def out_of_order(lines: Sequence[str], steps: Sequence[str], before: str) -> list[str]:
-    """The steps that a script does not take, in their order, before the line that has `before`."""
-    numbered = list(_logical(lines))
-    last = next((i for i, (_, line) in enumerate(numbered) if before in line), None)
+    """The steps that a script does not take, in their order, before the command that has `before`.
+
+    A step counts where it is executed, maybe on a condition. Raises Unparseable where nobody can tell: the command is
+    not there, or what runs before it is not seen, as behind `eval`, `ssh` or a variable.
+    """
+    commands = executed(lines)
+    last = next((i for i, command in enumerate(commands) if command.does(before)), None)
     if last is None:
-        raise Unparseable(f"no line of the script has {before!r}, so nothing can come before it")
+        raise Unparseable(f"no command of the script has {before!r}, so nothing can come before it")
     missing, place = [], 0
     for step in steps:
-        at = next((i for i in range(place, last) if step in numbered[i][1]), None)
+        at = next((i for i in range(place, last) if commands[i].does(step)), None)
         if at is None:
             missing.append(step)
         else:
             place = at + 1
+    text = " ".join(" ".join(line for line in lines if not line.lstrip().startswith("#")).split())
+    mentioned = any(" ".join(step.split()) in text for step in missing)
+    hiding = [c for c in commands[:last] if c.reads_file or (mentioned and c.runs_text)] if missing else []
+    if hiding:
+        raise Unparseable(f"whether {missing} is run, line {hiding[0].line} hides: {hiding[0].text[:120]!r}")
     return missing
