@@ -267,7 +267,7 @@ async def test_a_script_takes_its_guarding_steps_first(guard: Guard) -> None:
 
 @invariant("swarm-author-secrets", severity="medium", unwitnessed_because="only git can read what it keeps")
 async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout) -> None:
-    """What the stacks are deployed from was committed by its declared authors, and holds no secret.
+    """What the stacks are deployed from was written and committed by its declared authors, and holds no secret.
 
     Let the declared author commit what a stranger did. A secret that was committed is known, also after it is removed:
     give out a new one.
@@ -280,8 +280,8 @@ async def test_a_checkout_has_its_authors_and_no_secret(checkout: Checkout) -> N
         note(f"not looked into: {seen.links} symbolic links, {seen.submodules} submodules")
     if seen.shallow:
         note("a shallow clone: who made the commits that it lacks was not seen")
-    authors = {f"{commit.author} <{commit.email}>" for commit in seen.commits}
-    strangers = sorted(author for author in authors if not checkout.allows(author))
+    people = {person for commit in seen.commits for person in commit.people}
+    strangers = sorted(person for person in people if not checkout.allows(person))
     assert {"other authors": strangers, "files with secrets": list(seen.secrets)} == {
         "other authors": [],
         "files with secrets": [],
