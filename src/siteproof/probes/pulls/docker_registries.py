@@ -28,7 +28,7 @@ _KEYS = frozenset(
         "Mirrors",
     }
 )
-"""Of docker's settings of registries: what may be left out is told from what has another name."""
+"""Of docker's settings of registries; what is left out is told from what has another name."""
 _CERTIFICATES = "/etc/docker/certs.d"
 # `*.c*rt`: authorities' .crt, and .cert of the client. The directory itself comes last, and shows that find came to its
 # end. The `?` is the slash: no word but the first is a path that is there, since find could be made to start at each
@@ -82,8 +82,8 @@ def _certificates(lines: list[str]) -> list[str]:
 
 def _dockerd(info: dict[str, Any], certificates: list[str]) -> Dockerd:
     registries = info["registries"]
-    if odd := registries.keys() - _KEYS:
-        raise TypeError(f"nobody knows {odd}")
+    if not {"Mirrors", "InsecureRegistryCIDRs"} <= registries.keys() and (odd := registries.keys() - _KEYS):
+        raise TypeError(f"what is left out may be one of {odd}")
     # Go's list of nothing is [] or null or left out, by version: `Mirrors` is null since Docker 23.
     mirrors, networks = registries.get("Mirrors") or [], registries.get("InsecureRegistryCIDRs") or []
     if not isinstance(mirrors, list) or not isinstance(networks, list) or not info["version"]:

@@ -92,6 +92,7 @@ echo '== siteproof pull'
 $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" pull "$image" 2>&1
 pulled=$?
 printf '\n== siteproof status\n%s\n== siteproof scope\n%s\n== siteproof present\n%s\n' "$pulled" "$scope" "$present"
-printf '== siteproof seen\n'
+# Only in this run there is a table of this name.
+printf '== siteproof table\n%s\n== siteproof seen\n' "$table"
 $ROOT nft -j list table inet "$table" || exit
 printf '\n== siteproof end\n'
