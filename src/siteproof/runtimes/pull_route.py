@@ -80,11 +80,16 @@ class RegistryEndpoint:
             raise NoControl(f"{self} cannot be asked: {len(names)} rewrites change {repository}, in no order")
         return names.pop() if names else repository
 
+    @property
+    def told_besides(self) -> tuple[str, ...]:
+        """What the runtime is told of it and curl cannot be; empty where it can be asked."""
+        several = ("more than one file of certificates",) if len(self.ca) > 1 and not self.skip_verify else ()
+        return (*self.unasked, *several)
+
     def refuse_unless_askable(self) -> None:
         """Raises NoControl where the runtime asks it in another way than we could."""
-        several = ("more than one file of certificates",) if len(self.ca) > 1 and not self.skip_verify else ()
-        if reasons := (*self.unasked, *several):
-            raise NoControl(f"{self} cannot be asked as the runtime asks it, which is told: {'; '.join(reasons)}")
+        if self.told_besides:
+            raise NoControl(f"{self} cannot be asked as the runtime asks it: it is told {'; '.join(self.told_besides)}")
 
     def __str__(self) -> str:
         return self.url
@@ -140,6 +145,11 @@ class PullRoute:
     def pulling(self) -> tuple[RegistryEndpoint, ...]:
         """Those that manifests and blobs are fetched from, by digest."""
         return tuple(e for e in self.endpoints if e.may("pull"))
+
+    def mirror(self, url: str) -> RegistryEndpoint:
+        """The mirror at `url` as it is configured; one without any settings where it is not."""
+        configured = (e for e in self.endpoints if e.origin == "mirror" and e.url == url)
+        return next(configured, RegistryEndpoint(url, "mirror"))
 
     @property
     def falls_back(self) -> bool:

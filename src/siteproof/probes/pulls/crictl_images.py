@@ -98,7 +98,7 @@ def parse_images(output: Output, node: str) -> Images:
     """
     try:
         found = from_json(output.text, "crictl")["images"]
-        if any(not _NAMES <= image.keys() and image.keys() - _KEYS for image in found):
+        if any(not image.keys() >= _NAMES and image.keys() - _KEYS for image in found):
             raise TypeError("what is left out may have another name")
         names = [(image.get("repoTags") or [], image.get("repoDigests") or []) for image in found]
         if not all(isinstance(spelt, list) and set(map(type, spelt)) <= {str} for pair in names for spelt in pair):
