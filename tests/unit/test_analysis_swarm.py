@@ -143,16 +143,23 @@ def test_where_a_step_may_be_hidden_nobody_knows(hidden: str) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        ["#!/usr/bin/env python3", "deploy"],
-        ["if then", "deploy"],
-        ["exit 0", "deploy"],
+        ["#!/usr/bin/env python3", "prune", "deploy"],
+        ["if then", "prune", "deploy"],
+        ["exit 0", "prune", "deploy"],
         ["echo deploy"],
-        ["a() { b; }", "b() { a; }", "a", "deploy"],
+        ["a() { b; }", "b() { a; }", "a", "prune", "deploy"],
     ],
 )
 def test_a_script_that_does_not_say_is_no_answer(script: list[str]) -> None:
     with pytest.raises(Unparseable):
         out_of_order(script, ["prune"], "deploy")
+
+
+def test_a_script_that_is_broken_lacks_what_it_does_not_even_mention() -> None:
+    broken = ["if x; then", "  # systemctl restart docker", "fi", "deploy"]
+    assert out_of_order(broken, ["systemctl restart docker"], "deploy") == ["systemctl restart docker"]
+    with pytest.raises(Unparseable):
+        out_of_order(["if x; then", "fi", "prune", "deploy )"], ["prune"], "deploy")
 
 
 def test_a_script_creates_only_what_it_executes() -> None:

@@ -179,7 +179,14 @@ def out_of_order(lines: Sequence[str], steps: Sequence[str], before: str) -> lis
     A step counts where it is executed, maybe on a condition. Raises Unparseable where nobody can tell: the command is
     not there, or what runs before it is not seen, as behind `eval`, `ssh` or a variable.
     """
-    commands = executed(lines)
+    text = " ".join(" ".join(line for line in lines if not line.lstrip().startswith("#")).split())
+    absent = [step for step in steps if " ".join(step.split()) not in text]
+    try:
+        commands = executed(lines)
+    except Unparseable:
+        if absent:  # whatever the rest of it does
+            return absent
+        raise
     last = next((i for i, command in enumerate(commands) if command.does(before)), None)
     if last is None:
         raise Unparseable(f"no command of the script has {before!r}, so nothing can come before it")
@@ -190,8 +197,7 @@ def out_of_order(lines: Sequence[str], steps: Sequence[str], before: str) -> lis
             missing.append(step)
         else:
             place = at + 1
-    text = " ".join(" ".join(line for line in lines if not line.lstrip().startswith("#")).split())
-    mentioned = any(" ".join(step.split()) in text for step in missing)
+    mentioned = not set(missing) <= set(absent)
     hiding = [c for c in commands[:last] if c.reads_file or (mentioned and c.runs_text)] if missing else []
     if hiding:
         raise Unparseable(f"whether {missing} is run, line {hiding[0].line} hides: {hiding[0].text[:120]!r}")
