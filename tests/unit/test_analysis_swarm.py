@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
+import recorded
 
-from siteproof.analysis.swarm import Creation, creations, out_of_order, unreached
+from siteproof.analysis.addresses import use
+from siteproof.analysis.swarm import Creation, creations, moving, out_of_order, overlapping, short, unreached
+from siteproof.analysis.swarm_witness import CommandLine
 from siteproof.errors import NoControl, Unparseable
+from siteproof.facts.swarm import Overlay
+from siteproof.probes.swarm.docker import OverlayNetwork
+from siteproof.probes.swarm.docker_words import SwarmWords
+from siteproof.probes.swarm.model import SwarmState, Unread
 from siteproof.probes.swarm.overlay_ping import Pings
 
 NIX = """\
@@ -168,6 +176,68 @@ def test_a_script_creates_only_what_it_executes() -> None:
     assert creations(["#!/bin/sh", "cat <<X", create, "X"], "proxy") == []
     assert creations(["#!/bin/sh", f"echo {create}"], "proxy") == creations([f"  echo {create}"], "proxy") == []
     assert len(creations(["#!/bin/sh", "x || \\", f"  {create} || true"], "proxy")) == 1
+
+
+def swarm(name: str) -> SwarmState:
+    state: SwarmState = recorded.load(recorded.DIRECTORY / f"dockerapi/{name}.toml").read()
+    return state
+
+
+def test_what_has_ended_is_not_missing() -> None:
+    assert short(swarm("dockerapi-27.3-completed-job")) == moving(swarm("dockerapi-27.3-completed-job")) == {}
+    assert short(swarm("dockerapi-25.0-one-shots")) == {"web": "1 of 2 tasks run"}
+    assert moving(swarm("dockerapi-25.0-one-shots")) == {"web": "1 of 2 tasks run"}
+
+
+def test_a_job_at_work_moves_and_one_that_waits_is_short() -> None:
+    done = swarm("dockerapi-27.3-completed-job")
+    (task, *others) = done.tasks
+
+    def when(state: str) -> SwarmState:
+        return replace(done, tasks=(replace(task, state=state, desired="complete"), *others))
+
+    assert short(when("running")) == {}
+    assert moving(when("running")) == {"nightly-backup": "a task is running and shall be complete"}
+    assert short(when("pending")) == {"nightly-backup": "1 tasks of the job wait: pending"}
+    assert replace(task, state="new", desired="complete", node="").waits_for_the_allocator
+
+
+def test_what_could_not_be_read_is_unknown_only_where_it_counts() -> None:
+    done = swarm("dockerapi-27.3-completed-job")
+    network = done.overlay("proxy")
+    odd = replace(done, unread=(Unread("services", "x", '{"NetworkID": "other"}', "x is odd"),))
+    assert use(odd, network, ()).visible == use(done, network, ()).visible
+    for function in (short, moving):
+        with pytest.raises(Unparseable, match="x is odd"):
+            function(odd)
+    touching = replace(done, unread=(Unread("tasks", "", network.id, "a task on it is odd"),))
+    with pytest.raises(Unparseable, match="a task on it"):
+        use(touching, network, ())
+
+
+def test_an_address_of_ipv6_is_not_counted_and_hides_nothing() -> None:
+    state = swarm("dockerapi-27.3-ipv6-task")
+    network = state.overlay("ipv6-testnet")
+    assert (use(state, network, ()).visible, state.tasks[0].addresses_on(network.id)) == (0, ())
+
+
+def test_a_bridge_of_an_overlays_name_is_another_network() -> None:
+    overlay = Overlay(name="proxy", subnet=IPv4Network("10.10.0.0/16"), attachable=True, min_free_ratio=0.5)
+    own = swarm("dockerapi-27.3-completed-job").overlay("proxy")
+    bridge = replace(own, driver="bridge", of_swarm=False, subnets=(IPv4Network("10.10.7.0/24"),))
+    assert overlapping(overlay, {"a": ([own], []), "b": ([bridge], [])}) == {"b: network proxy": "10.10.7.0/24"}
+
+
+def test_the_command_line_and_the_api_say_the_same() -> None:
+    state = swarm("dockerapi-27.3-completed-job")
+    words = SwarmWords({state.node: ("ready", "active")}, {"nightly-backup": (0, 1), "web": (1, 1)})
+    (network,) = (n for n in state.networks if n.of_swarm)
+    lines = CommandLine(words, (OverlayNetwork(network.id[:12], "proxy", True, network.subnets),))
+    assert lines.shares(state)
+    yesterday = replace(words, services={"nightly-backup": (0, 1), "web": (0, 1)})
+    assert not replace(lines, words=yesterday).shares(state)
+    assert not replace(lines, overlays=()).shares(state)
+    assert not replace(lines, words=replace(words, nodes={state.node: ("ready", "drain")})).shares(state)
 
 
 def test_silence_on_an_overlay_without_anyone_to_send_is_no_answer() -> None:

@@ -165,6 +165,17 @@ def test_what_docker_may_leave_out_or_add_changes_nothing(path: tuple[str | int,
     assert parse_swarm(changed(HEALTHY, *path, to=to)) == parse_swarm(HEALTHY)
 
 
+def test_an_answer_of_yesterday_is_no_answer() -> None:
+    clock = recorded.load(recorded.DIRECTORY / "dockerapi/dockerapi-20.10-lab-clock.toml").output
+    moment = int(split(clock.text)["clock"])
+    assert parse_swarm(clock).at - moment < 5
+    for apart in (-86_400, 120):
+        with pytest.raises(NoControl, match="off the host's clock"):
+            parse_swarm(said(clock, clock=str(moment + apart)))
+    with pytest.raises(Unparseable):
+        parse_swarm(said(clock, clock="Usage: date"))
+
+
 def test_before_docker_29_nobody_counts_what_is_left() -> None:
     for output in (
         changed(VIEW, "network", "Status", to=REMOVED),
