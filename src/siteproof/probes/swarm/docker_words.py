@@ -43,6 +43,7 @@ def swarm_words(manager: Host) -> Ask[SwarmWords]:
         parse=parse_words,
         tools=("docker",),
         root=True,
+        waits_for="dockerd",
         deadline_s=10,
     )
 
