@@ -3,11 +3,12 @@
 from siteproof.asks import each, note
 from siteproof.facts.pulls import ContainerdNode, Group, PullCanary, Pulls, Registry
 from siteproof.invariants import Defaults
+from siteproof.probes.pulls.containerd_registries import containerd_registries
 from siteproof.probes.pulls.crictl import Pull, observed_pull
 from siteproof.probes.pulls.crictl_images import images, pull_again
 from siteproof.probes.pulls.registry import registry_answer
 from siteproof.runtimes.pull_failure import cause
-from siteproof.runtimes.pull_route import Image, RegistryEndpoint
+from siteproof.runtimes.pull_route import Image
 
 invariant = Defaults(family="pulls", severity="high")
 
@@ -27,6 +28,7 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
     incident="image pulls rode the public hairpin",
     gate=True,
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-realm-absolute"),
+    witness="nftables: what containerd dialled, in a table that only this run has",
 )
 async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pulls) -> None:
     """An image pull works, and dials no address that is forbidden to pulls.
@@ -44,6 +46,7 @@ async def test_a_pull_dials_no_forbidden_address(node: ContainerdNode, pulls: Pu
     "pull-cold-canary",
     incident="cached images masked a dead registry path until a pod came to a node without the image",
     follows=("dns-split-answer", "dns-authority-apex", "pull-static-destinations", "pull-live-no-public"),
+    witness="nftables: what containerd dialled, in a table that only this run has",
 )
 async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: PullCanary, pulls: Pulls) -> None:
     """An image that the node has nothing of is pulled whole, over allowed addresses alone.
@@ -62,6 +65,7 @@ async def test_a_cold_pull_fetches_every_layer(node: ContainerdNode, canary: Pul
     gate=True,
     also=("pull-repeat-known",),
     follows=("dns-split-answer", "dns-authority-apex", "pull-live-no-public"),
+    witness="the kernel's count of connections that the host began, which each pull must move",
 )
 async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Registry, pulls: Pulls) -> None:
     """An image that the node has is pulled again, each time and soon: name, token and manifest, no layers.
@@ -82,6 +86,7 @@ async def test_what_is_there_is_pulled_again(node: ContainerdNode, registry: Reg
     incident="a pod moved to a node that had only stale copies of its image",
     also=("pull-masked-nodes",),
     follows=("dns-split-answer", "pull-mirror-primary"),
+    unwitnessed_because="what is in a node's image store, only its containerd says",
 )
 async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: Pulls) -> None:
     """Every image of the group is on the node already, or on a mirror that it reaches.
@@ -91,12 +96,9 @@ async def test_first_images_are_near(node: ContainerdNode, group: Group, pulls: 
     there = await images(node)
     missing = [Image.parse(name) for name in group.images if name not in there]
     mirrors = {image: mirror for image in missing if (mirror := pulls.mirror_of(image.registry))}
-    answers = await each(
-        {
-            image: registry_answer(node, RegistryEndpoint(mirror.url, "mirror"), image, control=pulls.control_url)
-            for image, mirror in mirrors.items()
-        }
-    )
+    runtime = await containerd_registries(node) if mirrors else None
+    configured = {i: runtime.route(i.registry).mirror(m.url) for i, m in mirrors.items()} if runtime else {}
+    answers = await each({i: registry_answer(node, e, i, control=pulls.control_url) for i, e in configured.items()})
     if missing:
         note(f"not on the node: {', '.join(map(str, missing))}")
     nowhere = {str(image) for image in missing if image not in answers or answers[image].status != 200}

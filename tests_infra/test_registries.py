@@ -21,6 +21,10 @@ from siteproof.runtimes.pull_route import NO_PROXIES, Image, Proxies, RegistryEn
 
 invariant = Defaults(family="pulls", severity="critical", gate=True)
 
+CONFIGURED = (
+    "where a daemon is told to pull from only its own configuration says; what it dials is pull-live-no-public's"
+)
+
 
 def runtime_of(puller: Puller) -> Ask[Containerd | Dockerd]:
     return docker_registries(puller) if isinstance(puller, DockerHost) else containerd_registries(puller)
@@ -71,6 +75,7 @@ def by_kind(hosts: Iterable[str]) -> tuple[list[str], dict[tuple[str, str], Addr
     "pull-static-destinations",
     incident="a mirror that could fall back to a broken path was taken for a fix",
     follows=("dns-split-answer",),
+    unwitnessed_because=CONFIGURED,
 )
 async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """Whichever mirror or fallback a pull comes to try, the address behind it is not forbidden, by no resolver.
@@ -90,6 +95,7 @@ async def test_no_way_that_a_pull_may_take_is_forbidden(puller: Puller, registry
     severity="low",
     incident="a router's NAT reflection came and went for weeks before it died",
     follows=("dns-split-answer", "pull-static-destinations"),
+    unwitnessed_because=CONFIGURED,
 )
 async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """NAT reflection may work or not; where a pull hangs on it all the same, it does not fail.
@@ -109,6 +115,7 @@ async def test_no_pull_hangs_on_a_reflection_that_fails(puller: Puller, registry
     "pull-realm-absolute",
     incident="the registry's token service was dialled by its public name, past the mirror",
     follows=("dns-split-answer", "pull-static-destinations"),
+    unwitnessed_because="what an endpoint asks for, only curl is told on that host",
 )
 async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """The token service that an endpoint sends to is dialled by its name as given, and that is not forbidden.
@@ -127,6 +134,7 @@ async def test_the_token_service_is_reached_by_an_allowed_way(puller: Puller, re
     "pull-mirror-bare-ip",
     incident="a mirror by bare address answered 404 to everything, and every pull went on to the public path",
     follows=("dns-split-answer",),
+    unwitnessed_because="what an endpoint answers, only curl is told on that host",
 )
 async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry, pulls: Pulls) -> None:
     """A mirror answers as a registry, or stands before an endpoint that does and is allowed.
@@ -137,9 +145,12 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
     runtime = await runtime_of(puller)
     endpoints = runtime.route(registry.name).resolving
     mirrored = any(endpoint.origin == "mirror" for endpoint in endpoints)
-    answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in endpoints if mirrored})
+    asked = [e for e in endpoints if mirrored and not e.told_besides]
+    answers = await total({e: answer_of(puller, e, registry, pulls, runtime.proxies) for e in asked})
     useless = {str(e): str(a) for e, a in answers.items() if e.origin == "mirror" and not a.serves}
     good = [a for a in answers.values() if a.serves and a.remote and not pulls.is_forbidden(a.remote)]
+    for endpoint in endpoints if mirrored and not good else ():
+        endpoint.refuse_unless_askable()
     vestigial = useless if good else {}
     if vestigial:
         note(f"vestigial, each pull asks it in vain: {', '.join(f'{url} ({said})' for url, said in vestigial.items())}")
@@ -150,6 +161,7 @@ async def test_a_mirror_answers_as_a_registry(puller: Puller, registry: Registry
     "pull-hosts-toml-parses",
     severity="high",
     incident="a hosts.toml that containerd does not take was silently left out, and pulls went straight upstream",
+    unwitnessed_because=CONFIGURED,
 )
 async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
     """Every hosts.toml is one that this version of containerd takes as written.
@@ -159,7 +171,12 @@ async def test_containerd_takes_every_hosts_toml(node: ContainerdNode) -> None:
     assert (await containerd_registries(node)).problems() == {}
 
 
-@invariant("pull-config-path-active", severity="high", incident="the mirror that was believed to keep pulls internal")
+@invariant(
+    "pull-config-path-active",
+    severity="high",
+    incident="the mirror that was believed to keep pulls internal",
+    unwitnessed_because=CONFIGURED,
+)
 async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pulls: Pulls) -> None:
     """containerd reads its hosts.toml from the declared directory, and runs with the configuration that is there.
 
@@ -177,6 +194,7 @@ async def test_containerd_reads_the_declared_directory(node: ContainerdNode, pul
     severity="medium",
     incident="registry pulls ended in TLS handshake timeouts",
     follows=("dns-split-answer", "pull-config-path-active", "pull-hosts-toml-parses"),
+    unwitnessed_because=CONFIGURED,
 )
 async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, pulls: Pulls) -> None:
     """Images of the registry come from its mirror first, tags included, and from upstream as the site wants it.
@@ -185,7 +203,8 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
     after it.
     """
     runtime = await containerd_registries(node)
-    route, declared = runtime.route(mirrored.registry.name), RegistryEndpoint(mirrored.mirror.url, "mirror")
+    route = runtime.route(mirrored.registry.name)
+    declared = route.mirror(mirrored.mirror.url)
     answer = await answer_of(node, declared, mirrored.registry, pulls, runtime.proxies)
     seen = {"first": next((e.url for e in route.resolving), ""), "falls back": route.falls_back, "serves": str(answer)}
     required = mirrored.mirror.fallback == "required"
@@ -198,6 +217,7 @@ async def test_the_mirror_comes_first(node: ContainerdNode, mirrored: Mirrored, 
     severity="high",
     incident="buildkit's pushes and the CI's git rode the public hairpin first",
     follows=("dns-split-answer",),
+    unwitnessed_because="that the registry answers, only curl is told on that host",
 )
 async def test_a_push_reaches_the_registry_inside(pusher: Pusher, pushed: Pushed, pulls: Pulls) -> None:
     """From a host that pushes, the registry answers, and no resolver gives a forbidden address for it.

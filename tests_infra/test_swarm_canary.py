@@ -1,6 +1,8 @@
 """Swarm, by trying: services of our own on an overlay, for seconds. Only with --changes."""
 
 from siteproof.analysis.addresses import overlay_fill
+from siteproof.analysis.swarm_witness import DISAGREES, command_line
+from siteproof.asks import witnessed
 from siteproof.errors import NoControl
 from siteproof.facts.swarm import DeployCanary, LeakBudget, Manager
 from siteproof.invariants import Defaults
@@ -9,13 +11,20 @@ from siteproof.probes.swarm.swarm_canary import allocation_canary, deploy_canary
 invariant = Defaults(family="swarm", severity="high")
 
 
-@invariant("swarm-leak", incident="removals of stacks lost addresses until none was left")
+@invariant(
+    "swarm-leak",
+    incident="removals of stacks lost addresses until none was left",
+    witness="dockerd's API, which must know this run's own service; docker's command line beside what it counts",
+)
 async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget) -> None:
     """Of an overlay's addresses that nobody can be seen to hold, no more are lost than the budget allows by day.
 
     Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.
     """
-    fill = await overlay_fill(manager, manager.members, budget.overlay)
+    filled = overlay_fill(manager, manager.members, budget.overlay)
+    fill = await witnessed(
+        filled, command_line(manager), agrees=lambda seen, lines: lines.shares(seen.swarm), means=DISAGREES
+    )
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
     lost = counted.lost
     if counted.hides_lost:
@@ -33,6 +42,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
     "swarm-fresh-deploy",
     incident="deploys wedged because the proxy overlay ran out of VIPs",
     follows=("swarm-headroom", "swarm-stuck-new"),
+    witness="dockerd's API, which must know this run's own service by its name and id",
 )
 async def test_a_fresh_deploy_runs(manager: Manager, canary: DeployCanary) -> None:
     """A service that is deployed on an overlay now runs within the declared time.

@@ -143,21 +143,22 @@ invariant = Defaults()
 
 
 def probes_of(check: Callable[..., Any]) -> tuple[str, ...]:
-    """The probes that the code of a check names, in its order; those of helpers in its module included."""
+    """The probes that the code of a check names, in its order; those of helpers in its module and in `analysis` too."""
     found: dict[str, None] = {}
     seen: set[Any] = set()
-    todo = [check.__code__]
+    todo: list[tuple[CodeType, dict[str, Any]]] = [(check.__code__, check.__globals__)]
     while todo:
-        code = todo.pop(0)
+        code, names = todo.pop(0)
         seen.add(code)
-        todo += [c for c in code.co_consts if isinstance(c, CodeType) and c not in seen]
+        todo += [(c, names) for c in code.co_consts if isinstance(c, CodeType) and c not in seen]
         for name in code.co_names:
-            used: Any = check.__globals__.get(name)
+            used: Any = names.get(name)
             module = getattr(used, "__module__", "") or ""
-            if module.startswith("siteproof.probes"):
+            helps = module == check.__module__ or module.startswith("siteproof.analysis")
+            if module.startswith("siteproof.probes") and (names is check.__globals__ or isinstance(used, FunctionType)):
                 found[used.__name__] = None
-            elif module == check.__module__ and isinstance(used, FunctionType) and used.__code__ not in seen:
-                todo.append(used.__code__)
+            elif helps and isinstance(used, FunctionType) and used.__code__ not in seen:
+                todo.append((used.__code__, used.__globals__))
     return tuple(found)
 
 

@@ -33,7 +33,7 @@ Ways = Iterator[tuple[str, Output]]
 
 _MARK = MARK.encode()
 
-OWN_WORDS = frozenset({"end", "status", "scope", "present", "seconds"})
+OWN_WORDS = frozenset({"end", "status", "scope", "present", "seconds", "table", "opened"})
 """Sections that the script itself writes, without a tool."""
 
 HELP = {

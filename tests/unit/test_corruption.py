@@ -28,6 +28,7 @@ from siteproof.errors import ProbeError, Unanswered
 from siteproof.probes.edge.nat import Forward, NatRules
 from siteproof.probes.pulls.crictl import Pull
 from siteproof.probes.pulls.crictl_images import Again
+from siteproof.probes.swarm.model import SwarmState
 from siteproof.probes.swarm.swarm_canary import CanaryRun
 
 SAMPLE = 45
@@ -45,6 +46,12 @@ FAMILIES = {"name_files": "resolver", "resolved": "resolver", "journalctl": "sys
 
 # Where damage makes what the tool prints in another, real situation, and something else tells the two apart.
 LEGAL: dict[str, dict[str, str]] = {
+    "docker_registries": {
+        "without the key InsecureRegistryCIDRs": "nothing of it, as Go leaves it out; every registry is verified then",
+        "null at InsecureRegistryCIDRs": "nothing of it, as Go has it; every registry is verified then",
+        "without the key Mirrors": "no mirror, as Go leaves it out",
+        "null at Mirrors": "no mirror, as Docker has it since 23",
+    },
     "nft_forwards": {
         "without the key flags": "a table that is not dormant",
         "without the key port": "DNAT that keeps the port",
@@ -55,14 +62,30 @@ LEGAL: dict[str, dict[str, str]] = {
         "null at expr": "the same",
         "null at flags": "a table that is not dormant",
     },
+    "swarm_words": {
+        "services: nothing": "a swarm without services; it only vouches for the API, which lists them",
+        "services: blank lines": "a swarm without services; it only vouches for the API, which lists them",
+    },
     "overlay_view": {
         "null at Containers": "a network with nothing of this node on it",
         "null at Subnets": "as before Docker 29",
+        "without the key Subnets": "as before Docker 29",
+        "subnets for the key Subnets": "as before Docker 29",
+        "null at Status": "as before Docker 29",
         "without the key Status": "as before Docker 29",
         "status for the key Status": "as before Docker 29",
     },
     "swarm_state": {
         "null at DefaultAddrPool": "a swarm from before 18.09",
+        "null at Addresses": "not allocated yet",
+        "null at VirtualIPs": "a service on no network",
+        "without the key Condition": "a service whose tasks are made anew, which is wanted whole",
+        "without the key RestartPolicy": "a service whose tasks are made anew, which is wanted whole",
+        "restartpolicy for the key RestartPolicy": "a service whose tasks are made anew, which is wanted whole",
+        "null at RestartPolicy": "a service whose tasks are made anew, which is wanted whole",
+        "without the key TaskTemplate": "a service whose tasks are made anew, which is wanted whole",
+        "tasktemplate for the key TaskTemplate": "a service whose tasks are made anew, which is wanted whole",
+        "null at TaskTemplate": "a service whose tasks are made anew, which is wanted whole",
         "without the key Addr": "not allocated yet",
         "without the key Addresses": "not allocated yet",
         "without the key VirtualIPs": "a service on no network",
@@ -96,7 +119,12 @@ def judged(answer: Any) -> Any:
         return replace(answer, errors=("said",) if answer.errors else ())
     if isinstance(answer, NatRules):
         return replace(answer, forwards=tuple(map(_without_words, answer.forwards)))
-    return tuple(map(judged, answer)) if type(answer) is tuple else answer
+    if isinstance(answer, SwarmState) and answer.unread:
+        return Unknown()  # it says itself what could not be read, and what it has is asked for through that
+    if type(answer) is not tuple:
+        return answer
+    parts = tuple(map(judged, answer))
+    return Unknown() if Unknown() in parts else parts
 
 
 def _without_words(forward: Forward) -> Forward:

@@ -117,7 +117,8 @@ def test_recordings_of_a_healthy_site_hold_and_of_a_broken_one_do_not(checks: li
         if not check.asks.isdisjoint(answers) and check.verdict(Evidence(answers)) is Verdict.VIOLATED
     }
     assert held >= FIRST_CHECKS
-    assert violated >= FIRST_CHECKS
+    # A broken answer that stands alone is contradicted by its witness.
+    assert violated >= FIRST_CHECKS - {"swarm-proxy-subnet"}
 
 
 @pytest.mark.parametrize("recording", named(RECORDINGS))

@@ -60,8 +60,18 @@ SAID = "dockerd's API"
         ),
         (("info", "Swarm", "Cluster"), None, "gives None for info.Swarm.Cluster, which should be an object"),
         (("info", "Swarm", "Cluster", "DefaultAddrPool", 0), "10.0.0.1/8", "for info.Swarm.Cluster.DefaultAddrPool[0]"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_told_with_its_key(path: tuple[str | int, ...], to: Any, message: str) -> None:
+    with pytest.raises(Unparseable) as raised:
+        parse_swarm(changed(HEALTHY, *path, to=to))
+    assert str(raised.value).startswith(SAID) and message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "message"),
+    [
         (("nodes", 0, "Spec", "Availability"), "x", "for nodes[0].Spec.Availability, which is none of active, pause"),
-        (("nodes", 0, "ID"), "x", "gives 'x' for nodes[0].ID, which is not an id of the swarm"),
         (("services", 0, "ServiceStatus", "RunningTasks"), True, "for services[0].ServiceStatus.RunningTasks, which"),
         (("services", 0, "ServiceStatus", "RunningTasks"), 1.0, "for services[0].ServiceStatus.RunningTasks, which"),
         (("services", 0, "Endpoint", "VirtualIPs", 0, "Address"), "", "VirtualIPs[0].Address, which nobody knows"),
@@ -73,7 +83,11 @@ SAID = "dockerd's API"
             {"a": "b", "c": 1},
             "gives 1 for services[0].Spec.Labels.c, which should be",
         ),
-        (("tasks", 1, "NetworksAttachments"), None, "for tasks[1].NetworksAttachments, which should be a valid list"),
+        (("tasks", 1, "NetworksAttachments"), "?", "for tasks[1].NetworksAttachments, which should be a valid list"),
+        (("tasks", 1, "NetworksAttachments"), None, "and the list does not say where or on which networks"),
+        (("services", 0, "Spec", "Mode"), REMOVED, "leaves out services[0].Spec.Mode"),
+        (("services", 0, "Spec", "Mode"), {"SomeDay": {}}, "Spec.Mode.SomeDay, which nobody knows"),
+        (("services", 0, "Spec", "Mode"), {}, "gives 0 modes to the service"),
         (
             ("tasks", 1, "NetworksAttachments", 0, "Addresses", 0),
             1,
@@ -87,19 +101,36 @@ SAID = "dockerd's API"
         ),
     ],
 )
-def test_what_is_missing_or_wrong_is_told_with_its_key(path: tuple[str | int, ...], to: Any, message: str) -> None:
-    with pytest.raises(Unparseable) as raised:
-        parse_swarm(changed(HEALTHY, *path, to=to))
-    assert str(raised.value).startswith(SAID) and message in str(raised.value)
+def test_one_item_that_is_not_understood_makes_nothing_else_unknown(
+    path: tuple[str | int, ...], to: Any, message: str
+) -> None:
+    kind = str(path[0])
+    seen, whole = parse_swarm(changed(HEALTHY, *path, to=to)), parse_swarm(HEALTHY)
+    (item,) = seen.unread
+    assert (item.kind, message in item.why) == (kind, True), item.why
+    # The first service is a canary of ours, whose tasks are left out only where it is read.
+    for name in ("nodes", "services", "tasks", "networks"):
+        lost = set(getattr(whole, name)) - set(getattr(seen, name))
+        assert len(lost) <= (name == kind), name
+    with pytest.raises(Unparseable):
+        seen.sure(kind)
+
+
+def test_an_overlay_is_known_beside_another_network_that_is_not() -> None:
+    found = json.loads(split(HEALTHY.text)["networks"])
+    names = [network["Name"] for network in found]
+    odd = changed(HEALTHY, "networks", names.index("none"), "IPAM", "Config", to=[{"Subnet": "?"}])
+    assert parse_swarm(odd).overlay("proxy") == parse_swarm(HEALTHY).overlay("proxy")
+    with pytest.raises(Unparseable):
+        parse_swarm(changed(HEALTHY, "networks", names.index("proxy"), "IPAM", to=1)).overlay("proxy")
 
 
 @pytest.mark.parametrize(
     ("path", "to", "message"),
     [
-        (("network", "Status"), None, "gives None for network.Status, which should be an object"),
-        (("network", "Status", "IPAM", "Subnets"), REMOVED, "leaves out network.Status.IPAM.Subnets"),
+        (("network", "Status"), "?", "gives '?' for network.Status, which should be an object"),
+        (("network", "Containers"), "?", "gives '?' for network.Containers, which should be an object"),
         (("network", "Status", "IPAM", "Subnets"), {"x": {"DynamicIPsAvailable": 1}}, "which is not a network"),
-        (("network", "Containers"), REMOVED, "leaves out network.Containers"),
         (("network", "Containers"), [], "gives [] for network.Containers, which should be an object"),
         (
             ("network", "Containers", "lb-proxy", "IPv4Address"),
@@ -126,10 +157,23 @@ def test_so_is_what_one_node_has_on_an_overlay(path: tuple[str | int, ...], to: 
         (("services", 0, "UpdateStatus"), {}),
         (("networks", 0, "Labels"), None),
         (("tasks", 1, "Further"), None),
+        (("services", 0, "Spec", "TaskTemplate"), None),
+        (("services", 0, "Spec", "TaskTemplate"), REMOVED),
     ],
 )
 def test_what_docker_may_leave_out_or_add_changes_nothing(path: tuple[str | int, ...], to: Any) -> None:
     assert parse_swarm(changed(HEALTHY, *path, to=to)) == parse_swarm(HEALTHY)
+
+
+def test_an_answer_of_yesterday_is_no_answer() -> None:
+    clock = recorded.load(recorded.DIRECTORY / "dockerapi/dockerapi-20.10-lab-healthy.toml").output
+    moment = int(split(clock.text)["clock"])
+    assert parse_swarm(clock).at - moment < 5
+    for apart in (-86_400, 120):
+        with pytest.raises(NoControl, match="off the host's clock"):
+            parse_swarm(said(clock, clock=str(moment + apart)))
+    with pytest.raises(Unparseable):
+        parse_swarm(said(clock, clock="Usage: date"))
 
 
 def test_before_docker_29_nobody_counts_what_is_left() -> None:

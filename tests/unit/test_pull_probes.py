@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
 from siteproof.asks import Output
 from siteproof.errors import NoControl, ProbeError, ToolFailed, Unparseable
-from siteproof.probes.pulls import containerd_registries, crictl_images, docker_registries, reflection, registry
+from siteproof.probes.pulls import containerd_registries, crictl, crictl_images, docker_registries, reflection, registry
 from siteproof.probes.pulls.registry import RegistryAnswer
 
 TAG = "r.example/a:1"
@@ -102,7 +103,7 @@ def test_what_is_not_containerds(broken: dict[str, str | None]) -> None:
         containerd_registries.parse(output(sections(**parts)))
 
 
-INFO = {
+INFO: dict[str, Any] = {
     "version": "20.10.24",
     "registries": {
         "InsecureRegistryCIDRs": ["127.0.0.0/8"],
@@ -256,3 +257,66 @@ def test_not_pulled_again() -> None:
 def test_what_is_no_answer_to_a_pull(said: str, status: int) -> None:
     with pytest.raises(ToolFailed):
         crictl_images.parse_again(output(again(said, status)), 5)
+
+
+def test_a_pull_that_began_no_connection_is_not_of_now() -> None:
+    said = {"pull 1": f"Image is up to date for sha256:{'0' * 64}", "status 1": "0", "seconds 1": "10.00 10.50"}
+    assert crictl_images.parse_again(output(sections(**said, **{"opened 1": "7 9"})), 1)
+    with pytest.raises(NoControl, match="not of now"):
+        crictl_images.parse_again(output(sections(**said, **{"opened 1": "7 7"})), 1)
+
+
+OBSERVED = {
+    "pull": f"Image is up to date for sha256:{'0' * 64}",
+    "status": "0",
+    "scope": "containerd",
+    "present": "no",
+    "table": "siteproof_a",
+}
+
+
+def observed(table: str) -> str:
+    sets = [
+        {"set": {"name": name, "table": table, "elem": [{"concat": ["192.0.2.1", 443]}] if name == "seen" else []}}
+        for name in ("seen", "seen6")
+    ]
+    return sections(**OBSERVED, seen=json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}, *sets]}))
+
+
+def test_an_observer_of_another_run_saw_nothing_of_this_one() -> None:
+    assert crictl.parse(output(observed("siteproof_a"))).dialled == {(ip_address("192.0.2.1"), 443)}
+    with pytest.raises(NoControl, match="another table"):
+        crictl.parse(output(observed("siteproof_b")))
+
+
+@pytest.mark.parametrize("none", [None, []])
+def test_an_image_without_names_is_beside_those_that_have_some(none: list[str] | None) -> None:
+    listed = [{"repoTags": [TAG], "repoDigests": [DIGEST]}, {"repoTags": none, "repoDigests": none}, {"id": "sha256:1"}]
+    assert TAG in crictl_images.parse_images(output(json.dumps({"images": listed})), "n1")
+    with pytest.raises(Unparseable):
+        crictl_images.parse_images(output(json.dumps({"images": listed[1:]})), "n1")
+
+
+@pytest.mark.parametrize("nothing", [None, [], "left out"])
+def test_what_go_spells_in_three_ways_is_nothing(nothing: object) -> None:
+    registries = {**INFO["registries"], "Mirrors": nothing, "InsecureRegistryCIDRs": nothing}
+    if nothing == "left out":
+        del registries["Mirrors"], registries["InsecureRegistryCIDRs"]
+    text = sections(info=json.dumps({**INFO, "registries": registries}), certificates="/etc/docker/certs.d")
+    seen = docker_registries.parse(output(text))
+    assert (seen.mirrors, seen.insecure_networks) == ((), ())
+
+
+def test_podman_in_docker_s_place_says_nothing_of_dockerd() -> None:
+    text = json.dumps({**INFO, "registries": {**INFO["registries"], "IndexConfigs": None}})
+    with pytest.raises(NoControl, match="docker.io"):
+        docker_registries.parse(output(sections(info=text, certificates="/etc/docker/certs.d")))
+
+
+def test_docker_s_own_layout_of_certificates() -> None:
+    files = "/etc/docker/certs.d/r.example/ca.crt\n/etc/docker/certs.d/m.example/client.cert\n/etc/docker/certs.d"
+    registries = {**INFO["registries"], "Mirrors": ["https://m.example"]}
+    text = sections(info=json.dumps({**INFO, "registries": registries}), certificates=files)
+    mirror, _ = docker_registries.parse(output(text)).route("docker.io").endpoints
+    with pytest.raises(NoControl, match="m.example/v2 cannot be asked"):
+        mirror.refuse_unless_askable()

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from siteproof.errors import NoControl
 from siteproof.runtimes.containerd import Containerd, NotTaken, Version, parse_hosts, registry_settings
 from siteproof.runtimes.dockerd import Dockerd
-from siteproof.runtimes.pull_route import Image, Proxies, PullRoute, RegistryEndpoint, upstream_url
+from siteproof.runtimes.pull_route import Image, Proxies, PullRoute, RegistryEndpoint, rewritten, upstream_url
 
 ROOT = "/etc/containerd/certs.d"
 FORGEJO = "forgejo.home.example"
@@ -229,20 +230,178 @@ def test_a_mirror_is_told_the_name_of_the_registry() -> None:
 @pytest.mark.parametrize(
     ("settings", "read"),
     [
-        ({"io.containerd.grpc.v1.cri": {"registry": {"config_path": ROOT, "mirrors": {}}}}, (ROOT, {})),
-        ({"io.containerd.cri.v1.images": {"registry": {"config_path": ROOT}}}, (ROOT, {})),
+        ({"io.containerd.grpc.v1.cri": {"registry": {"config_path": ROOT, "mirrors": {}}}}, (ROOT, {}, False)),
+        ({"io.containerd.cri.v1.images": {"registry": {"config_path": ROOT}}}, (ROOT, {}, False)),
         (
             {
                 "io.containerd.grpc.v1.cri": {
                     "registry": {"mirrors": {"a.example": {"endpoint": ["https://m.example"]}}}
                 }
             },
-            ("", {"a.example": ("https://m.example",)}),
+            ("", {"a.example": ("https://m.example",)}, True),
         ),
     ],
 )
-def test_settings_of_every_version(settings: dict[str, Any], read: tuple[str, dict[str, Any]]) -> None:
-    assert registry_settings({"plugins": settings}) == read
+def test_settings_of_every_version(settings: dict[str, Any], read: tuple[str, dict[str, Any], bool]) -> None:
+    seen = registry_settings({"plugins": settings})
+    assert (seen.config_path, seen.mirrors, seen.pulls_itself) == read
+
+
+TWO = f"{ROOT}:/etc/docker/certs.d"
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "wanted"),
+    [
+        ("v2.0.4", {}, [MIRROR, UPSTREAM]),
+        ("2.1.4", {}, [UPSTREAM]),
+        ("v2.2.0", {}, [UPSTREAM]),
+        ("v2.2.0", {"pulls_itself": True}, [MIRROR, UPSTREAM]),
+        ("v2.2.0", {"config_path": ROOT}, [MIRROR, UPSTREAM]),
+    ],
+)
+def test_the_transfer_service_takes_a_list_of_roots_for_one(
+    version: str, more: dict[str, Any], wanted: list[str]
+) -> None:
+    seen = containerd(version, A, **{"config_path": TWO, **more})
+    assert urls(seen.route(FORGEJO)) == wanted
+    lost = wanted == [UPSTREAM]
+    assert (list(seen.problems()), seen.route(FORGEJO).problem != "") == ([f"{ROOT}/{FORGEJO}/hosts.toml"] * lost, lost)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "itself"),
+    [
+        ("use_local_image_pull", True, True),
+        ("use_local_image_pull", False, False),
+        ("disable_snapshot_annotations", False, True),
+        ("disable_snapshot_annotations", True, False),
+        ("discard_unpacked_layers", True, True),
+        ("image_pull_with_sync_fs", True, True),
+        ("max_concurrent_downloads", 5, True),
+        ("max_concurrent_downloads", 3, False),
+    ],
+)
+def test_what_makes_the_cri_plugin_pull_by_itself(setting: str, value: object, itself: bool) -> None:
+    plugin = {"io.containerd.cri.v1.images": {setting: value, "registry": {"config_path": TWO}}}
+    assert registry_settings({"plugins": plugin}).pulls_itself is itself
+    for key in ("configs", "auths"):
+        plugin = {"io.containerd.cri.v1.images": {"registry": {key: {"r.example": {"auth": {}}}}}}
+        assert registry_settings({"plugins": plugin}).pulls_itself
+
+
+def legacy(**registry: Any) -> Containerd:
+    seen = registry_settings({"plugins": {"io.containerd.grpc.v1.cri": {"registry": registry}}})
+    return containerd(
+        FORK, config_path="", mirrors=seen.mirrors, tls=seen.tls, rewrites=seen.rewrites, headers=seen.headers
+    )
+
+
+def test_legacy_tls_is_of_the_endpoint_and_not_of_the_registry() -> None:
+    hub = {"endpoint": ["https://m.example"]}
+    tls = {
+        "m.example": {"tls": {"insecure_skip_verify": True}},
+        "docker.io": {"tls": {"insecure_skip_verify": True}},
+        "ghcr.io": {"tls": {"ca_file": "/etc/g.pem", "cert_file": "", "key_file": ""}},
+        "quay.io": {"tls": {"cert_file": "/etc/c.pem", "key_file": "/etc/k.pem"}, "auth": {"auth": ""}},
+    }
+    seen = legacy(mirrors={"docker.io": hub}, configs=tls)
+    assert [e.skip_verify for e in seen.route("docker.io").endpoints] == [True, False]
+    assert seen.route("ghcr.io").endpoints[0].ca == ("/etc/g.pem",)
+    seen.route("ghcr.io").endpoints[0].refuse_unless_askable()
+    with pytest.raises(NoControl, match="quay.io/v2 cannot be asked .* client's certificate"):
+        seen.route("quay.io").endpoints[0].refuse_unless_askable()
+
+
+def test_legacy_rewrites_are_of_the_fork() -> None:
+    mirrors = {"docker.io": {"endpoint": ["https://m.example"], "rewrite": {"^(.*)$": "hub/$1"}}}
+    assert "m.example/v2/hub/a/b/manifests" in legacy(mirrors=mirrors).route("docker.io").endpoints[0].manifest_url(
+        "docker.io", "a/b", "1"
+    )
+    assert not legacy(mirrors=mirrors).route("ghcr.io").endpoints[0].rewrites
+
+
+def test_headers_of_all_endpoints_are_told() -> None:
+    endpoint = legacy(headers={"User-Agent": ["x"], "X-Route": ["y"]}).route("ghcr.io").endpoints[0]
+    with pytest.raises(NoControl, match="the headers X-Route of"):
+        endpoint.refuse_unless_askable()
+    legacy(headers={"User-Agent": ["x"]}).route("ghcr.io").endpoints[0].refuse_unless_askable()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "template", "repository", "wanted"),
+    [
+        ("^(.*)$", "dockerhub/$1", "library/busybox", "dockerhub/library/busybox"),
+        ("(.*)", "p/$1", "a/b", "p/a/b"),
+        ("^library/(.*)", "hub/${1}", "library/a", "hub/a"),
+        ("^library/(.*)", "hub/$1", "other/a", "other/a"),
+        ("^rancher/(.+)$", "r/$1x", "rancher/a", "r/"),
+        ("^(.*)/(.*)$", "$2-$1$$", "a/b", "b-a$"),
+        ("^([^/]+)/", "$1-", "a/b/c", "a-b/c"),
+    ],
+)
+def test_a_repository_is_renamed_as_go_does(pattern: str, template: str, repository: str, wanted: str) -> None:
+    assert rewritten(repository, pattern, template) == wanted
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(?i)^a", r"\pL+", "a{1,1000}", "[[:alpha:]]+", "(a|b)", "((.*))*", ".*.*.*.*a", "(", "a**"]
+)
+def test_a_pattern_of_another_kind_is_not_read_by_python(pattern: str) -> None:
+    with pytest.raises(ValueError, match="not one that is understood"):
+        rewritten("a/b", pattern, "$1")
+    endpoint = RegistryEndpoint(MIRROR, "mirror", rewrites=((pattern, "$1"),))
+    with pytest.raises(NoControl, match="cannot be asked"):
+        endpoint.manifest_url("docker.io", "a/b", "1")
+
+
+def test_of_several_rewrites_at_most_one_may_count() -> None:
+    two = (("^a/(.*)", "x/$1"), ("^(.*)$", "y/$1"))
+    with pytest.raises(NoControl, match="in no order"):
+        RegistryEndpoint(MIRROR, "mirror", rewrites=two).manifest_url("docker.io", "a/b", "1")
+    assert "/v2/y/b/" in RegistryEndpoint(MIRROR, "mirror", rewrites=two).manifest_url("docker.io", "b", "1")
+
+
+REWRITE = '[host."https://m.example"]\n[host."https://m.example".rewrite]\n"^(.*)$" = "hub/$1"\n'
+
+
+def test_rewrite_is_of_the_fork_alone() -> None:
+    def asked(version: str) -> str:
+        return containerd(version, REWRITE).route(FORGEJO).endpoints[0].manifest_url(FORGEJO, "a/b", "1")
+
+    assert asked(FORK) == f"https://m.example/v2/hub/a/b/manifests/1?ns={FORGEJO}"
+    assert asked(OLD) == f"https://m.example/v2/a/b/manifests/1?ns={FORGEJO}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ('client = "/etc/c.pem"', "client"),
+        ('[host."https://m.example".header]\nx-route = "a"', "header x-route"),
+        ('some_day = "a"', "some_day"),
+        ('ca = ["a.crt", "b.crt"]', "more than one file"),
+    ],
+)
+def test_what_changes_the_question_and_cannot_be_said_is_told(setting: str, said: str) -> None:
+    endpoint = containerd(OLD, f'[host."https://m.example"]\n{setting}\n').route(FORGEJO).endpoints[0]
+    with pytest.raises(NoControl, match=f"m.example/v2 cannot be asked .*{said}"):
+        endpoint.refuse_unless_askable()
+
+
+@pytest.mark.parametrize("setting", ["skip_verify = true", 'client = ""', 'dial_timeout = "1m1.5s"', "[host.header]"])
+def test_what_changes_nothing_is_not(setting: str) -> None:
+    route = containerd(OLD, f'[host."https://m.example"]\n{setting}\n').route(FORGEJO)
+    route.endpoints[0].refuse_unless_askable()
+    assert route.endpoints[0].dial_timeout_s == (61.5 if "dial" in setting else None)
+
+
+def test_certificates_in_docker_s_layout_count_where_no_hosts_toml_does() -> None:
+    files = (f"{ROOT}/{FORGEJO}/ca.crt", f"{ROOT}/ghcr.io/ca.crt", f"{ROOT}/{FORGEJO}/client.cert")
+    endpoint = containerd(OLD, "", certificates=files).route(FORGEJO).endpoints[0]
+    assert endpoint.ca == files[:1]
+    with pytest.raises(NoControl, match="client's certificate"):
+        endpoint.refuse_unless_askable()
+    assert containerd(OLD, A, certificates=files).route(FORGEJO).endpoints[1].ca == ()
 
 
 @pytest.mark.parametrize("config", [{}, {"plugins": {}}, {"plugins": {"io.containerd.grpc.v1.cri": {}}}])

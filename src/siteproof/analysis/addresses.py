@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from siteproof.analysis.projection import Sample
 from siteproof.asks import Ask, Combined, Host
+from siteproof.asks.words import Address
 from siteproof.probes.swarm.docker_api import overlay_view, swarm_state
 from siteproof.probes.swarm.dockerd import Daemon, daemon
 from siteproof.probes.swarm.model import Network, NodeView, SwarmState
@@ -79,6 +80,8 @@ class Fill:
     at: float
     daemon: Daemon
     use: Use
+    swarm: SwarmState
+    """What the manager said, for a witness."""
 
     @property
     def sample(self) -> Sample:
@@ -91,7 +94,7 @@ def overlay_fill(manager: Host, members: Iterable[str], overlay: str) -> Ask[Fil
 
     def combine(swarm: SwarmState, alive: Daemon, *views: NodeView) -> Fill:
         network = swarm.overlay(overlay)
-        return Fill(network.id, swarm.at, alive, use(swarm, network, views))
+        return Fill(network.id, swarm.at, alive, use(swarm, network, views), swarm)
 
     return Combined((swarm_state(manager), daemon(manager), *(overlay_view(m, overlay) for m in members)), combine)
 
@@ -101,11 +104,15 @@ def use(swarm: SwarmState, overlay: Network, views: Iterable[NodeView]) -> Use:
 
     A virtual address per service, an address per task until it ends, one for the load balancer of each node with a
     task, one per container that was attached by hand. The last two are seen on their own node only.
+
+    IPv6 is not counted. Raises Unparseable where what could not be read may hold one of these addresses.
     """
+    swarm.sure("services", "tasks", of=overlay.id)
     seen = list(views)
     holders: dict[IPv4Address, set[Holder]] = {}
     for address, holder in (*_managed(swarm, overlay), *_attached(swarm, overlay, seen)):
-        holders.setdefault(address, set()).add(holder)
+        if isinstance(address, IPv4Address):
+            holders.setdefault(address, set()).add(holder)
     counted = [view.available for view in seen if view.network == overlay.id and view.available is not None]
     return Use(
         capacity=sum(map(capacity, overlay.subnets)),
@@ -114,7 +121,7 @@ def use(swarm: SwarmState, overlay: Network, views: Iterable[NodeView]) -> Use:
     )
 
 
-def _managed(swarm: SwarmState, overlay: Network) -> Iterator[tuple[IPv4Address, Holder]]:
+def _managed(swarm: SwarmState, overlay: Network) -> Iterator[tuple[Address, Holder]]:
     for service in swarm.services:
         yield from ((a, Holder("service", service.name)) for n, a in service.addresses if n == overlay.id)
     for task in swarm.tasks:

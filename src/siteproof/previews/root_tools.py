@@ -70,6 +70,20 @@ _FORMS: dict[str, tuple[str, ...]] = {
 }
 """Tool -> what its arguments look like, each with a NUL behind it."""
 
+_CONTAINERD = frozenset(
+    f"unix://{path}"
+    for path in (
+        "/run/containerd/containerd.sock",
+        "/run/k3s/containerd/containerd.sock",
+        "/var/snap/microk8s/common/run/containerd.sock",
+    )
+)
+_PINS = {
+    "docker": {"-H": frozenset({"unix:///var/run/docker.sock"})},
+    "crictl": {"--runtime-endpoint": _CONTAINERD, "--image-endpoint": _CONTAINERD},
+}
+"""Which daemon a tool is to speak to: its first options, and the sockets that only root can put there."""
+
 _IN_NAMESPACE = re.compile(r"--net=/proc/[^/\0*?]+/ns/net")
 _FROM_STDIN = re.compile(r"(?:-n\0[0-9]+\0)?ping\0(?:-[46nq]\0|-[ciWsM]\0[a-z0-9.]+\0)*--\0")
 """xargs: the operands come from the user, and `--` keeps them from being anything else."""
@@ -127,6 +141,8 @@ def reason_against(words: Sequence[str]) -> str | None:
     """
     plain = [re.sub(r"\\(.)", r"\1", word) for word in words]
     tool, arguments = posixpath.basename(plain[0]), plain[1:]
+    while arguments[1:2] and arguments[1] in _PINS.get(tool, {}).get(arguments[0], ()):
+        del plain[1:3], arguments[:2]
     wide = [word for word in words if re.search(r"(?<!\\)(?:[*?]|\[[!^])", word)]
     if wide and plain[:3] != ["docker", "network", "inspect"]:
         return f"`{wide[0]}` lets anything through, further arguments too"

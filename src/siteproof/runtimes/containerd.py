@@ -6,9 +6,14 @@ What differs between versions was read in containerd's own sources, 1.5.18 to 2.
   `_default`, and the first that exists is taken, even if there is no hosts.toml in it
 - before 2.0 a hosts.toml without any `[host…]` table is not taken at all: one line in the log, then straight upstream
 - from 2.0 on, only hosts with a table header of their own are seen, not inline tables
+- in a directory without a hosts.toml that is taken, files count as Docker's: .crt of authorities, .cert of the client
 - the server comes last whatever its place in the file; without one, vanilla containerd goes to the registry itself all
   the same, and the fork in k3s and RKE2 goes nowhere (there, `server = ""` is the registry itself)
-- without `config_path`, `registry.mirrors` counts, and the registry itself comes last unless it is one of the mirrors
+- without `config_path`, `registry.mirrors` counts, and the registry itself comes last unless it is one of the mirrors;
+  how an endpoint is verified then stands in `registry.configs`, by its own host and not by the registry's name
+- from 2.1 on the CRI plugin leaves pulls to the transfer service, unless it is told to pull by itself or has a setting
+  that makes it: the transfer service takes the whole of `config_path` for one directory, whatever colons are in it
+- the fork in k3s and RKE2 has `rewrite`: another name of the repository at this endpoint, which others do not know
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,6 +60,32 @@ class Version:
         return self.text
 
 
+@dataclass(frozen=True)
+class LegacyTls:
+    """How `registry.configs` has an endpoint be verified, where there is no `config_path`."""
+
+    skip_verify: bool = False
+    ca: tuple[str, ...] = ()
+    client: bool = False
+    """It wants a certificate of the node's."""
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """What the CRI plugin's configuration says of registries, of any version."""
+
+    config_path: str
+    mirrors: Mapping[str, tuple[str, ...]]
+    tls: Mapping[str, LegacyTls]
+    """By an endpoint's host and port."""
+    rewrites: Mapping[str, tuple[tuple[str, str], ...]]
+    """Of mirrors, in the fork of k3s."""
+    headers: tuple[str, ...]
+    """Names of headers that every endpoint is sent."""
+    pulls_itself: bool
+    """It is told to pull without the transfer service, or has a setting that makes it."""
+
+
 class NotTaken(ValueError):
     """containerd does not take this hosts.toml."""
 
@@ -75,24 +106,63 @@ class Containerd:
     """Configuration that is read only at the start, and was written after it."""
     foreign: frozenset[str] = frozenset()
     """Directories of registries that others than root may change, so that nobody looked into them."""
+    tls: Mapping[str, LegacyTls] = field(default_factory=dict)
+    """`registry.configs`, which `config_path` replaced as well."""
+    rewrites: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Of `mirrors`."""
+    headers: tuple[str, ...] = ()
+    """Names of headers that it sends to every endpoint."""
+    pulls_itself: bool = False
+    """The CRI plugin does not leave pulls to the transfer service, where there is one."""
+
+    certificates: tuple[str, ...] = ()
+    """Files beside or in place of a hosts.toml that end in .crt (of authorities) or .cert (the client's own)."""
 
     @property
     def roots(self) -> tuple[str, ...]:
+        """Where directories of registries are looked for."""
+        if self.by_transfer_service:
+            return (self.config_path.rstrip("/"),) if self.config_path else ()
         return tuple(root.rstrip("/") for root in self.config_path.split(":") if root)
+
+    @property
+    def by_transfer_service(self) -> bool:
+        return (self.version.major, self.version.minor) >= (2, 1) and not self.pulls_itself
+
+    @property
+    def lost_roots(self) -> str:
+        """Why no directory is looked into at all; empty where they are."""
+        if self.by_transfer_service and ":" in self.config_path:
+            return (
+                f"containerd {self.version} takes the config_path {self.config_path!r} for one directory: its transfer "
+                "service knows no list, and use_local_image_pull is not set"
+            )
+        return ""
 
     def route(self, registry: str) -> PullRoute:
         """The way of pulls from `registry`. Raises Unparseable where others than root may say which it is."""
         if not self.roots:
-            return self._legacy_route(registry)
+            return self._with_headers(self._legacy_route(registry))
+        return self._with_headers(self._route(registry))
+
+    def _with_headers(self, route: PullRoute) -> PullRoute:
+        if not self.headers:
+            return route
+        more = f"the headers {', '.join(self.headers)} of registry.headers"
+        return replace(route, endpoints=tuple(replace(e, unasked=(*e.unasked, more)) for e in route.endpoints))
+
+    def _route(self, registry: str) -> PullRoute:
         for path in self._candidates(registry):
             self._refuse(self.foreign & {path})
             if path in self.directories:
                 return self._route_of(registry, path, self.directories[path])
-        return PullRoute(registry, (_default(registry),))
+        return PullRoute(registry, (_default(registry),), problem=self.lost_roots)
 
     def problems(self) -> dict[str, str]:
         """Each hosts.toml that is not taken as written, and why. Raises Unparseable where one was not read at all."""
         files = {path: text for path, text in self.directories.items() if text}
+        if self.lost_roots:
+            return {f"{path}/{HOSTS_FILE}": self.lost_roots for path in files}
         routes = {f"{path}/{HOSTS_FILE}": self._route_of("", path, text) for path, text in files.items()}
         problems = {path: route.problem for path, route in routes.items() if route.problem}
         if not problems:
@@ -114,28 +184,49 @@ class Containerd:
     def _route_of(self, registry: str, directory: str, text: str | None) -> PullRoute:
         source = f"{directory}/{HOSTS_FILE}" if text is not None else directory
         if not text:
-            return PullRoute(registry, (_default(registry),), source)
+            return PullRoute(registry, (self._of_certificates(registry, directory),), source)
         try:
             mirrors, server = parse_hosts(text, self.version, directory)
         except NotTaken as error:
-            return PullRoute(
-                registry, (_default(registry),), source, f"containerd {self.version} does not take it: {error}"
-            )
+            default = self._of_certificates(registry, directory)
+            return PullRoute(registry, (default,), source, f"containerd {self.version} does not take it: {error}")
         if server is None:
             server = [] if self.version.is_k3s else [_default(registry)]
         endpoints = [endpoint or _default(registry) for endpoint in (*mirrors, *server)]
         return PullRoute(registry, tuple(endpoints), source)
 
+    def _of_certificates(self, registry: str, directory: str) -> RegistryEndpoint:
+        """The registry itself, as a directory without a hosts.toml that is taken has it: in Docker's layout."""
+        files = [file for file in self.certificates if file.rpartition("/")[0] == directory]
+        ca = tuple(sorted(file for file in files if file.endswith(".crt")))
+        unasked = ("the client's certificate beside it",) if any(file.endswith(".cert") for file in files) else ()
+        return replace(_default(registry), ca=ca, unasked=unasked)
+
     def _legacy_route(self, registry: str) -> PullRoute:
-        listed = self.mirrors.get(registry, self.mirrors.get("*", ()))
+        name = registry if registry in self.mirrors else "*"
+        listed = self.mirrors.get(name, ())
         urls = [url if "://" in url else f"{'http' if is_local(url) else 'https'}://{url}" for url in listed]
+        rewrites = self.rewrites.get(name, ()) if self.version.is_k3s else ()
         endpoints = [
-            RegistryEndpoint(url if urlsplit(url).path else f"{url}/v2", "mirror", frozenset({"pull", "resolve"}))
+            RegistryEndpoint(
+                url.rstrip("/") if urlsplit(url).path else f"{url}/v2",
+                "mirror",
+                frozenset({"pull", "resolve"}),
+                rewrites=rewrites,
+            )
             for url in urls
         ]
-        if not any(endpoint.netloc == registry for endpoint in endpoints):
+        if not any(endpoint.netloc == (urlsplit(upstream_url(registry)).netloc) for endpoint in endpoints):
             endpoints.append(_default(registry))
-        return PullRoute(registry, tuple(endpoints), "registry.mirrors" if listed else "")
+        source = "registry.mirrors" if listed else ""
+        return PullRoute(registry, tuple(map(self._verified, endpoints)), source)
+
+    def _verified(self, endpoint: RegistryEndpoint) -> RegistryEndpoint:
+        """`endpoint`, with what `registry.configs` says of its host."""
+        if (tls := self.tls.get(endpoint.netloc)) is None:
+            return endpoint
+        unasked = ("the client's certificate of registry.configs",) if tls.client else ()
+        return replace(endpoint, skip_verify=tls.skip_verify, ca=tls.ca, unasked=unasked)
 
 
 def read_toml(text: str) -> dict[str, Any]:
@@ -162,12 +253,12 @@ def parse_hosts(
     if hosts is not None and not isinstance(hosts, dict):
         raise NotTaken("`host` is no table")
     order = list(hosts or {}) if version.major < 2 else _headed(text)
-    mirrors = [_endpoint(url, (hosts or {}).get(url, {}), directory, "mirror") for url in order]
+    mirrors = [_endpoint(url, (hosts or {}).get(url, {}), directory, "mirror", version) for url in order]
     server = data.get("server")
     if server is not None and not isinstance(server, str):
         raise NotTaken("`server` is no text")
     if server:
-        return mirrors, [_endpoint(server, data, directory, "upstream")]
+        return mirrors, [_endpoint(server, data, directory, "upstream", version)]
     return mirrors, None if server is None else [None]
 
 
@@ -186,7 +277,11 @@ def _headed(text: str) -> list[str]:
     return found
 
 
-def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str) -> RegistryEndpoint:
+_READ = frozenset({"capabilities", "ca", "skip_verify", "override_path", "dial_timeout", "rewrite", "server", "host"})
+"""What of a host's table is in the model; `client` and `header` change what is asked, and cannot be said again."""
+
+
+def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str, version: Version) -> RegistryEndpoint:
     if not isinstance(settings, dict):
         raise NotTaken(f"host {url} is no table")
     full = url if url.startswith("http") else f"https://{url}"
@@ -199,6 +294,9 @@ def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str
     if not path.endswith("/v2") and settings.get("override_path") is not True:
         path += "/v2"
     ca = settings.get("ca", [])
+    if not isinstance(ca, str | list) or not all(isinstance(file, str) for file in ca):
+        raise NotTaken("`ca` is neither a file nor a list of files")
+    rewrites = _pairs(settings.get("rewrite")) if version.is_k3s else ()
     return RegistryEndpoint(
         url=f"{parts.scheme}://{parts.netloc}{path}",
         origin="mirror" if origin == "mirror" else "upstream",
@@ -207,7 +305,45 @@ def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str
         ca=tuple(
             file if file.startswith("/") else f"{directory}/{file}" for file in ([ca] if isinstance(ca, str) else ca)
         ),
+        rewrites=rewrites,
+        dial_timeout_s=_seconds(settings.get("dial_timeout")),
+        unasked=tuple(_unasked(settings)),
     )
+
+
+def _unasked(settings: Mapping[str, Any]) -> Iterable[str]:
+    for key in sorted(settings.keys() - _READ):
+        if key == "header" and isinstance(headers := settings[key], dict):
+            if others := _telling(headers):
+                yield f"header {', '.join(others)}"
+        elif settings[key] not in ("", [], {}):
+            yield key
+
+
+def _telling(headers: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of headers that may change an answer."""
+    return tuple(sorted(name for name in headers if name.lower() != "user-agent"))
+
+
+def _pairs(rewrite: object) -> tuple[tuple[str, str], ...]:
+    if rewrite is None:
+        return ()
+    if not isinstance(rewrite, dict) or not all(isinstance(text, str) for text in rewrite.values()):
+        raise NotTaken("`rewrite` is no table of texts")
+    return tuple(rewrite.items())
+
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(duration: object) -> float | None:
+    """A duration as Go spells it: `1.5s`, `1m30s`; None for none."""
+    if duration in (None, ""):
+        return None
+    parts = r"(\d{1,9}(?:\.\d{1,9})?)(ns|us|µs|ms|s|m|h)"
+    if not isinstance(duration, str) or not re.fullmatch(rf"(?:{parts}){{1,6}}", duration):
+        raise NotTaken(f"`dial_timeout` is no duration: {str(duration)[:40]!r}")
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(parts, duration))
 
 
 def _capabilities(listed: object) -> frozenset[Capability]:
@@ -224,15 +360,43 @@ def _default(registry: str) -> RegistryEndpoint:
     return RegistryEndpoint(upstream_url(registry), "upstream", skip_verify=is_local(registry))
 
 
-def registry_settings(config: Mapping[str, Any]) -> tuple[str, dict[str, tuple[str, ...]]]:
-    """`config_path` and `mirrors` of the CRI plugin in containerd's configuration, of any version.
+def registry_settings(config: Mapping[str, Any]) -> RegistrySettings:
+    """What the CRI plugin in containerd's configuration, of any version, says of registries.
 
-    Raises ValueError where there is no CRI plugin to read them from.
+    Raises ValueError where there is no CRI plugin to read it from.
     """
     plugins = config.get("plugins", {})
     for name in CRI_PLUGINS:
         if isinstance(plugins, dict) and isinstance(plugin := plugins.get(name), dict) and "registry" in plugin:
             registry = plugin["registry"]
-            mirrors = {host: tuple(m.get("endpoint", ())) for host, m in (registry.get("mirrors") or {}).items()}
-            return str(registry.get("config_path", "")), mirrors
+            mirrors, configs = registry.get("mirrors") or {}, registry.get("configs") or {}
+            return RegistrySettings(
+                config_path=str(registry.get("config_path", "")),
+                mirrors={host: tuple(m.get("endpoint") or ()) for host, m in mirrors.items()},
+                tls={host: _legacy_tls(c["tls"]) for host, c in configs.items() if c.get("tls")},
+                rewrites={host: _pairs(m["rewrite"]) for host, m in mirrors.items() if m.get("rewrite")},
+                headers=_telling(registry.get("headers") or {}),
+                pulls_itself=_pulls_itself(plugin, registry),
+            )
     raise ValueError("containerd's configuration has no CRI plugin with a registry section")
+
+
+def _legacy_tls(tls: Mapping[str, Any]) -> LegacyTls:
+    ca = tls.get("ca_file", "")
+    return LegacyTls(
+        skip_verify=tls.get("insecure_skip_verify") is True,
+        ca=(ca,) if ca else (),
+        client=bool(tls.get("cert_file") or tls.get("key_file")),
+    )
+
+
+def _pulls_itself(plugin: Mapping[str, Any], registry: Mapping[str, Any]) -> bool:
+    """Told to, or by a setting that the transfer service does not have: then the plugin falls back by itself."""
+    return (
+        plugin.get("use_local_image_pull") is True
+        or plugin.get("disable_snapshot_annotations", True) is False
+        or plugin.get("discard_unpacked_layers") is True
+        or plugin.get("image_pull_with_sync_fs") is True
+        or plugin.get("max_concurrent_downloads", 3) != 3
+        or any(registry.get(key) for key in ("mirrors", "configs", "auths"))
+    )

@@ -1,13 +1,13 @@
 """dockerd: from its registry settings to the route of a pull.
 
 Mirrors count for Docker Hub alone, and the Hub itself always comes last. A registry that is listed as insecure is tried
-without verification, and then without TLS.
+without verification, and then without TLS; a name counts as insecure too where its address is in an insecure network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
@@ -27,21 +27,33 @@ class Dockerd:
     """Registries by name that are not verified."""
     insecure_networks: tuple[IPv4Network | IPv6Network, ...]
     ca: Mapping[str, tuple[str, ...]]
-    """The .crt files below /etc/docker/certs.d, by registry."""
+    """The .crt files below /etc/docker/certs.d, and the client's .cert, by registry or mirror."""
     proxies: Proxies = Proxies()
 
     def route(self, registry: str) -> PullRoute:
         """The way of pulls from `registry`."""
         mirrors = self.mirrors if registry == HUB else ()
-        listed = [RegistryEndpoint(f"{url.rstrip('/')}/v2", "mirror") for url in mirrors]
+        listed = [self._verified(RegistryEndpoint(f"{url.rstrip('/')}/v2", "mirror")) for url in mirrors]
         upstream = upstream_url(registry).replace("http://", "https://")
-        netloc = urlsplit(upstream).netloc
-        certificates = self.ca.get(netloc, ())
         insecure = self.is_insecure(registry)
-        endpoints = [*listed, RegistryEndpoint(upstream, "upstream", ALL, insecure, certificates)]
+        endpoints = [*listed, self._verified(RegistryEndpoint(upstream, "upstream", ALL), insecure)]
         if insecure:
-            endpoints.append(RegistryEndpoint(f"http://{netloc}/v2", "upstream"))
+            endpoints.append(RegistryEndpoint(upstream.replace("https://", "http://"), "upstream"))
         return PullRoute(registry, tuple(endpoints), "daemon.json" if mirrors or insecure else "")
+
+    def _verified(self, endpoint: RegistryEndpoint, insecure: bool | None = None) -> RegistryEndpoint:
+        """`endpoint`, with what /etc/docker/certs.d and `insecure-registries` say of its host."""
+        files, host = self.ca.get(endpoint.netloc, ()), endpoint.netloc
+        skips = self.is_insecure(host) if insecure is None else insecure
+        unasked = ["the client's certificate in /etc/docker/certs.d"] if any(f.endswith(".cert") for f in files) else []
+        if not skips and endpoint.address is None and any(not n.is_loopback for n in self.insecure_networks):
+            unasked.append("whether its address is in one of the insecure networks")
+        return replace(
+            endpoint,
+            skip_verify=skips,
+            ca=tuple(file for file in files if file.endswith(".crt")),
+            unasked=tuple(unasked),
+        )
 
     def is_insecure(self, registry: str) -> bool:
         host = urlsplit(f"//{registry}").hostname or ""

@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from siteproof.asks.words import Address
+from siteproof.errors import NoControl
 
 Capability = Literal["pull", "resolve", "push"]
 ALL: frozenset[Capability] = frozenset({"pull", "resolve", "push"})
@@ -37,6 +38,13 @@ class RegistryEndpoint:
     skip_verify: bool = False
     ca: tuple[str, ...] = ()
     """Files with the certificates that it may be signed by, besides the host's own."""
+    rewrites: tuple[tuple[str, str], ...] = ()
+    """Go's pattern and what replaces it: how the repository is called there. The first that changes it counts, of an
+    order that nobody knows."""
+    dial_timeout_s: float | None = None
+    """What a connection may take, where it is not the runtime's own."""
+    unasked: tuple[str, ...] = ()
+    """What is set besides and changes what it is asked, so that no question of ours is the runtime's."""
 
     @property
     def host(self) -> str:
@@ -58,12 +66,61 @@ class RegistryEndpoint:
         return self.capabilities.issuperset(needed)
 
     def manifest_url(self, registry: str, repository: str, reference: str) -> str:
-        """What is asked for first. A mirror is told the registry's name."""
+        """What is asked for first. A mirror is told the registry's name. Raises NoControl where nobody can tell."""
+        repository = self._renamed(repository)
         namespace = "" if self.netloc == registry else f"?ns={registry}"
         return f"{self.url}/{repository}/manifests/{reference}{namespace}"
 
+    def _renamed(self, repository: str) -> str:
+        try:
+            names = {rewritten(repository, *rewrite) for rewrite in self.rewrites} - {repository}
+        except ValueError as error:
+            raise NoControl(f"{self} cannot be asked: {error}") from None
+        if len(names) > 1:
+            raise NoControl(f"{self} cannot be asked: {len(names)} rewrites change {repository}, in no order")
+        return names.pop() if names else repository
+
+    @property
+    def told_besides(self) -> tuple[str, ...]:
+        """What the runtime is told of it and curl cannot be; empty where it can be asked."""
+        several = ("more than one file of certificates",) if len(self.ca) > 1 and not self.skip_verify else ()
+        return (*self.unasked, *several)
+
+    def refuse_unless_askable(self) -> None:
+        """Raises NoControl where the runtime asks it in another way than we could."""
+        if self.told_besides:
+            raise NoControl(f"{self} cannot be asked as the runtime asks it: it is told {'; '.join(self.told_besides)}")
+
     def __str__(self) -> str:
         return self.url
+
+
+_SIMPLE = re.compile(r"\^?(?:[\w/-]|\\[./-]|\(?(?:\.|\[\^/\])[*+]\)?)*\$?", re.ASCII)
+MOST_WILDCARDS = 3
+
+
+def rewritten(repository: str, pattern: str, template: str) -> str:
+    """`repository` after Go's `ReplaceAllString`. Raises ValueError for a pattern that Python may read otherwise."""
+    wildcards = len(re.findall(r"[*+]", pattern))
+    if not _SIMPLE.fullmatch(pattern) or pattern.count("(") != pattern.count(")") or wildcards > MOST_WILDCARDS:
+        raise ValueError(f"the rewrite {pattern!r} is not one that is understood")
+    found, place = "", 0
+    for match in re.finditer(pattern, repository):
+        if match.start() == match.end() == place > 0:  # to Go no match, right behind another
+            continue
+        found += repository[place : match.start()] + _filled(template, match)
+        place = match.end()
+    return found + repository[place:]
+
+
+def _filled(template: str, match: re.Match[str]) -> str:
+    def group(reference: re.Match[str]) -> str:
+        name = reference[1] or reference[2] or ""
+        if reference[0] == "$$":
+            return "$"
+        return match[int(name)] or "" if name.isdecimal() and int(name) <= match.re.groups else ""
+
+    return re.sub(r"\$(?:\$|\{(\w{1,9})\}|(\w{1,9}))", group, template, flags=re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -88,6 +145,11 @@ class PullRoute:
     def pulling(self) -> tuple[RegistryEndpoint, ...]:
         """Those that manifests and blobs are fetched from, by digest."""
         return tuple(e for e in self.endpoints if e.may("pull"))
+
+    def mirror(self, url: str) -> RegistryEndpoint:
+        """The mirror at `url` as it is configured; one without any settings where it is not."""
+        configured = (e for e in self.endpoints if e.origin == "mirror" and e.url == url)
+        return next(configured, RegistryEndpoint(url, "mirror"))
 
     @property
     def falls_back(self) -> bool:

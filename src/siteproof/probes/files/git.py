@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from siteproof.asks import PATH, Ask, Host, Output, command
@@ -18,19 +18,58 @@ from siteproof.probes.common.sections import readable, split, whole_number
 
 VERSION = {"git": "git --version"}
 
+_AT_START = "(^|[^0-9A-Za-z])"
+_WORD = "[0-9A-Za-z_-]"
+_VALUE = "[^][:space:]\"'$<>{}().,;/[]"
+# What names a password or a key before it; behind a name, a value with a digit in it that is no variable, path or call.
+_NAMED = (
+    "([Pp]assw(or)?d|PASSW(OR)?D|[Aa]pi[_-]?[Kk]ey|API_?KEY|_authToken|"
+    "([Aa]ccess|[Aa]uth|[Ss]ecret)[_-]([Tt]oken|[Kk]ey|access_key)|(ACCESS|AUTH|SECRET)_(TOKEN|KEY|ACCESS_KEY))"
+)
+_ASSIGNED = f"{_AT_START}([0-9A-Za-z]+[_-])*{_NAMED}[\"']?[[:space:]]*[:=][[:space:]]*[\"']?"
+_ENDS = "([[:space:]\"',;]|$)"
+
 # Forms that only a secret has: a private key's first line, the prefixes that issuers give their tokens, a password in
-# a URL.
+# a URL, a header, a login's file or an assignment. The prefixes are those that the issuers document.
 SECRETS = (
-    "-----BEGIN ([A-Z]+ )?PRIVATE KEY-----",
-    "AGE-SECRET-KEY-1[0-9A-Z]{58}",
-    "(^|[^0-9A-Za-z])(AKIA|ASIA)[0-9A-Z]{16}([^0-9A-Z]|$)",
-    "(^|[^0-9A-Za-z])gh[opsur]_[0-9A-Za-z]{36}",
-    "(^|[^0-9A-Za-z])github_pat_[0-9A-Za-z_]{60}",
-    "(^|[^0-9A-Za-z])glpat-[0-9A-Za-z_-]{20}",
-    "(^|[^0-9A-Za-z])xox[abprs]-[0-9A-Za-z-]{10}",
-    "(^|[^0-9A-Za-z])dp\\.(pt|st|ct|sa)\\.[0-9A-Za-z]{40}",
+    "-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----",
+    "PuTTY-User-Key-File-[23]:",
+    "AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{58}",
+    f"{_AT_START}(AKIA|ASIA)[0-9A-Z]{{16}}([^0-9A-Z]|$)",
+    f"{_AT_START}gh[opsur]_[0-9A-Za-z]{{36}}",
+    f"{_AT_START}github_pat_[0-9A-Za-z_]{{60}}",
+    f"{_AT_START}gl(pat|dt|rt|rtr|ptt|cbt|soat|ft|imt|agent|oas|ffct)-{_WORD}{{20}}",
+    f"{_AT_START}xox[abeprs]-[0-9A-Za-z-]{{10}}",
+    f"{_AT_START}xapp-[0-9]-[0-9A-Z]+-[0-9]+-",
+    "hooks\\.slack\\.com/(services|workflows)/T[0-9A-Z]{8,}/",
+    "discord(app)?\\.com/api/webhooks/[0-9]{16,}/" + _WORD + "{60}",
+    f"{_AT_START}[0-9]{{8,10}}:AA{_WORD}{{33}}",
+    f"{_AT_START}dp\\.(pt|st|ct|sa|scim|audit)\\.[0-9A-Za-z]{{40}}",
     "SWMTKN-1-[0-9a-z]{49}",
+    "SWMKEY-1-[0-9A-Za-z+/]{43}",
+    "K10[0-9a-f]{64}::[a-z]+:[0-9A-Za-z]{16}",
+    f"{_AT_START}dckr_(pat|oat)_{_WORD}{{27}}",
+    f"{_AT_START}hv[sbr]\\.{_WORD}{{24}}",
+    f"{_AT_START}npm_[0-9A-Za-z]{{36}}",
+    f"{_AT_START}pypi-AgE{_WORD}{{50}}",
+    f"{_AT_START}tskey-[a-z]+-[0-9A-Za-z]{{6,}}",
+    f"{_AT_START}sk-(proj|svcacct|admin|ant-[a-z]+[0-9]+)-{_WORD}{{20}}",
+    f"{_AT_START}sk-[0-9A-Za-z]{{48}}",
+    f"{_AT_START}(sk|rk)_(live|test)_[0-9A-Za-z]{{16}}",
+    f"{_AT_START}AIza{_WORD}{{35}}",
+    f"{_AT_START}GOCSPX-{_WORD}{{28}}",
+    f"{_AT_START}SG\\.{_WORD}{{16,}}\\.{_WORD}{{16,}}",
+    f"{_AT_START}do[opr]_v1_[0-9a-f]{{64}}",
+    f"{_AT_START}glsa_[0-9A-Za-z]{{32}}_[0-9a-f]{{8}}",
+    f"{_AT_START}hf_[0-9A-Za-z]{{34}}",
+    f"{_AT_START}eyJ{_WORD}{{10,}}\\.eyJ{_WORD}{{10,}}\\.{_WORD}{{10,}}",
+    "AccountKey=[0-9A-Za-z+/]{86}==",
+    "(PrivateKey|PresharedKey)[[:space:]]*=[[:space:]]*[0-9A-Za-z+/]{43}=",
+    "[Aa]uthorization[\"']?[[:space:]]*[:=][[:space:]]*[\"']?(Basic|Bearer|token)[[:space:]]+[0-9A-Za-z+/=_.-]{16}",
+    '"(auth|identitytoken)":[[:space:]]*"[0-9A-Za-z+/=_.-]{16}',
+    "machine[[:space:]]+[^[:space:]]+[[:space:]]+login[[:space:]]+[^[:space:]]+[[:space:]]+password[[:space:]]+[^[:space:]$<{]",
     "[a-z]+://[^/:@[:space:]$<{]+:[^/:@[:space:]$<{]{6,}@[a-z0-9]",
+    f"{_ASSIGNED}({_VALUE}{{3,}}[0-9]{_VALUE}{{4,}}|{_VALUE}{{7,}}[0-9]|[0-9]{_VALUE}{{7,}}){_ENDS}",
 )
 COMMITS = 20
 _LOOK, _OWNER = (resources.files(__package__).joinpath(f"git_{part}.sh").read_text() for part in ("look", "owner"))
@@ -44,6 +83,15 @@ class Commit:
     id: str
     author: str
     email: str
+    committer: str = ""
+    """Who put it there, which need not be who wrote it; empty in what was recorded before this was asked."""
+    committer_email: str = ""
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """`Name <address>` of both."""
+        authors = f"{self.author} <{self.email}>"
+        return (authors, f"{self.committer} <{self.committer_email}>") if self.committer_email else (authors,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +133,17 @@ def repository(host: Host, path: str) -> Ask[Repository]:
 
 def parse_repository(output: Output) -> Repository:
     """What git said, with its errors among it: a line that is none of the answer's is Unparseable."""
-    sections = split(output.text, "refused", "commits", "shallow", "there", "looked -a", "looked -I", "secrets")
+    sections = split(
+        output.text, "refused", "commits", "committers", "shallow", "there", "looked -a", "looked -I", "secrets"
+    )
     if "refused" in sections:
         raise PrivilegeRefused(f"git was not run in the repository: {sections['refused'].strip()[:200]}")
     commits = _commits(sections["commits"].splitlines())
+    if "committers" in sections:
+        committers = _commits(sections["committers"].splitlines())
+        if len(committers) != len(commits):
+            raise Unparseable(f"git tells the authors of {len(commits)} commits, and {len(committers)} committers")
+        commits = tuple(map(_with_committer, commits, committers))
     shallow = {"no": False, "yes": True}.get(sections["shallow"].strip())
     there = sections["there"].strip()
     if shallow is None or not re.fullmatch(r"\d{1,9}(?: \d{1,9}){4}", there):
@@ -121,6 +176,12 @@ def _commits(lines: list[str]) -> tuple[Commit, ...]:
     if len({commit.id for commit in found}) != len(found) or len(found) > COMMITS:
         raise Unparseable("git names a commit twice, or more than were asked for")
     return tuple(found)
+
+
+def _with_committer(commit: Commit, by: Commit) -> Commit:
+    if commit.id != by.id or not by.email:
+        raise Unparseable(f"git does not say who committed {commit.id[:12]}")
+    return replace(commit, committer=by.author, committer_email=by.email)
 
 
 def _file(line: str, head: str) -> str:

@@ -134,15 +134,20 @@ git() {
 }
 cd "$made" || exit
 
-printf '\n== siteproof commits\n'
-{ git rev-list -n 20 --encoding=UTF-8 --pretty=tformat:'%H %ae %an' "$head" --; printf 'status %s\n' "$?"; } | awk '
-    /^status [0-9]+$/ { status = $2; next }
-    (size += length($0) + 1) > 100000 { many = 1; exit }
-    { print }
-    END {
-        if (many) print "siteproof: the names of authors are more than 100 kB"
-        exit status == "" || status > 0 ? 2 : 0
-    }' || exit
+# Who wrote a commit may be another than who put it there.
+for people in authors committers; do
+    section=commits form='%H %ae %an'
+    [ "$people" = authors ] || section=committers form='%H %ce %cn'
+    printf '\n== siteproof %s\n' "$section"
+    { git rev-list -n 20 --encoding=UTF-8 --pretty=tformat:"$form" "$head" --; printf 'status %s\n' "$?"; } | awk '
+        /^status [0-9]+$/ { status = $2; next }
+        (size += length($0) + 1) > 100000 { many = 1; exit }
+        { print }
+        END {
+            if (many) print "siteproof: the names of authors are more than 100 kB"
+            exit status == "" || status > 0 ? 2 : 0
+        }' || exit
+done
 printf '\n== siteproof shallow\n%s\n' "$shallow"
 
 # What there is to look through, as git ls-tree says: files, empty ones, links, submodules, and what it cannot tell.

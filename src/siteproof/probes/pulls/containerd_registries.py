@@ -37,24 +37,29 @@ def containerd_registries(node: Host) -> Ask[Containerd]:
 
 def parse(output: Output) -> Containerd:
     """Raises Unparseable where a part is missing or was not printed by the tool that should have read it."""
-    of_files = ("hosts ", "whole ", "directory ", "absent ", "foreign ", "link ")
+    of_files = ("hosts ", "whole ", "directory ", "absent ", "foreign ", "link ", "certificate ")
     sections = split(output.text, "runtime", "config", "environment", "times", of_files)
     runtime = dict(re.findall(r"^(\w+): +(\S+)$", sections["runtime"], re.MULTILINE))
     if runtime.get("RuntimeName") != "containerd":
         raise Unparseable(f"crictl does not speak to containerd: {sections['runtime'][:200]!r}")
-    config_path, mirrors = registry_settings(read_toml(_barred(sections["config"])))
+    settings = registry_settings(read_toml(_barred(sections["config"])))
     *variables, last = _barred(sections["environment"]).splitlines()
     if last != "SITEPROOF_END=":
         raise Unparseable(f"the environment of containerd was not read to its end: {last!r}")
     environment = {name: value for name, _, value in (line.partition("=") for line in variables)}
     return Containerd(
         version=Version.parse(runtime["RuntimeVersion"]),
-        config_path=config_path,
-        mirrors=mirrors,
-        directories=_directories(sections, config_path),
+        config_path=settings.config_path,
+        mirrors=settings.mirrors,
+        directories=_directories(sections, settings.config_path),
         proxies=Proxies.of(environment),
         newer_than_process=_newer(sections["times"]),
         foreign=frozenset(_foreign(sections)),
+        tls=settings.tls,
+        rewrites=settings.rewrites,
+        headers=settings.headers,
+        pulls_itself=settings.pulls_itself,
+        certificates=tuple(n.removeprefix("certificate ") for n in sections if n.startswith("certificate ")),
     )
 
 

@@ -14,14 +14,16 @@ shown() {
 }
 
 echo '== siteproof runtime'
-$ROOT crictl version || exit
+$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" version || exit
 containerds || exit
 
 config_of() {
-    config=/etc/containerd/config.toml previous=
+    config=/etc/containerd/config.toml listens= previous=
     while IFS= read -r word; do
         case $word in --config=* | -config=*) config=${word#*=} ;; esac
         case $previous in -c | --config | -config) config=$word ;; esac
+        case $word in --address=* | -address=*) listens=${word#*=} ;; esac
+        case $previous in -a | --address | -address) listens=$word ;; esac
         previous=$word
     done <<ARGUMENTS
 $(lines_of "$1" | sed '1,/^SITEPROOF_ARGUMENTS=$/d;/^SITEPROOF_ENVIRONMENT=$/,$d')
@@ -77,13 +79,22 @@ for process in $found; do
     *'"cri"'* | *"'cri'"* | *.cri[\"\']* | *.cri.*) continue ;;
     esac
     [ -z "$chosen" ] || { echo "several processes called containerd offer the CRI" >&2; exit 1; }
-    chosen=$process configuration=$dumped settings=$config
+    chosen=$process configuration=$dumped settings=$config socket=$listens
 done
 if [ -z "$chosen" ]; then
     passed=$(printf '%s\n' "$listed" | sed -n 's/^SITEPROOF_PASSED=//p' | head -n 3 | tr '\n' ';')
     echo "no process called containerd offers the CRI${passed:+, not counting process $passed}" >&2
     exit 1
 fi
+
+# Else the answers would be of two daemons.
+[ -n "$socket" ] || socket=$(printf '%s\n' "$configuration" |
+    sed -n "/^\[grpc\]/,/^\[/s/^[[:space:]]*address = [\"']\(.*\)[\"']\$/\1/p" | head -n 1)
+case $socket in /var/run/*) socket=${socket#/var} ;; esac
+[ "unix://$socket" = "$endpoint" ] || {
+    printf 'crictl is asked at %s, and the containerd that offers the CRI listens at %.200s\n' "$endpoint" "$socket" >&2
+    exit 1
+}
 
 printf '\n== siteproof config\n'
 printf '%s\n' "$configuration" | sed 's/^/| /' | shown || exit
@@ -129,7 +140,8 @@ printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\
                 -printf '\n== siteproof foreign %p\n' -prune \
                 -o -type d -printf '\n== siteproof directory %p\n' \
                 -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/|\x20/' '{}' ';' \
-                -printf '\n== siteproof whole %h\n' ')' 2>&1)
+                -printf '\n== siteproof whole %h\n' \
+                -o '(' -name '*.crt' -o -name '*.cert' ')' -printf '\n== siteproof certificate %p\n' ')' 2>&1)
             status=$?
         done
         if [ -z "$status" ]; then
@@ -139,7 +151,8 @@ printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\
                 -printf '\n== siteproof foreign %p\n' -prune \
                 -o -type d -printf '\n== siteproof directory %p\n' \
                 -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec sed 's/^/|\x20/' '{}' ';' \
-                -printf '\n== siteproof whole %h\n' ')' 2>&1)
+                -printf '\n== siteproof whole %h\n' \
+                -o '(' -name '*.crt' -o -name '*.cert' ')' -printf '\n== siteproof certificate %p\n' ')' 2>&1)
             status=$?
         fi
         missing="No such file or directory"

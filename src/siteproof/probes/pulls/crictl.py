@@ -96,9 +96,9 @@ def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False
 
 def parse(output: Output) -> Pull:
     """Raises NoControl where the observer saw no connection, unless containerd says that it did not get that far."""
-    sections = split(output.text, "pull", "status", "scope", "present", "seen")
+    sections = split(output.text, "pull", "status", "scope", "present", "table", "seen")
     failure = failure_of(whole_number(sections, "status"), sections["pull"])
-    dialled = _dialled(sections["seen"])
+    dialled = _dialled(sections["seen"], sections.get("table", "").strip())
     if not dialled and _NAME_NOT_FOUND not in failure:
         raise NoControl("the observer saw no connection at all, although a pull makes one")
     scope, present = sections["scope"], sections["present"]
@@ -120,8 +120,11 @@ def failure_of(status: int, said: str) -> str:
     raise ToolFailed(f"crictl pull ended with status {status} and neither pulled nor says why not: {said[-300:]!r}")
 
 
-def _dialled(text: str) -> frozenset[tuple[Address, int]]:
+def _dialled(text: str, table: str) -> frozenset[tuple[Address, int]]:
+    """What is in the observer's sets. `table` is its name in this very run; empty in what was recorded without it."""
     sets = [item["set"] for item in ruleset(text) if "set" in item]
+    if table and {s.get("table") for s in sets} != {table}:
+        raise NoControl(f"nft shows another table than {table[:80]}, which was made for this run")
     if {s["name"] for s in sets} != {"seen", "seen6"}:
         raise Unparseable("nft does not show the observer's sets")
     return frozenset(_endpoint(element) for s in sets for element in s.get("elem", []))

@@ -15,19 +15,32 @@ from siteproof.runtimes.pull_failure import RATE_LIMIT, cause
 from siteproof.runtimes.pull_route import Image
 
 ENOUGH_S = 10
-_IMAGES = f"{CRICTL_SETTINGS}\n$ROOT crictl images -o json"
+_NAMES = frozenset({"repoTags", "repoDigests"})
+_KEYS = _NAMES | {"id", "size", "uid", "username", "spec", "pinned"}
+"""Of an image, from crictl 1.24 to 1.34."""
+_IMAGES = f"""\
+{CRICTL_SETTINGS}
+$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" images -o json"""
 _AGAIN = f"""\
 {CRICTL_SETTINGS}
-$ROOT crictl inspecti -q "$image" >/dev/null || exit
+$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" inspecti -q "$image" >/dev/null || exit
+# What the kernel counts is no tool's word: how many connections the host has begun.
+opened() {{
+    while read -r protocol _ _ _ _ opened _; do
+        case $protocol$opened in Tcp:[0-9]*) printf '%s\\n' "$opened" ;; esac
+    done </proc/net/snmp
+}}
 number=0
 read -r first _ </proc/uptime
 while [ $((number += 1)) -le "$times" ]; do
     printf '\\n== siteproof pull %s\\n' "$number"
+    before=$(opened)
     read -r begun _ </proc/uptime
-    $ROOT crictl pull "$image" 2>&1
+    $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" pull "$image" 2>&1
     printf '\\n== siteproof status %s\\n%s\\n' "$number" "$?"
     read -r ended _ </proc/uptime
     printf '== siteproof seconds %s\\n%s %s\\n' "$number" "$begun" "$ended"
+    printf '== siteproof opened %s\\n%s %s\\n' "$number" "$before" "$(opened)"
     [ $((${{ended%.*}} - ${{first%.*}})) -lt {ENOUGH_S} ] || break
 done
 {END}
@@ -72,19 +85,26 @@ def images(node: Host) -> Ask[Images]:
         _IMAGES,
         probe="crictl images",
         parse=lambda output: parse_images(output, name_of(node)),
-        tools=("crictl", "find", "readlink", "ls"),
+        tools=("crictl", "find", "readlink", "ls", "sed"),
         root=True,
         waits_for="containerd",
     )
 
 
 def parse_images(output: Output, node: str) -> Images:
-    """`{"images": [{"repoTags": […], "repoDigests": […]}]}`."""
+    """`{"images": [{"repoTags": […], "repoDigests": […]}]}`; of an image without any, null or left out.
+
+    Raises Unparseable where no image at all has one: every node has its own.
+    """
     try:
         found = from_json(output.text, "crictl")["images"]
-        names = [(image["repoTags"], image["repoDigests"]) for image in found]
+        if any(not image.keys() >= _NAMES and image.keys() - _KEYS for image in found):
+            raise TypeError("what is left out may have another name")
+        names = [(image.get("repoTags") or [], image.get("repoDigests") or []) for image in found]
         if not all(isinstance(spelt, list) and set(map(type, spelt)) <= {str} for pair in names for spelt in pair):
             raise TypeError("not lists of names")
+        if found and not (any(tags for tags, _ in names) and any(own for _, own in names)):
+            raise TypeError("no image has a name")
         digests = {tag: tuple(own) for tags, own in names for tag in tags}
     except (KeyError, TypeError, AttributeError):
         raise Unparseable(f"not crictl's list of images: {output.text[:200]!r}") from None
@@ -102,7 +122,7 @@ def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: i
         probe=f"crictl pull {digest}, {times} times",
         parse=lambda output: parse_again(output, times),
         given={"image": IMAGE(digest), "times": NUMBER(times)},
-        tools=("crictl", "find", "readlink", "ls"),
+        tools=("crictl", "find", "readlink", "ls", "sed"),
         root=True,
         root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,
@@ -114,7 +134,7 @@ def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: i
 
 def parse_again(output: Output, times: int) -> tuple[Again, ...]:
     """crictl's exit 1 is an answer only with containerd's own error; its exit 0 only with its own success."""
-    sections = split(output.text, ("pull ", "status ", "seconds "))
+    sections = split(output.text, ("pull ", "status ", "seconds ", "opened "))
     found = []
     for number in range(1, times + 1):
         if number > 1 and f"pull {number}" not in sections:
@@ -123,5 +143,11 @@ def parse_again(output: Output, times: int) -> tuple[Again, ...]:
         begun, ended = (float(moment) for moment in sections[f"seconds {number}"].split())
         if cause(failure) == RATE_LIMIT:
             raise ToolFailed(f"the registry limits the rate: {failure}")
+        if (opened := sections.get(f"opened {number}")) is not None and not failure:
+            before, after = (int(count) for count in opened.split())
+            if after <= before:
+                raise NoControl(
+                    "crictl says that it pulled, and the host began no connection: its words are not of now"
+                )
         found.append(Again(failure, ended - begun))
     return tuple(found)

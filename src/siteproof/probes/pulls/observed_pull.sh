@@ -22,10 +22,10 @@ $ROOT nft list tables inet | while read -r _ _ old; do
     is_ours "$old" && [ "${old##*_}" -lt "$now" ] && $ROOT nft delete table inet "$old"
 done 2>/dev/null
 
-[ -n "$cold" ] && $ROOT crictl rmi "$image" >/dev/null 2>&1
+[ -n "$cold" ] && $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" rmi "$image" >/dev/null 2>&1
 # Only what is known to be absent is removed again.
 present=yes
-inspected=$($ROOT crictl inspecti -q "$image" 2>&1) || case $inspected in
+inspected=$($ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" inspecti -q "$image" 2>&1) || case $inspected in
     *'no such image'*) present=no ;;
     *) printf '%s\n' "$inspected" >&2; exit 3 ;;
 esac
@@ -33,17 +33,17 @@ esac
 give_back() {
     trap '' HUP INT TERM PIPE
     $ROOT nft delete table inet "$table"
-    [ "$present" = no ] && $ROOT crictl rmi "$image"
+    [ "$present" = no ] && $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" rmi "$image"
     [ -n "$watchdog" ] && kill -- "-$watchdog"
 } >/dev/null 2>&1
 trap give_back EXIT
 trap 'exit 143' HUP INT TERM PIPE
-export image table present
+export image table present endpoint
 # shellcheck disable=SC2016 # its own shell puts them in
 setsid sh -c '
     sleep "$1"
     $ROOT nft delete table inet "$table"
-    [ "$present" = no ] && $ROOT crictl rmi "$image"
+    [ "$present" = no ] && $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" rmi "$image"
 ' watchdog "$((DEADLINE + 5))" </dev/null >/dev/null 2>&1 &
 watchdog=$!
 
@@ -89,9 +89,10 @@ if [ $scope = host ]; then
 fi
 
 echo '== siteproof pull'
-$ROOT crictl pull "$image" 2>&1
+$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" pull "$image" 2>&1
 pulled=$?
 printf '\n== siteproof status\n%s\n== siteproof scope\n%s\n== siteproof present\n%s\n' "$pulled" "$scope" "$present"
-printf '== siteproof seen\n'
+# Only in this run there is a table of this name.
+printf '== siteproof table\n%s\n== siteproof seen\n' "$table"
 $ROOT nft -j list table inet "$table" || exit
 printf '\n== siteproof end\n'

@@ -43,6 +43,7 @@ _MANIFEST = f"""\
 if [ -n "$proxy" ]; then set -- --proxy "$proxy"; else set -- --noproxy '*'; fi
 [ -z "$unverified" ] || set -- "$@" -k
 [ -z "$ca" ] || set -- "$@" --cacert "$ca"
+[ -z "$patience" ] || set -- "$@" --connect-timeout "$patience"
 {section("headers")}
 {_CURL} -I -H {shlex.quote(_ACCEPT)} "$@" "$url"
 {_ENDED}"""
@@ -82,8 +83,10 @@ def registry_answer(
     """Ask `endpoint` from `host` for the manifest of `image`, without a token, as a runtime does first.
 
     An address is asked as one: no server name in TLS, and the address as HTTP's host. A timeout counts only if
-    `control`, a URL that does not take the way in question, answers from the same host; otherwise NoControl.
+    `control`, a URL that does not take the way in question, answers from the same host; otherwise NoControl. So is an
+    endpoint that the runtime asks in a way that cannot be said to curl.
     """
+    endpoint.refuse_unless_askable()
     url = endpoint.manifest_url(image.registry, image.repository, image.reference)
     proxy = proxies.proxy(url)
     given = {
@@ -91,6 +94,7 @@ def registry_answer(
         "proxy": PROXY(proxy) if proxy else NOTHING,
         "unverified": NUMBER(1) if endpoint.skip_verify else NOTHING,
         "ca": PATH(endpoint.ca[0]) if endpoint.ca else NOTHING,
+        "patience": NUMBER(max(1, round(dial))) if (dial := endpoint.dial_timeout_s) is not None else NOTHING,
     }
     asked = command(
         host,

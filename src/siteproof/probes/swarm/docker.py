@@ -8,6 +8,7 @@ from typing import Any
 
 from siteproof.asks import Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.common.dockers import DOCKER, UNSET
 from siteproof.probes.common.sections import END, from_json, section, split
 
 VERSION = {"docker": "docker --version"}
@@ -15,10 +16,10 @@ VERSION = {"docker": "docker --version"}
 # `docker network create` with an overlapping subnet exits 0, prints an id and leaves a network without subnet and
 # driver: `--filter driver=overlay` would not show it.
 _SCRIPT = f"""\
-{section("swarm")}
-$ROOT docker info --format '{{{{json .Swarm}}}}' || exit
+{UNSET}{section("swarm")}
+$ROOT {DOCKER} info --format '{{{{json .Swarm}}}}' || exit
 {section("ids")}
-ids=$($ROOT docker network ls --quiet --no-trunc --filter scope=swarm) || exit
+ids=$($ROOT {DOCKER} network ls --quiet --no-trunc --filter scope=swarm) || exit
 printf '%s\\n' "$ids"
 {section("networks")}
 case $ids in
@@ -26,7 +27,7 @@ case $ids in
     '') echo '[]' ;;
     *)
         # shellcheck disable=SC2086 # each id is a word
-        $ROOT docker network inspect $ids || exit
+        $ROOT {DOCKER} network inspect $ids || exit
         ;;
 esac
 {END}

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 from siteproof.asks import NETWORK_NAME, NUMBER, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.common.dockers import SOCKET
 from siteproof.probes.common.sections import END, Sections, section, split
 from siteproof.probes.swarm.model import Network, NodeView, SwarmState
-
-SOCKET = "/var/run/docker.sock"
 
 
 def _ask(paths: Mapping[str, str], when: str = "") -> str:
@@ -22,15 +21,17 @@ def _ask(paths: Mapping[str, str], when: str = "") -> str:
     )
 
 
+CLOCK = f"{section('clock')}\ndate +%s || exit\n"
+"""The host's own clock, by another tool: what is given again by curl, or in its place, is older than that."""
 _PATHS = {name: f"/{name}" for name in ("info", "nodes", "tasks", "networks")} | {"services": "/services?status=true"}
-_STATE = f"{_ask(_PATHS)}{END}"
+_STATE = f"{CLOCK}{_ask(_PATHS)}{END}"
 _STATES = {False: _STATE, True: f': "look $look"\n{_STATE}'}
 """By whether it is a later look."""
-_MOMENTS = f'{_ask(_PATHS, "first-")}sleep "$apart_s" || exit\n{_ask(_PATHS, "second-")}{END}'
-_NETWORKS = f"{_ask({'info': '/info', 'networks': '/networks'})}{END}"
+_MOMENTS = f'{CLOCK}{_ask(_PATHS, "first-")}sleep "$apart_s" || exit\n{_ask(_PATHS, "second-")}{END}'
+_NETWORKS = f"{CLOCK}{_ask({'info': '/info', 'networks': '/networks'})}{END}"
 _VIEW = f"""\
-{_ask({"info": "/info"})}{section("network")}
-$ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/networks/$overlay" || exit
+{CLOCK}{_ask({"info": "/info"})}{section("network")}
+$ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket {SOCKET} "http://docker/networks/$overlay?scope=swarm" || exit
 {END}"""
 
 
@@ -42,7 +43,7 @@ def swarm_moments(manager: Host, *, apart_s: int) -> Ask[tuple[SwarmState, Swarm
         given={"apart_s": NUMBER(apart_s)},
         probe=f"docker API: nodes, services, tasks, networks, twice within {apart_s} s",
         parse=parse_moments,
-        tools=("curl", "sleep"),
+        tools=("curl", "date", "sleep"),
         root=True,
         deadline_s=10 + apart_s,
         needs=("dockerd",),
@@ -61,7 +62,7 @@ def swarm_state(manager: Host, *, look: int = 1) -> Ask[SwarmState]:
         given={"look": NUMBER(look)} if look > 1 else {},
         probe="docker API: nodes, services, tasks, networks",
         parse=parse_swarm,
-        tools=("curl",),
+        tools=("curl", "date"),
         root=True,
         deadline_s=10,
         waits_for="dockerd",
@@ -69,14 +70,14 @@ def swarm_state(manager: Host, *, look: int = 1) -> Ask[SwarmState]:
 
 
 def overlay_view(node: Host, overlay: str) -> Ask[NodeView]:
-    """What `node` has on the overlay of this name."""
+    """What `node` has on the overlay of this name; a bridge of the same name is another network."""
     return command(
         node,
         _VIEW,
         given={"overlay": NETWORK_NAME(overlay)},
         probe=f"docker API: network {overlay}",
         parse=lambda output: parse_view(output, overlay),
-        tools=("curl",),
+        tools=("curl", "date"),
         root=True,
         deadline_s=10,
         waits_for="dockerd",
@@ -90,7 +91,7 @@ def local_networks(node: Host) -> Ask[tuple[Network, ...]]:
         _NETWORKS,
         probe="docker API: networks",
         parse=parse_networks,
-        tools=("curl",),
+        tools=("curl", "date"),
         root=True,
         deadline_s=10,
         waits_for="dockerd",
@@ -99,15 +100,18 @@ def local_networks(node: Host) -> Ask[tuple[Network, ...]]:
 
 def parse_swarm(output: Output) -> SwarmState:
     """Five documents of the API. Raises NoControl where the host is no manager."""
-    return _swarm(split(output.text, *_PATHS))
+    return _swarm(split(output.text, "clock", *_PATHS))
 
 
 def parse_moments(output: Output) -> tuple[SwarmState, SwarmState]:
     """Ten documents. Raises Unparseable where time did not pass in between."""
-    sections = split(output.text, *(f"{when}-{name}" for when in ("first", "second") for name in _PATHS))
+    sections = split(output.text, "clock", *(f"{when}-{name}" for when in ("first", "second") for name in _PATHS))
+    clock = {"clock": sections["clock"]} if "clock" in sections else {}
     first, second = (
-        _swarm(Sections((n.removeprefix(prefix), text) for n, text in sections.items() if n.startswith(prefix)))
-        for prefix in ("first-", "second-")
+        _swarm(
+            Sections([*clock.items(), *((n.removeprefix(p), text) for n, text in sections.items() if n.startswith(p))])
+        )
+        for p in ("first-", "second-")
     )
     if second.at <= first.at:
         raise Unparseable("the second look at the swarm was not after the first")
@@ -123,11 +127,12 @@ def _swarm(sections: Sections) -> SwarmState:
     from siteproof.probes.swarm.documents.services import services_and_tasks
 
     node, at, pool = manager(sections)
-    known = nodes(sections)
-    if node not in {n.id for n in known}:
+    known, odd_nodes = nodes(sections)
+    if node not in {n.id for n in known} and not any(node in item.text for item in odd_nodes):
         raise NoControl("the list of nodes lacks the manager that gave it")
-    services, tasks = services_and_tasks(sections)
-    return SwarmState(node, at, pool, known, services, tasks, networks(sections))
+    services, tasks, odd = services_and_tasks(sections)
+    listed, odd_networks = networks(sections)
+    return SwarmState(node, at, pool, known, services, tasks, listed, (*odd_nodes, *odd, *odd_networks))
 
 
 def parse_view(output: Output, overlay: str) -> NodeView:
@@ -135,7 +140,7 @@ def parse_view(output: Output, overlay: str) -> NodeView:
     from siteproof.probes.swarm.documents.networks import view
     from siteproof.probes.swarm.documents.nodes import member
 
-    sections = split(output.text, "info", "network")
+    sections = split(output.text, "clock", "info", "network")
     return view(sections, member(sections), overlay)
 
 
@@ -144,6 +149,9 @@ def parse_networks(output: Output) -> tuple[Network, ...]:
     from siteproof.probes.swarm.documents.networks import networks
     from siteproof.probes.swarm.documents.nodes import member
 
-    sections = split(output.text, "info", "networks")
+    sections = split(output.text, "clock", "info", "networks")
     member(sections)
-    return networks(sections)
+    known, odd = networks(sections)
+    if odd:
+        raise Unparseable(odd[0].why)
+    return known

@@ -16,10 +16,16 @@ FIRST_WORDS = "Starting up"
 EXHAUSTED = ("could not find an available IP", "task allocation failure", "Failed allocation for service")
 RACED = ("key modified", "remove failed")
 EXAMPLES = 20
+TICKS = 100
+"""Per second, in /proc/PID/stat, on every architecture of Linux."""
 
 _SHOW = f"""\
 {section("unit")}
 systemctl show {UNIT} -p LoadState -p ActiveState -p InvocationID -p NRestarts -p ActiveEnterTimestampMonotonic || exit
+{section("process")}
+pid=$(systemctl show {UNIT} -p MainPID) || exit
+pid=${{pid#MainPID=}}
+case $pid in '' | 0 | *[!0-9]*) echo none ;; *) cat "/proc/$pid/stat" || exit ;; esac
 {section("uptime")}
 cat /proc/uptime || exit
 """
@@ -80,7 +86,7 @@ def daemon(node: Host) -> Ask[Daemon]:
         node,
         _DAEMON,
         probe=f"systemctl show {UNIT}",
-        parse=lambda output: parse_daemon(split(output.text, "unit", "uptime")),
+        parse=lambda output: parse_daemon(split(output.text, "unit", "process", "uptime")),
         at_most=SMALL,
         tools=("systemctl", "cat"),
     )
@@ -112,16 +118,28 @@ def parse_daemon(sections: Sections) -> Daemon:
         raise NoControl(f"{UNIT} is {shown['LoadState']} and {shown['ActiveState']}, so it has nothing to tell")
     if not re.fullmatch(r"[0-9a-f]{32}", shown["InvocationID"]):
         raise Unparseable(f"{shown['InvocationID']!r} is no invocation id")
-    now, started = sections["uptime"].split()[0], int(shown["ActiveEnterTimestampMonotonic"])
-    up_s = float(now) - started / 1e6
-    if started <= 0 or up_s < 0:
-        raise Unparseable(f"{UNIT} started {started / 1e6:.0f} s after a boot that was {now} s ago")
-    return Daemon(shown["InvocationID"], up_s, int(shown["NRestarts"]))
+    now, started = float(sections["uptime"].split()[0]), int(shown["ActiveEnterTimestampMonotonic"]) / 1e6
+    if started <= 0 or started > now:
+        raise Unparseable(f"{UNIT} started {started:.0f} s after a boot that was {now} s ago")
+    if "process" in sections:
+        started = _of_kernel(sections["process"], now)
+    return Daemon(shown["InvocationID"], now - started, int(shown["NRestarts"]))
+
+
+def _of_kernel(stat: str, now: float) -> float:
+    """When the process began, in seconds since the boot, suspended ones too: systemd's monotonic clock leaves them out.
+
+    Raises NoControl where the process that systemd names is not a dockerd: then systemd's answer is an old one.
+    """
+    match = re.fullmatch(r"\d+ \((?P<name>.*)\) [A-Z](?: -?\d+){18} (?P<ticks>\d+)(?: -?\d+)*", stat.strip())
+    if match is None or "dockerd" not in match["name"]:
+        raise NoControl(f"the process that systemd says {UNIT} is, is no dockerd: {stat.strip()[:80]!r}")
+    return min(int(match["ticks"]) / TICKS, now)
 
 
 def parse_log(output: Output) -> AllocatorLog:
     """The counts hold only if the journal begins where the daemon does, and the lines are those counted."""
-    sections = split(output.text, "unit", "uptime", "log")
+    sections = split(output.text, "unit", "process", "uptime", "log")
     alive = parse_daemon(sections)
     told = [line.partition(" ")[::2] for line in sections["log"].splitlines()]
     if [name for name, _ in told[:4]] != ["first", "lines", "exhausted", "raced"]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from siteproof.errors import NoControl
+from siteproof.asks.words import Address
+from siteproof.errors import NoControl, Unparseable
 
 OWN = "siteproof_"
 """What the names of our own canaries begin with."""
@@ -18,6 +19,7 @@ STATES = (
     "complete", "shutdown", "failed", "rejected", "remove", "orphaned",
 )  # fmt: skip
 RUNNING = STATES.index("running")
+COMPLETE = "complete"
 NODE_STATES = ("unknown", "down", "ready", "disconnected")
 AVAILABILITIES = ("active", "pause", "drain")
 
@@ -42,12 +44,21 @@ class Service:
     name: str
     stack: str
     """Empty if no stack brought it."""
-    addresses: tuple[tuple[str, IPv4Address], ...]
+    addresses: tuple[tuple[str, Address], ...]
     """Network id and virtual address; none for a service that answers with its tasks' addresses."""
     running: int
     wanted: int
     update: str
     """`updating`, `rollback_started`, `paused`, …; empty if it was never updated."""
+    job: bool = False
+    """Its tasks are to end: docker goes on to want as many as may run at once, also after the last has ended."""
+    ended: int = 0
+    """Slots whose last task has ended and is not to be followed by another, as with `--restart-condition none`."""
+
+    @property
+    def missing(self) -> int:
+        """Tasks that are meant to run now, and do not."""
+        return 0 if self.job else max(0, self.wanted - self.running - self.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +73,18 @@ class Task:
     """One of STATES, as is `desired`."""
     desired: str
     created: float
-    addresses: tuple[tuple[str, IPv4Address], ...]
+    addresses: tuple[tuple[str, Address], ...]
     """Network id and address."""
     error: str
 
     def addresses_on(self, network: str) -> tuple[IPv4Address, ...]:
-        """Its addresses on the network of that id."""
-        return tuple(address for id, address in self.addresses if id == network)
+        """Its IPv4 addresses on the network of that id."""
+        return tuple(a for id, a in self.addresses if id == network and isinstance(a, IPv4Address))
+
+    @property
+    def wanted(self) -> bool:
+        """It is to run, or as a job's to run to its end."""
+        return STATES.index(self.desired) <= RUNNING or self.desired == COMPLETE
 
     @property
     def holds_addresses(self) -> bool:
@@ -78,7 +94,7 @@ class Task:
     @property
     def waits_for_the_allocator(self) -> bool:
         """Wanted, and not even scheduled: the next thing it needs is an address."""
-        return self.state == "new" and STATES.index(self.desired) <= RUNNING and not (self.node or self.addresses)
+        return self.state == "new" and self.wanted and not (self.node or self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,19 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """One item of a list that is not as docker writes it."""
+
+    kind: str
+    """The list: `nodes`, `services`, `tasks`, `networks`."""
+    name: str
+    """Empty where it has none, or it could not be read."""
+    text: str
+    """All of it, as JSON."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SwarmState:
     """One manager's view, at one moment."""
 
@@ -108,9 +137,20 @@ class SwarmState:
     services: tuple[Service, ...]
     tasks: tuple[Task, ...]
     networks: tuple[Network, ...]
+    unread: tuple[Unread, ...] = ()
+    """What is in none of these, since it could not be read."""
+
+    def sure(self, *kinds: str, of: str = "") -> None:
+        """Raises Unparseable where an item of these lists could not be read; with `of`, one that speaks of this id."""
+        for item in self.unread:
+            if item.kind in kinds and of in item.text:
+                raise Unparseable(item.why)
 
     def overlay(self, name: str) -> Network:
         """The overlay of that name. Raises NoControl unless there is exactly one to speak of."""
+        for item in self.unread:
+            if item.kind == "networks" and item.name in ("", name):
+                raise Unparseable(item.why)
         found = [n for n in self.networks if n.of_swarm and n.driver == "overlay" and n.name == name]
         if len(found) != 1:
             raise NoControl(f"the swarm has {len(found)} overlays of the name {name}, so there is no one to speak of")

@@ -11,12 +11,13 @@ from ipaddress import IPv4Address
 from siteproof.asks import ADDRESS, SMALL, SWARM_ID, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common import root_words
+from siteproof.probes.common.dockers import UNSET
 from siteproof.probes.common.root_words import HEX, PIDS
 from siteproof.probes.common.sections import split, whole_number
 
 VERSION = {"ping": "ping -V"}
 
-_SCRIPT = resources.files(__package__).joinpath("overlay_ping.sh").read_text()
+_SCRIPT = UNSET + resources.files(__package__).joinpath("overlay_ping.sh").read_text()
 _REPORT = re.compile(
     r"^--- (?P<target>[\d.]+) ping statistics ---\n2 packets transmitted, (?P<received>[0-2]) (?:packets )?received",
     re.M,

@@ -5,7 +5,7 @@
 odd() { printf 'docker gave no %s: %.200s\n' "$1" "$2" >&2; exit 1; }
 
 printf '\n== siteproof container\n'
-ids=$($ROOT docker ps --no-trunc --quiet --filter "network=$network") || exit
+ids=$($ROOT docker -H unix:///var/run/docker.sock ps --no-trunc --quiet --filter "network=$network") || exit
 [ -n "$ids" ] || { printf 'none\n\n== siteproof end\n'; exit; }
 id=${ids%%[!0-9a-f]*}
 [ ${#id} = 64 ] || odd 'id of a container' "$ids"
@@ -13,7 +13,7 @@ printf '%s\n' "$id"
 
 printf '\n== siteproof own\n'
 format='{{println .State.Pid}}{{range .NetworkSettings.Networks}}{{println .NetworkID .IPAddress}}{{end}}'
-told=$($ROOT docker inspect --format "$format" "$id") || exit
+told=$($ROOT docker -H unix:///var/run/docker.sock inspect --format "$format" "$id") || exit
 pid=${told%%[!0-9]*}
 case $pid in [1-9]*) [ ${#pid} -le 7 ] || odd pid "$told" ;; *) odd pid "$told" ;; esac
 own=$(printf '%s\n' "$told" | while read -r on address; do [ "$on" != "$network" ] || printf '%s\n' "$address"; done)

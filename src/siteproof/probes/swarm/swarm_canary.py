@@ -10,12 +10,13 @@ from importlib import resources
 from typing import Literal
 
 from siteproof.asks import ARGUMENT, IMAGE, NETWORK_NAME, NUMBER, Ask, Host, Output, command
-from siteproof.errors import Unparseable
+from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.common.dockers import DOCKER, UNSET
 from siteproof.probes.common.root_words import HEX, MOMENT, SWARM_ID, numbers
-from siteproof.probes.common.sections import split, whole_number, words
+from siteproof.probes.common.sections import from_json, split, whole_number, words
 from siteproof.probes.swarm.model import OWN_LABEL
 
-_SCRIPT = resources.files(__package__).joinpath("swarm_canary.sh").read_text()
+_SCRIPT = UNSET + resources.files(__package__).joinpath("swarm_canary.sh").read_text()
 # Tasks that no node may take are given their addresses all the same, and never start.
 _KEPT = {
     "allocate": "--endpoint-mode dnsrr --constraint node.labels.$name==nowhere",
@@ -25,7 +26,7 @@ _SCRIPTS = {
     kind: f"""\
 kind={kind}
 create() {{
-    $ROOT docker service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until \\
+    $ROOT {DOCKER} service create --detach --quiet --no-resolve-image --label {OWN_LABEL}=$until \\
         --container-label {OWN_LABEL}=$until --network "$network" --replicas "$replicas" --stop-grace-period 1s \\
         --name "$name" {kept} -- "$image" "$@"
 }}
@@ -100,7 +101,7 @@ def _canary(
         },
         probe=f"docker service create: {kind} {replicas} on {network}",
         parse=lambda output: parse(output, replicas),
-        tools=("docker", "date", "setsid", "sleep", "grep"),
+        tools=("docker", "curl", "date", "setsid", "sleep", "grep"),
         root=True,
         root_patterns=patterns,
         deadline_s=deadline_s,
@@ -112,9 +113,15 @@ def _canary(
 
 def parse(output: Output, replicas: int) -> CanaryRun:
     """One line a task. There are as many as were asked for, or docker did not do what it said."""
-    sections = split(output.text, "created", "tasks", "seconds")
+    sections = split(output.text, "created", "known", "tasks", "seconds")
     if not re.fullmatch(r"[0-9a-z]{25}", sections["created"].strip()):
         raise Unparseable(f"docker service create gave no id: {sections.get('created', '')[:200]!r}")
+    if "known" in sections:  # what was recorded before has no such witness
+        known = from_json(sections["known"], "dockerd's API")
+        if not isinstance(known, dict) or known.get("ID") != sections["created"].strip():
+            raise NoControl(
+                "dockerd does not know the service that docker says it made: these are not words of this run"
+            )
     lines = [line for line in sections["tasks"].splitlines() if line.strip()]
     tasks = [_task(line.strip()) for line in lines]
     found = [task for task in tasks if task is not None]

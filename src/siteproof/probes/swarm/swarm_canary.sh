@@ -15,18 +15,18 @@ name=siteproof_${NONCE}_${kind}_$until
 
 # Only a name that is ours to the letter is taken for one.
 hex='[0-9a-f][0-9a-f][0-9a-f][0-9a-f]' digits='[0-9][0-9][0-9][0-9][0-9]'
-$ROOT docker service ls --filter name=siteproof_ --format '{{.Name}}' | while read -r old; do
+$ROOT docker -H unix:///var/run/docker.sock service ls --filter name=siteproof_ --format '{{.Name}}' | while read -r old; do
     # shellcheck disable=SC2254 # a form, not one name
     case $old in
     siteproof_$hex$hex${hex}_allocate_$digits$digits | siteproof_$hex$hex${hex}_deploy_$digits$digits)
-        [ "${old##*_}" -lt "$now" ] && $ROOT docker service rm "$old"
+        [ "${old##*_}" -lt "$now" ] && $ROOT docker -H unix:///var/run/docker.sock service rm "$old"
         ;;
     esac
 done >/dev/null 2>&1
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    $ROOT docker service rm "$name"
+    $ROOT docker -H unix:///var/run/docker.sock service rm "$name"
     [ -n "$watchdog" ] && kill -- "-$watchdog"
 } >/dev/null 2>&1
 trap give_back EXIT
@@ -34,14 +34,17 @@ trap 'exit 143' HUP INT TERM PIPE
 export name
 setsid sh -c '
     sleep "$1"
-    $ROOT docker service rm "$name"
+    $ROOT docker -H unix:///var/run/docker.sock service rm "$name"
 ' watchdog "$((DEADLINE + 5))" </dev/null >/dev/null 2>&1 &
 watchdog=$!
 
 printf '\n== siteproof created\n'
 create "$@" || exit
+# Asked by another tool for the name that only this run has: what docker gives again of an earlier run is not there.
+printf '\n== siteproof known\n'
+$ROOT curl -q -sS --max-time "$DEADLINE" --unix-socket /var/run/docker.sock "http://docker/services/$name" || exit
 
-tasks() { $ROOT docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' "$name"; }
+tasks() { $ROOT docker -H unix:///var/run/docker.sock service ps --no-trunc --format '{{.ID}} {{.CurrentState}} {{.Error}}' "$name"; }
 count() { printf '%s\n' "$seen" | grep -c "^[^ ]* $1"; }
 wanted=Pending
 [ "$kind" = deploy ] && wanted=Running
@@ -66,7 +69,7 @@ give_back
 tries=0
 task=${seen%% *}
 case $task in *[!0-9a-z]* | '') tries=25 ;; esac
-while [ $tries -lt 25 ] && $ROOT docker inspect --type task "$task" >/dev/null 2>&1; do
+while [ $tries -lt 25 ] && $ROOT docker -H unix:///var/run/docker.sock inspect --type task "$task" >/dev/null 2>&1; do
     tries=$((tries + 1))
     sleep 0.2
 done

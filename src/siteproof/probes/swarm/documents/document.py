@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_interface
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -20,8 +22,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from siteproof.asks import SWARM_ID
+from siteproof.asks.words import Address
 from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import Sections, from_json
+from siteproof.probes.swarm.model import Unread
 from siteproof.text.spelling import dotted
 
 STACK = "com.docker.stack.namespace"
@@ -54,9 +58,23 @@ def _one_by_one(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
     return {name: each for key, said in value.items() for name, each in read({key: said}).items()}
 
 
-# Both end at the first thing that is wrong. pydantic would collect everything that is, and a host can send a million.
-Items = Annotated[list[T], Field(fail_fast=True)]
-Map = Annotated[dict[K, T], WrapValidator(_one_by_one)]
+# They end at the first thing that is wrong. pydantic would collect everything that is, and a host can send a million.
+# Go's list or map of nothing is spelt null, [] or {}, or is left out, by version and by who fills it.
+Listed = Annotated[list[T], Field(fail_fast=True)]
+"""A list that may not be null."""
+Items = Annotated[
+    list[T], Field(default=[], fail_fast=True), BeforeValidator(lambda value: [] if value is None else value)
+]
+Entries = Annotated[dict[K, T], WrapValidator(_one_by_one)]
+"""A map that may not be null."""
+Map = Annotated[
+    dict[K, T],
+    Field(default={}),
+    WrapValidator(_one_by_one),
+    BeforeValidator(lambda value: {} if value is None else value),
+]
+MOST_UNREAD = 20
+"""Items of a list that may be odd; more of them are no list of docker's."""
 
 
 def _id_or_none(value: str) -> str:
@@ -78,6 +96,14 @@ def address(value: object) -> IPv4Address:
     """An IPv4 address, behind which the length of its network may stand. Raises ValueError for anything else."""
     try:
         return IPv4Interface(value if isinstance(value, str) else "").ip
+    except ValueError:
+        raise ValueError("is not an address") from None
+
+
+def any_address(value: object) -> Address:
+    """The same of either family."""
+    try:
+        return ip_interface(value if isinstance(value, str) else "").ip
     except ValueError:
         raise ValueError("is not an address") from None
 
@@ -107,7 +133,7 @@ Text = Annotated[str, Field(min_length=1)]
 SwarmIdOrNone = Annotated[str, AfterValidator(_id_or_none)]
 """An id as swarmkit makes them, or empty."""
 SwarmId = Annotated[str, Field(min_length=1), AfterValidator(_id_or_none)]
-IPv4Text = Annotated[IPv4Address, PlainValidator(address)]
+AddressText = Annotated[Address, PlainValidator(any_address)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 """An IPv4 network; one of IPv6 is left as it is, and `ipv4` leaves it out."""
 Moment = Annotated[float, PlainValidator(_moment)]
@@ -119,9 +145,9 @@ def ipv4(subnets: Iterable[str]) -> tuple[IPv4Network, ...]:
     return tuple(IPv4Network(subnet) for subnet in subnets if ":" not in subnet)
 
 
-def stack(labels: dict[str, str] | None) -> str:
+def stack(labels: dict[str, str]) -> str:
     """The stack that brought what has these labels; empty if none did."""
-    return (labels or {}).get(STACK, "")
+    return labels.get(STACK, "")
 
 
 def document(sections: Sections, name: str) -> Any:
@@ -145,12 +171,42 @@ def read(model: type[D], found: object, name: str, *place: int) -> D:
         raise Unparseable(_sentence(name, place, error.errors(include_url=False)[0])) from None
 
 
-def read_list(model: type[D], found: object, name: str) -> list[D]:
-    """The same of a list of them."""
+def items(found: object, name: str) -> list[Any]:
+    """The items of a list that may be null. Raises Unparseable for anything else, ToolFailed where dockerd refused."""
+    if found is None:
+        return []
     if not isinstance(found, list):
         _refuse_message(found, name)
         raise Unparseable(f"dockerd's API, asked for {name}, gives no list: {_shown(found)}")
-    return [read(model, each, name, index) for index, each in enumerate(found)]
+    return found
+
+
+def read_list(model: type[D], found: object, name: str) -> list[D]:
+    """The same of a list of them."""
+    return [read(model, each, name, index) for index, each in enumerate(items(found, name))]
+
+
+def read_each(model: type[D], found: object, name: str, make: Callable[[D], T]) -> tuple[list[T], tuple[Unread, ...]]:
+    """What `make` makes of those of a list that can be read, and those that cannot: they make nothing else unknown."""
+    made: list[T] = []
+    unread: list[Unread] = []
+    for index, each in enumerate(items(found, name)):
+        try:
+            made.append(make(read(model, each, name, index)))
+        except Unparseable as error:
+            if len(unread) == MOST_UNREAD:
+                raise
+            unread.append(Unread(name, _named(each), json.dumps(each), error.message))
+    return made, tuple(unread)
+
+
+def _named(found: object) -> str:
+    """What it is called, if it says so: by itself, or in its specification."""
+    if not isinstance(found, dict):
+        return ""
+    spec = found.get("Spec")
+    name = found.get("Name") or (spec.get("Name") if isinstance(spec, dict) else None)
+    return name if isinstance(name, str) else ""
 
 
 def _refuse_message(found: object, name: str) -> None:

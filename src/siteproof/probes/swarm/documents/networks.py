@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 
-from pydantic import Field, PlainValidator
+from pydantic import PlainValidator
 
 from siteproof.asks import NETWORK_ID, SWARM_ID
 from siteproof.errors import NoControl, Unparseable
@@ -13,7 +13,8 @@ from siteproof.probes.common.sections import Sections
 from siteproof.probes.swarm.documents.document import (
     Cidr,
     Document,
-    Items,
+    Entries,
+    Listed,
     Map,
     Moment,
     SwarmId,
@@ -23,10 +24,10 @@ from siteproof.probes.swarm.documents.document import (
     ipv4,
     one_of,
     read,
-    read_list,
+    read_each,
     stack,
 )
-from siteproof.probes.swarm.model import OWN, Network, NetworkEndpoint, NodeView
+from siteproof.probes.swarm.model import OWN, Network, NetworkEndpoint, NodeView, Unread
 
 _SCOPES = ("swarm", "local", "global")
 
@@ -36,7 +37,7 @@ class _Block(Document):
 
 
 class _Ipam(Document):
-    Config: Items[_Block] | None
+    Config: Listed[_Block] | None
     """null where the driver gives no addresses, or the network has none yet."""
 
 
@@ -47,7 +48,7 @@ class _Network(Document):
     """Empty while a network of the swarm is not allocated."""
     Scope: Annotated[str, one_of(_SCOPES)]
     IPAM: _Ipam
-    Labels: Map[str, str] | None = None
+    Labels: Map[str, str]
     Created: Moment
 
 
@@ -69,31 +70,32 @@ class _Counts(Document):
 
 
 class _IpamStatus(Document):
-    Subnets: Map[Cidr, _Counts] | None
+    Subnets: Entries[Cidr, _Counts] | None = None
 
 
 class _Status(Document):
     IPAM: _IpamStatus
 
 
-def _uncounted() -> _Status:
-    return _Status(IPAM=_IpamStatus(Subnets=None))
-
-
 class _View(Document):
     Id: SwarmId
     Name: Text
-    Containers: Map[str, _Container] | None
-    Status: _Status = Field(default_factory=_uncounted)
+    Containers: Entries[str, _Container] | None
+    Status: _Status | None = None
     """Left out before Docker 29, and by a worker."""
 
 
-def networks(sections: Sections) -> tuple[Network, ...]:
-    """All that the node knows. Raises NoControl for a list without `none`, which is no dockerd's."""
-    found = tuple(_network(each) for each in read_list(_Network, document(sections, "networks"), "networks"))
-    if "none" not in {network.name for network in found}:
+def networks(sections: Sections) -> tuple[tuple[Network, ...], tuple[Unread, ...]]:
+    """All that the node knows, and what of it could not be read.
+
+    Raises NoControl for a list without `none`, which is no dockerd's.
+    """
+    found, odd = read_each(_Network, document(sections, "networks"), "networks", _network)
+    if "none" not in {network.name for network in found} | {item.name for item in odd}:
+        if odd:
+            raise Unparseable(odd[0].why)
         raise NoControl("the list of networks lacks `none`, which every dockerd has")
-    return found
+    return tuple(found), odd
 
 
 def view(sections: Sections, node: str, overlay: str) -> NodeView:
@@ -105,7 +107,7 @@ def view(sections: Sections, node: str, overlay: str) -> NodeView:
     if network.Name != overlay:
         raise Unparseable(f"dockerd's API was asked for the network {overlay}, and gives {network.Name!r}")
     available = None
-    if (counts := network.Status.IPAM.Subnets) is not None:
+    if network.Status and (counts := network.Status.IPAM.Subnets) is not None:
         available = {IPv4Network(s): each.DynamicIPsAvailable for s, each in counts.items() if ":" not in s}
     # A canary of ours is none of the site's.
     endpoints = [

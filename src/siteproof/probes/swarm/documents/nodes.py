@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from siteproof.errors import NoControl
+from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import Sections
 from siteproof.probes.swarm.documents.document import (
     Cidr,
     Document,
-    Items,
+    Listed,
     Moment,
     SwarmId,
     SwarmIdOrNone,
@@ -19,9 +20,9 @@ from siteproof.probes.swarm.documents.document import (
     ipv4,
     one_of,
     read,
-    read_list,
+    read_each,
 )
-from siteproof.probes.swarm.model import AVAILABILITIES, NODE_STATES, SwarmNode
+from siteproof.probes.swarm.model import AVAILABILITIES, NODE_STATES, SwarmNode, Unread
 
 
 class _Swarm(Document):
@@ -33,10 +34,12 @@ class _Swarm(Document):
 
 class _Info(Document):
     Swarm: _Swarm
+    SystemTime: Moment | None = None
+    """As a node of any kind has it; read where the host's clock was asked beside it."""
 
 
 class _Cluster(Document):
-    DefaultAddrPool: Items[Cidr] | None
+    DefaultAddrPool: Listed[Cidr] | None
     """null from a swarm that is older than 18.09."""
 
 
@@ -70,8 +73,11 @@ class _Node(Document):
 
 
 def member(sections: Sections) -> str:
-    """The node's own id in the swarm. Raises NoControl where it is not active in one."""
-    return _active(document(sections, "info")).NodeID
+    """The node's own id in the swarm. Raises NoControl where it is not active in one, or this was said long ago."""
+    found = document(sections, "info")
+    swarm = _active(found)
+    _of_now(read(_Info, found, "info").SystemTime, sections)
+    return swarm.NodeID
 
 
 def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
@@ -80,20 +86,38 @@ def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
     if not _active(found).ControlAvailable:
         raise NoControl("not a swarm manager, so it cannot know the swarm")
     info = read(_ManagerInfo, found, "info")
+    _of_now(info.SystemTime, sections)
     return info.Swarm.NodeID, info.SystemTime, ipv4(info.Swarm.Cluster.DefaultAddrPool or ())
 
 
-def nodes(sections: Sections) -> tuple[SwarmNode, ...]:
-    """Every node that the manager lists."""
-    return tuple(
-        SwarmNode(
-            id=node.ID,
-            hostname=node.Description.Hostname,
-            state=node.Status.State,
-            availability=node.Spec.Availability,
-        )
-        for node in read_list(_Node, document(sections, "nodes"), "nodes")
+def nodes(sections: Sections) -> tuple[tuple[SwarmNode, ...], tuple[Unread, ...]]:
+    """Every node that the manager lists, and those that could not be read."""
+    known, odd = read_each(_Node, document(sections, "nodes"), "nodes", _node)
+    return tuple(known), odd
+
+
+def _node(node: _Node) -> SwarmNode:
+    return SwarmNode(
+        id=node.ID,
+        hostname=node.Description.Hostname,
+        state=node.Status.State,
+        availability=node.Spec.Availability,
     )
+
+
+MOST_APART_S = 60.0
+
+
+def _of_now(at: float | None, sections: Sections) -> None:
+    """Raises NoControl where dockerd's own time is not that of the host's clock. Bundles from before have no clock."""
+    if "clock" not in sections:
+        return
+    if not re.fullmatch(r"[0-9]{1,11}\n*", sections["clock"]):
+        raise Unparseable(f"date gave no moment: {sections['clock'][:100]!r}")
+    if at is None:
+        raise Unparseable("dockerd's API leaves out info.SystemTime")
+    if (apart := abs(at - int(sections["clock"]))) > MOST_APART_S:
+        raise NoControl(f"dockerd's answer is {apart:.0f} s off the host's clock: it is an old one, or another host's")
 
 
 def _active(found: object) -> _Swarm:
