@@ -48,11 +48,14 @@ _NOBODY = re.compile("no servers could be reached|no response from|Could not sen
 
 _HEADER = re.compile(r"^;; ->>HEADER<<- opcode: QUERY, (?:status|rcode): ([A-Z]+), id: \d+\s*$", re.MULTILINE)
 _FLAGS = re.compile(
-    r"^;; flags: (?P<set>[a-z ]*?) ?; QUERY: 1, ANSWER: (?P<ANSWER>\d+), AUTHORITY: (?P<AUTHORITY>\d+),", re.MULTILINE
+    # What a server sets in the bit that must be zero is said, and is nobody's concern.
+    r"^;; flags: (?P<set>[a-z ]*?) ?;(?: MBZ: 0x[0-9a-f]+[;,])? QUERY: 1, "
+    r"ANSWER: (?P<ANSWER>\d+), AUTHORITY: (?P<AUTHORITY>\d+),",
+    re.MULTILINE,
 )
 _QUESTION = re.compile(r"^;(?:; )?([^;\s]\S*)\s+IN\s+([A-Z]+)\s*$", re.MULTILINE)
 _RECORDS = r"^;; {} SECTION:\n((?:[^;\s].*\n)*)"
-_RECORD = re.compile(r"(?P<name>\S+)\s+(?P<ttl>\d+)\s+IN\s+(?P<kind>[A-Z]+)\s+(?P<data>.+)")
+_RECORD = re.compile(r"(?P<name>\S+)\s+(?P<ttl>\d+)\s+IN\s+(?P<kind>[A-Z0-9]+)\s+(?P<data>.+)")
 
 
 class Nothing(Enum):

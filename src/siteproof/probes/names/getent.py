@@ -17,6 +17,8 @@ Service = Literal["dns", "files"]
 FOUND, NOT_FOUND = 0, 2
 # getaddrinfo gives each address once for each of these; getent prints what it gives.
 SOCKET_TYPES = frozenset({"STREAM", "DGRAM", "RAW"})
+MUSL_SOCKET_TYPES = SOCKET_TYPES - {"RAW"}
+"""musl's getaddrinfo knows no raw sockets."""
 
 
 # `-s hosts:dns` would mean the service `dns` for the database `hosts`, which ahosts is not.
@@ -79,8 +81,9 @@ def parse(output: Output) -> frozenset[Address]:
         address, *rest = line.split() or [""]
         if not rest or rest[0] not in SOCKET_TYPES:
             raise Unparseable(f"getent does not print lines like {line!r}")
-        types.setdefault(ip_address(address), set()).add(rest[0])
-    if partial := [str(address) for address, seen in types.items() if seen != SOCKET_TYPES]:
+        types.setdefault(ip_address(address.partition("%")[0]), set()).add(rest[0])
+    whole = MUSL_SOCKET_TYPES if all(seen == MUSL_SOCKET_TYPES for seen in types.values()) else SOCKET_TYPES
+    if partial := [str(address) for address, seen in types.items() if seen != whole]:
         raise Unparseable(f"getent prints every address once for each socket type, but not so {', '.join(partial)}")
     # ahostsv6 dresses IPv4 addresses up (::ffff:10.0.20.203) where a name has no other.
     return frozenset(a for a in types if not (isinstance(a, IPv6Address) and a.ipv4_mapped))
