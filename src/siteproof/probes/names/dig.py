@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from siteproof.asks import (
     ADDRESS,
@@ -102,18 +102,18 @@ def replies(
 
 
 def addresses(
-    host: Host, name: str, servers: Iterable[Address], *, control: str
+    host: Host, name: str, servers: Iterable[Address], *, control: str, kind: Literal["A", "AAAA"] = "A"
 ) -> dict[str, Ask[frozenset[Address] | Nothing | None]]:
-    """The IPv4 addresses that each server gives to `host`, over TCP and over UDP; empty as in `dns_addresses`.
+    """The addresses that each server gives to `host`, over TCP and over UDP; empty as in `dns_addresses`.
 
     None where a server answers `control` one way, and this not at all the other. To be awaited by `each_way`.
     """
     asks: dict[str, Ask[frozenset[Address] | Nothing | None]] = {}
     for server in servers:
         tcp, udp = dns_reply(host, control, at=server), udp_reply(host, control, at=server)
-        over_tcp = dns_addresses(host, name, at=server, control=control)
+        over_tcp = dns_addresses(host, name, at=server, control=control, kind=kind)
         over_udp = controlled(
-            udp_reply(host, name, at=server).then(_told),
+            udp_reply(host, name, at=server, kind=kind).then(_told),
             udp.then(_told),
             silent=lambda found: found == frozenset(),
             seen=bool,

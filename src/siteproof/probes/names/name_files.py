@@ -144,4 +144,4 @@ def parse_resolv_conf(output: Output) -> ResolvConf:
         raise Unparseable(f"readlink printed no path: {path[:200]!r}")
     if not servers:
         raise Unparseable(f"{path} lists no server")
-    return ResolvConf(path, servers)
+    return ResolvConf(path, tuple(dict.fromkeys(servers)))

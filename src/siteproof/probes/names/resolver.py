@@ -149,3 +149,34 @@ def resolved_address(family: int, address: list[Any]) -> Address:
     if LENGTHS.get(family) != len(address):
         raise Unparseable(f"{len(address)} bytes are no address of family {family}")
     return ip_address(bytes(address))
+
+
+_ON_FILE = f"""\
+{section("resolv.conf")}
+cat /etc/resolv.conf || exit
+if [ -e /run/systemd/resolve/resolv.conf ]; then
+    {section("uplinks")}
+    cat /run/systemd/resolve/resolv.conf || exit
+fi
+{END}
+"""
+
+
+def servers_on_file(host: Host) -> Ask[frozenset[Address]]:
+    """The servers that programs on `host` may come to ask, as files say it, and no daemon.
+
+    resolved writes down whom it asks, in /run/systemd/resolve/resolv.conf, when that changes.
+    """
+    return command(host, _ON_FILE, probe="resolved's own resolv.conf", parse=parse_files, at_most=SMALL, tools=("cat",))
+
+
+def parse_files(output: Output) -> frozenset[Address]:
+    """Raises Unparseable where resolv.conf leads to resolved, which wrote nothing down."""
+    sections = split(in_any_encoding(output.text), "resolv.conf", "uplinks")
+    asked = read_resolv_conf(sections["resolv.conf"]).asked
+    found = frozenset(asked) - frozenset(STUBS)
+    if len(found) < len(set(asked)):
+        found |= frozenset(read_resolv_conf(sections["uplinks"]).listed)
+    if not found:
+        raise Unparseable("no DNS server is configured")
+    return found
