@@ -201,9 +201,9 @@ def _continued(text: str) -> str:
         if begun and line.lstrip().startswith(("#", ";")):
             continue
         if line.endswith("\\"):
-            begun += f"{line[:-1]} "
+            begun += f"{line[:-1].strip()} "
             continue
-        joined.append(begun + line)
+        joined.append(begun + line.strip())
         begun = ""
     return "\n".join([*joined, begun])
 

@@ -119,7 +119,7 @@ def parse_overrides(output: Output, zone: str) -> Overrides:
         raise NoControl("unbound lists no localhost, so it does not list what it has")
     return Overrides(
         {name: kind for name, kind in zones.items() if kind not in _PASS and name != "localhost"},
-        {name: tuple(lines) for name, lines in records.items() if name == zone or name.endswith(f".{zone}")},
+        {name: tuple(dict.fromkeys(lines)) for name, lines in records.items() if name == zone or name.endswith(f".{zone}")},
     )
 
 
