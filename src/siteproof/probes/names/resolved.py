@@ -79,7 +79,7 @@ class Scope:
 class Asked:
     """Who is asked on a host: resolved, in its scopes; or, where there is none of these, the servers of resolv.conf."""
 
-    listing: Listing
+    listing: Listing = Listing(())
     scopes: tuple[Scope, ...] = ()
 
     @property
@@ -150,7 +150,7 @@ def parse_current(output: Output, control: str) -> Asked:
         own = [in_one_form(domain) for interface, domain, _ in routed["data"] if interface == number]
         server, default = text.splitlines()
         of[number] = _scope(server, default, own)
-    return Asked(listing, tuple(of.values()))
+    return Asked(scopes=tuple(of.values()))
 
 
 def _scope(server: str, default: str, domains: list[str]) -> Scope:

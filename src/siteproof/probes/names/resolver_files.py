@@ -197,13 +197,13 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
 def _continued(text: str) -> str:
     """systemd joins a line that ends in a backslash with the next one that is no comment."""
     joined, begun = [], ""
-    for line in text.split("\n"):
-        if begun and line.lstrip().startswith(("#", ";")):
+    for line in map(str.strip, text.split("\n")):
+        if begun and line.startswith(("#", ";")):
             continue
         if line.endswith("\\"):
             begun += f"{line[:-1].strip()} "
             continue
-        joined.append(begun + line.strip())
+        joined.append(begun + line)
         begun = ""
     return "\n".join([*joined, begun])
 

@@ -67,8 +67,8 @@ printf '%s\\n' "$data" | grep -iE "$about"
 """
 _PASS = frozenset({"transparent", "typetransparent", "inform", "nodefault"})
 """Types of a local zone that let a name through which has no record of its own there."""
-_LOCAL_ZONE = re.compile(r"(\S+) ([a-z_]+)")
-_LOCAL_RECORD = re.compile(r"(\S+)\s+\d+\s+IN\s+([A-Z0-9]+)\s+.+")
+_LOCAL_ZONE = re.compile(r"([!-~]+) ([a-z_]+)")
+_LOCAL_RECORD = re.compile(r"([!-~]+)\s+\d+\s+IN\s+([A-Z0-9]+)\s+.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def parse_overrides(output: Output, zone: str) -> Overrides:
     """`home.example. static`; `forgejo.home.example.\t3600\tIN\tA\t10.0.20.203`."""
     sections = split(output.text, "status", "zones", "data")
     _running(sections["status"])
-    zones, records = dict[str, str](), dict[str, list[str]]()
+    zones, records = dict[str, str](), dict[str, dict[str, None]]()
     for line in filter(None, sections["zones"].splitlines()):
         if (found := _LOCAL_ZONE.fullmatch(line)) is None:
             raise Unparseable(f"not a line of list_local_zones: {line!r}")
@@ -114,12 +114,12 @@ def parse_overrides(output: Output, zone: str) -> Overrides:
         if (found := _LOCAL_RECORD.fullmatch(line)) is None:
             raise Unparseable(f"not a line of list_local_data: {line!r}")
         if found[2] not in ("SOA", "NS"):
-            records.setdefault(in_one_form(found[1]) or ".", []).append(" ".join(line.split()))
+            records.setdefault(in_one_form(found[1]) or ".", {})[" ".join(line.split())] = None
     if "localhost" not in zones or "localhost" not in records:
         raise NoControl("unbound lists no localhost, so it does not list what it has")
     return Overrides(
         {name: kind for name, kind in zones.items() if kind not in _PASS and name != "localhost"},
-        {name: tuple(dict.fromkeys(lines)) for name, lines in records.items() if name == zone or name.endswith(f".{zone}")},
+        {name: tuple(lines) for name, lines in records.items() if name == zone or name.endswith(f".{zone}")},
     )
 
 
