@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_COMMENT = re.compile(r"#.*|^\s*;.*", re.MULTILINE)
+_COMMENT = re.compile(r"#.*|^[ \t]*;.*", re.MULTILINE)
 _NOT_UTF_8 = re.compile("[\ud800-\udfff]")
 
 

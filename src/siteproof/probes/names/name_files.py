@@ -82,10 +82,12 @@ def parse_hosts(output: Output) -> tuple[HostsEntry, ...]:
 def _hosts(file: str, text: str) -> Iterator[HostsEntry]:
     for line in text.split("\n"):
         word, *names = line.partition("#")[0].split() or [""]
+        if not word:
+            continue
         if (address := as_libc_reads(word)) is not None:
             yield HostsEntry(file, address, tuple(in_one_form(name) for name in names))
         # libc passes over what is no address, and so do we where it is only that.
-        elif file == "/etc/hosts" and word and not re.fullmatch(r"[A-Za-z0-9._:%/-]+", word, re.ASCII):
+        elif file == "/etc/hosts" and not re.fullmatch(r"[A-Za-z0-9._:%/-]+", word, re.ASCII):
             raise Unparseable(f"not a line of a hosts file: {line[:200]!r}")
 
 

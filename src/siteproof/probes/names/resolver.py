@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
@@ -15,6 +17,7 @@ from siteproof.probes.names.forms import in_any_encoding
 
 MAXNS = 3
 """So many servers of resolv.conf glibc and musl ask; the next ones stand there, and nobody asks them."""
+_LIKE_AN_ADDRESS = re.compile("[0-9]|[0-9A-Fa-f]*:")
 STUBS = (IPv4Address("127.0.0.53"), IPv4Address("127.0.0.54"))
 # What resolv.conf(5) knows, and OpenBSD's and older files that are met on Linux.
 KEYWORDS = frozenset({"nameserver", "domain", "search", "sortlist", "options", "lookup", "family"})
@@ -123,8 +126,11 @@ def read_resolv_conf(text: str) -> Listing:
     return Listing(tuple(servers), domains, frozenset(options))
 
 
+@lru_cache(maxsize=1024)
 def as_libc_reads(word: str) -> Address | None:
     """An address as inet_aton or inet_pton takes it, `127.1` too; None for what is none to them."""
+    if not _LIKE_AN_ADDRESS.match(word):
+        return None
     try:
         return ip_address(word.partition("%")[0])
     except ValueError:

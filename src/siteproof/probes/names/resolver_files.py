@@ -219,22 +219,19 @@ def _systemd(section: str, keys: str) -> Callable[[Mapping[str, str]], Mapping[s
     wanted = keys.split()
 
     def read(texts: Mapping[str, str]) -> Mapping[str, list[str]]:
-        told: dict[str, list[tuple[str, str]]] = {}
-        for file in sorted(
-            texts, key=lambda file: (_unit(file), f"{file}".rpartition("/")[2] if ".d/" in file else "")
-        ):
-            told[file] = []
+        in_force: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
+        count = 0
+        for file in sorted(texts, key=lambda file: (file.rpartition("/")[2] if ".d/" in file else "", file)):
             for name, line in _sections(_continued(texts[file])):
                 key, value = _assigned(line)
-                if name != section or key not in wanted or "=" not in line:
-                    continue
-                if value:
-                    told[file].append((key, line))
-                    continue
-                for other in told:
-                    if _unit(other) == _unit(file):
-                        told[other] = [(set_, line) for set_, line in told[other] if set_ != key]
-        return {file: [line for _, line in lines] for file, lines in told.items()}
+                if name == section and key in wanted and "=" in line:
+                    count += 1
+                    lines = in_force.setdefault((_unit(file), key), [])
+                    lines.append((count, file, line)) if value else lines.clear()
+        told: dict[str, list[str]] = {}
+        for _, file, line in sorted(one for lines in in_force.values() for one in lines):
+            told.setdefault(file, []).append(line)
+        return told
 
     return read
 
