@@ -40,15 +40,17 @@ _OPEN_FILES = " ".join(
     ]
 )
 """Everybody may read them."""
-_CLOSED_PLACES = (
-    *(f"{root}/NetworkManager/system-connections" for root in ("/etc", "/run", "/usr/lib")),
-    *("/etc/cloud/cloud.cfg", "/etc/cloud/cloud.cfg.d"),
-    *("/etc/network/interfaces", "/etc/network/interfaces.d"),
-    *("/etc/dhcp", "/etc/dhclient.conf", "/etc/wireguard"),
-    *("/etc/sysconfig/network-scripts", "/etc/sysconfig/network", "/etc/netctl", "/etc/config/network"),
-    *("/var/lib/NetworkManager", "/var/lib/iwd", "/var/lib/connman"),
+_PLACES = (
+    *("/etc/cloud/cloud.cfg", "/etc/dhcp", "/etc/dhclient.conf", "/usr/lib/NetworkManager/system-connections"),
+    *("/etc/sysconfig/network-scripts", "/etc/sysconfig/network", "/etc/config/network"),
 )
-"""Files, and directories of them, that may have secrets or be root's alone."""
+"""Files, and directories of them, that may have secrets in them, and that everybody may read all the same."""
+_ROOTS_PLACES = (
+    *("/etc/NetworkManager/system-connections", "/run/NetworkManager/system-connections", "/var/lib/NetworkManager"),
+    *("/etc/cloud/cloud.cfg.d", "/etc/network/interfaces", "/etc/network/interfaces.d", "/etc/wireguard"),
+    *("/etc/netctl", "/var/lib/iwd", "/var/lib/connman"),
+)
+"""As those, and they may be root's alone."""
 
 # As grep -iE reads it. No blank in it, since sudo does not know where words end; no $ and no quote, for sh.
 _SHOWN = (
@@ -84,16 +86,23 @@ EOF
 sourced=
 show {_OPEN_FILES}
 shown='{_SHOWN}'
-for place in {" ".join(_CLOSED_PLACES)}; do
+found() {{
+    case $2 in "$1"*) parted "$1" "$2" ;; *) echo "find did not come to $1" >&2; exit 1 ;; esac
+}}
+for place in {" ".join(_PLACES)}; do
     [ -e "$place" ] || continue
-    if open "$place"; then
-        found=$(find -H "$place" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
+    lines=$(find -H "$place" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
+    found "$place" "$lines"
+done
+for own in {" ".join(_ROOTS_PLACES)}; do
+    [ -e "$own" ] || continue
+    if open "$own"; then
+        lines=$(find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
     else
-        found=$($ROOT find -H "$place" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
+        lines=$($ROOT find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
     fi
-    case $found in "$place"*) ;; *) echo "find did not come to $place" >&2; exit 1 ;; esac
-    parted "$place" "$found"
-    [ "$place" != /etc/network/interfaces ] || sourced=$found
+    found "$own" "$lines"
+    [ "$own" != /etc/network/interfaces ] || sourced=$lines
 done
 """
 # ifupdown's file may lead anywhere; what it leads to is read with the rights of who logs in.
