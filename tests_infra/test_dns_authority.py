@@ -1,12 +1,16 @@
 """The way of an answer: from the authority, which follows the ingress, through the edge's resolver."""
 
-from siteproof.asks import note, total, uniform
+from ipaddress import IPv4Address
+
+from siteproof.asks import Ask, both, note, total, uniform, witnessed
 from siteproof.asks.words import Address
-from siteproof.facts.dns import Asker, Dns, Ingress, Name, Resolving, Zone
+from siteproof.errors import NoControl
+from siteproof.facts.dns import Asker, Dns, Ingress, Name, Resolving, Zone, in_zone
 from siteproof.invariants import Defaults
-from siteproof.probes.names.dig import each_way, replies
+from siteproof.probes.names.dig import Nothing, each_way, replies
 from siteproof.probes.names.dns import Reply, dns_reply
-from siteproof.probes.names.unbound import unbound_forwards
+from siteproof.probes.names.kernel import kernel_addresses
+from siteproof.probes.names.unbound import unbound_forwards, unbound_overrides
 from siteproof.probes.path.ip import host_addresses
 
 # Nobody has a host of this name; who gets an answer for it gets one for everything.
@@ -14,38 +18,83 @@ NOBODY = "siteproof-no-such-host"
 
 invariant = Defaults(family="dns", severity="high", incident="image pulls rode the public hairpin", gate=True)
 
+BOTH_WAYS = "dig or drill over UDP, beside the answer over TCP"
 
-@invariant("dns-edge-override", also=("dns-pfsense-override",), severity="critical")
+
+@invariant(
+    "dns-edge-override",
+    also=("dns-pfsense-override",),
+    severity="critical",
+    witness="what names answer there and at the authority, over TCP and UDP, beside what unbound-control says",
+)
 async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zone, dns: Dns) -> None:
-    """The edge's resolver answers on every segment, and forwards the site's zone to the authority's servers.
+    """The edge's resolver answers on every segment, and for the site's zone what the authority says, by asking it.
 
     Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides) and reload
-    unbound; a host override there is a pin like any other.
+    unbound; take away what answers in front of the forward (local-zone, local-data, a host override): it is a pin like
+    any other.
     """
     authority = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
     general = await each_way(replies(edge, dns.control_name, dns.edge.addresses, control=authority))
     assert {way: reply and reply.rcode for way, reply in general.items()} == uniform(general, "NOERROR")
-    forwards = await unbound_forwards(edge)
+    assert await not_the_authoritys(edge, zone, dns) == {}
+    own, forwards = await both(unbound_overrides(edge, zone.name), unbound_forwards(edge))
+    names = [zone.name, *(name.name for name in dns.names_in(zone))]
+    assert {n: kind for n, kind in own.hiding.items() if n == "." or any(in_zone(name, n) for name in names)} == {}
+    assert {name: own.records[name] for name in names if name in own.records} == {}
+    if others := own.records.keys() - set(names):
+        note(f"unbound has records of its own in the zone: {', '.join(sorted(others))}")
     assert forwards.get(zone.name) == frozenset(dns.authority.servers)
 
 
-@invariant("dns-rebind-strip")
+async def not_the_authoritys(edge: Resolving, zone: Zone, dns: Dns) -> dict[str, Reply]:
+    """What the edge's resolver says of declared names and no server of the authority does, by name and way.
+
+    But for names that it passes on without an address: that is `dns-rebind-strip`.
+    """
+    control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
+    soa = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
+    asks = dict[tuple[Name, str, str], Ask[Reply | Nothing | None]]()
+    for name in dns.names_in(zone):
+        asks |= {
+            (name, "there", w): a for w, a in replies(edge, name.name, dns.authority.servers, control=control).items()
+        }
+        asks |= {(name, "here", w): a for w, a in replies(edge, name.name, dns.edge.addresses, control=soa).items()}
+    said, strange = dict[Name, set[frozenset[Address]]](), dict[str, Reply]()
+    answers = {key: reply for key, reply in (await each_way(asks)).items() if reply}
+    for (name, place, _), reply in answers.items():
+        if place == "there":
+            said.setdefault(name, set()).add(reply.addresses)
+    for (name, place, way), reply in answers.items():
+        if place == "here" and (reply.authoritative or not reply.empty):
+            if name not in said:
+                raise NoControl(f"no server of the authority tells {edge.host} what {name} is")
+            strange |= {f"{name} at {way}": reply} if reply.addresses not in said[name] else {}
+    return strange
+
+
+@invariant("dns-rebind-strip", witness=BOTH_WAYS)
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
     """Where the authority has an address for a name, the edge's resolver does not answer with none.
 
     Except the site's zone from the rebind protection (unbound: `private-domain`; pfSense: DNS Rebind Check).
     """
+    resolvers = [address for address in dns.edge.addresses if address not in dns.authority.servers]
+    if len(resolvers) < len(dns.edge.addresses):
+        note("an address of the edge is the authority's: what it answers there is its own word")
     control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
     authority = replies(edge, name.name, dns.authority.servers, control=control)
-    resolver = replies(edge, name.name, dns.edge.addresses, control=control)
+    resolver = replies(edge, name.name, resolvers, control=control)
     answers = await each_way(authority | resolver)
-    there = [way for way in authority if (reply := answers.get(way)) and reply.addresses]
-    empty = [way for way in resolver if (reply := answers.get(way)) and reply.empty]
-    stripped = empty if there else []
-    assert stripped == []
+    there = [reply for way in authority if (reply := answers.get(way))]
+    stripped = [way for way in resolver if (reply := answers.get(way)) and reply.empty and not reply.authoritative]
+    if stripped and not there:
+        raise NoControl(f"no server of the authority answers whether {name} has an address")
+    lost = stripped if any(reply.addresses for reply in there) else []
+    assert lost == []
 
 
-@invariant("dns-authority-up")
+@invariant("dns-authority-up", witness=BOTH_WAYS)
 async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zone: Zone, dns: Dns) -> None:
     """Every server of the authority answers for the zone as its own, over TCP as over UDP, with the same serial.
 
@@ -60,7 +109,7 @@ async def test_every_server_of_the_authority_has_the_same_zone(asker: Asker, zon
     )
 
 
-@invariant("dns-authority-auto", follows=("dns-authority-up",))
+@invariant("dns-authority-auto", follows=("dns-authority-up",), witness=BOTH_WAYS)
 async def test_declared_names_are_aliases_at_the_authority(asker: Asker, zone: Zone, dns: Dns) -> None:
     """At every server of the authority a declared name is the declared CNAME, and no wildcard answers for others.
 
@@ -81,7 +130,12 @@ def leads_to(reply: Reply) -> str | Address | None:
     return next(iter(reply.aliases or reply.addresses), None)
 
 
-@invariant("dns-authority-apex", severity="critical", follows=("dns-authority-up",))
+@invariant(
+    "dns-authority-apex",
+    severity="critical",
+    follows=("dns-authority-up",),
+    witness="dig or drill over UDP, beside the answer over TCP; the kernel's own table of local addresses beside ip",
+)
 async def test_what_names_are_aliases_of_is_at_the_ingress(
     asker: Asker, zone: Zone, ingress: Ingress, dns: Dns
 ) -> None:
@@ -98,3 +152,14 @@ async def test_what_names_are_aliases_of_is_at_the_ingress(
     if stale:
         note(f"the ingress has {', '.join(sorted(map(str, live)))}")
     assert stale == {}
+    await total({h: sure_addresses(h) for h in ingress.hosts})
+
+
+def sure_addresses(host: str) -> Ask[frozenset[IPv4Address]]:
+    """The addresses of a host, where its kernel has no others."""
+    return witnessed(
+        host_addresses(host),
+        kernel_addresses(host),
+        agrees=lambda found, kernel: kernel <= found,
+        means="the kernel also has addresses that ip does not show, or that are on their way out",
+    )

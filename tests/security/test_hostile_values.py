@@ -37,6 +37,8 @@ from siteproof.asks import Ask, Check, Command, Output, Question, Stream
 from siteproof.inventory import inventory
 from siteproof.judging import rounds
 from siteproof.probes.names.dns import dns_reply
+from siteproof.probes.names.resolved import Asked
+from siteproof.probes.names.resolver import Listing
 from siteproof.runtimes.pull_route import Image, Proxies, RegistryEndpoint
 
 PARTS = 8 if EVERYTHING else 1
@@ -59,6 +61,8 @@ GOOD: dict[str, Any] = {
     "targets": (IPv4Address("192.0.2.2"), IPv4Address("192.0.2.3")),
     "servers": (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")),
     "ports": (22, 80),
+    "zone": "home.example",
+    "right": frozenset({IPv4Address("192.0.2.1")}),
 }
 BY_TYPE: dict[Any, Any] = {
     bool: True,
@@ -69,6 +73,7 @@ BY_TYPE: dict[Any, Any] = {
     IPv4Address | IPv6Address | None: IPv4Address("192.0.2.1"),
     RegistryEndpoint: RegistryEndpoint("https://a.example/v2", "mirror", skip_verify=True, ca=("/etc/ca.pem",)),
     Image: Image("registry.example", "a/b", "1"),
+    Asked: Asked(Listing((IPv4Address("192.0.2.1"),))),
     Proxies: Proxies("http://proxy.example:3128", "http://proxy.example:3128", "b.example"),
 }
 # Where a parameter of the same name means something else.
@@ -76,7 +81,10 @@ OF_PROBE: dict[tuple[str, str], Any] = {
     ("overlay_pings", "network"): "a" * 25,
     **{
         (name, "control"): "www.example"
-        for name in ("getent_addresses", "dns_addresses", "addresses", "current_servers")
+        for name in (
+            *("getent_addresses", "dns_addresses", "addresses", "current_servers"),
+            *("asked_servers", "explained", "program_addresses"),
+        )
     },
     **{(name, "control"): "http://www.example/" for name in ("transfer", "registry_answer", "reflection")},
     ("overlay_networks", "control"): "ingress",

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from siteproof import analysis, probes, runtimes
-from siteproof.asks import Ask, Controlled, Derived, Heard, Output, Single
+from siteproof.asks import Ask, Controlled, Derived, Heard, Output, Single, Witnessed
 from siteproof.errors import ProbeError
 
 DIRECTORY = Path(__file__).parents[1] / "recordings"
@@ -94,7 +94,7 @@ def _single(ask: Ask[Any]) -> Single[Any]:
     match ask:
         case Single():
             return ask
-        case Controlled() | Heard():
+        case Controlled() | Heard() | Witnessed():
             return _single(ask.ask)
         case Derived():
             inner = _single(ask.ask)

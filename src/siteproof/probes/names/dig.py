@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from siteproof.asks import (
     ADDRESS,
@@ -48,11 +48,14 @@ _NOBODY = re.compile("no servers could be reached|no response from|Could not sen
 
 _HEADER = re.compile(r"^;; ->>HEADER<<- opcode: QUERY, (?:status|rcode): ([A-Z]+), id: \d+\s*$", re.MULTILINE)
 _FLAGS = re.compile(
-    r"^;; flags: (?P<set>[a-z ]*?) ?; QUERY: 1, ANSWER: (?P<ANSWER>\d+), AUTHORITY: (?P<AUTHORITY>\d+),", re.MULTILINE
+    # What a server sets in the bit that must be zero is said, and is nobody's concern.
+    r"^;; flags: (?P<set>[a-z ]*?) ?;(?: MBZ: 0x[0-9a-f]+[;,])? QUERY: 1, "
+    r"ANSWER: (?P<ANSWER>\d+), AUTHORITY: (?P<AUTHORITY>\d+),",
+    re.MULTILINE,
 )
 _QUESTION = re.compile(r"^;(?:; )?([^;\s]\S*)\s+IN\s+([A-Z]+)\s*$", re.MULTILINE)
 _RECORDS = r"^;; {} SECTION:\n((?:[^;\s].*\n)*)"
-_RECORD = re.compile(r"(?P<name>\S+)\s+(?P<ttl>\d+)\s+IN\s+(?P<kind>[A-Z]+)\s+(?P<data>.+)")
+_RECORD = re.compile(r"(?P<name>\S+)\s+(?P<ttl>\d+)\s+IN\s+(?P<kind>[A-Z0-9]+)\s+(?P<data>.+)")
 
 
 class Nothing(Enum):
@@ -99,18 +102,18 @@ def replies(
 
 
 def addresses(
-    host: Host, name: str, servers: Iterable[Address], *, control: str
+    host: Host, name: str, servers: Iterable[Address], *, control: str, kind: Literal["A", "AAAA"] = "A"
 ) -> dict[str, Ask[frozenset[Address] | Nothing | None]]:
-    """The IPv4 addresses that each server gives to `host`, over TCP and over UDP; empty as in `dns_addresses`.
+    """The addresses that each server gives to `host`, over TCP and over UDP; empty as in `dns_addresses`.
 
     None where a server answers `control` one way, and this not at all the other. To be awaited by `each_way`.
     """
     asks: dict[str, Ask[frozenset[Address] | Nothing | None]] = {}
     for server in servers:
         tcp, udp = dns_reply(host, control, at=server), udp_reply(host, control, at=server)
-        over_tcp = dns_addresses(host, name, at=server, control=control)
+        over_tcp = dns_addresses(host, name, at=server, control=control, kind=kind)
         over_udp = controlled(
-            udp_reply(host, name, at=server).then(_told),
+            udp_reply(host, name, at=server, kind=kind).then(_told),
             udp.then(_told),
             silent=lambda found: found == frozenset(),
             seen=bool,

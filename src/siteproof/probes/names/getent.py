@@ -7,8 +7,9 @@ from typing import Literal
 
 from siteproof.asks import HOST_NAME, LOOKUPS, SMALL, Ask, Host, Output, command, controlled
 from siteproof.asks.words import Address
-from siteproof.errors import ToolFailed, Unparseable
+from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, section, split, whole_number
+from siteproof.probes.names.forms import in_any_encoding, in_one_form
 
 VERSION = {"getent": "getent --version"}
 
@@ -17,6 +18,8 @@ Service = Literal["dns", "files"]
 FOUND, NOT_FOUND = 0, 2
 # getaddrinfo gives each address once for each of these; getent prints what it gives.
 SOCKET_TYPES = frozenset({"STREAM", "DGRAM", "RAW"})
+MUSL_SOCKET_TYPES = SOCKET_TYPES - {"RAW"}
+"""musl's getaddrinfo knows no raw sockets."""
 
 
 # `-s hosts:dns` would mean the service `dns` for the database `hosts`, which ahosts is not.
@@ -25,6 +28,10 @@ _TOOLS = {
     for only in (None, "dns", "files")
     for ipv6 in (False, True)
 }
+_DATABASE = f"""\
+{section("entries")}
+getent hosts || exit
+{END}"""
 _SCRIPTS = {
     asked: f'{section("found")}\n{tool} "$name"\nstatus=$?\n{section("status")}\necho $status\n{END}'
     for asked, tool in _TOOLS.items()
@@ -47,6 +54,26 @@ def getent_addresses(
         seen=bool,
         proves=f"{control} is not found either, so this resolver answers nothing at all",
     )
+
+
+Database = tuple[tuple[Address, frozenset[str]], ...]
+
+
+def hosts_database(host: Host) -> Ask[Database]:
+    """The entries of the hosts file as getent goes through them: an address, and its names. It may leave out IPv6's.
+
+    A file without `localhost` is not believed: NoControl.
+    """
+    return command(host, _DATABASE, probe="getent hosts", parse=parse_database, tools=("getent",))
+
+
+def parse_database(output: Output) -> Database:
+    """`10.0.20.203     forgejo.home.example forgejo`, one line for each entry."""
+    lines = [line.split() for line in split(in_any_encoding(output.text), "entries")["entries"].splitlines()]
+    found = tuple((ip_address(a.partition("%")[0]), frozenset(map(in_one_form, names))) for a, *names in lines)
+    if not any("localhost" in names for _, names in found):
+        raise NoControl("getent does not know localhost, so it did not go through the hosts file")
+    return found
 
 
 def _ahosts(host: Host, name: str, only: Service | None, ipv6: bool) -> Ask[frozenset[Address]]:
@@ -79,8 +106,9 @@ def parse(output: Output) -> frozenset[Address]:
         address, *rest = line.split() or [""]
         if not rest or rest[0] not in SOCKET_TYPES:
             raise Unparseable(f"getent does not print lines like {line!r}")
-        types.setdefault(ip_address(address), set()).add(rest[0])
-    if partial := [str(address) for address, seen in types.items() if seen != SOCKET_TYPES]:
+        types.setdefault(ip_address(address.partition("%")[0]), set()).add(rest[0])
+    whole = MUSL_SOCKET_TYPES if all(seen == MUSL_SOCKET_TYPES for seen in types.values()) else SOCKET_TYPES
+    if partial := [str(address) for address, seen in types.items() if seen != whole]:
         raise Unparseable(f"getent prints every address once for each socket type, but not so {', '.join(partial)}")
     # ahostsv6 dresses IPv4 addresses up (::ffff:10.0.20.203) where a name has no other.
     return frozenset(a for a in types if not (isinstance(a, IPv6Address) and a.ipv4_mapped))

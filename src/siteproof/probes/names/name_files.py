@@ -1,38 +1,20 @@
-"""The files of a host that decide about names: hosts, nsswitch.conf, resolv.conf, and whatever sets a resolver."""
+"""The files of a host that decide about names: hosts, nsswitch.conf, resolv.conf."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from siteproof.asks import Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
-from siteproof.probes.names.resolver import nameservers
+from siteproof.probes.names.forms import in_any_encoding, in_one_form
+from siteproof.probes.names.resolver import as_libc_reads, read_resolv_conf
 
 # cloud-init writes /etc/hosts anew from its template when the host starts.
 _HOSTS = "/etc/hosts /etc/cloud/templates/hosts*"
-# What systemd-resolved, its network manager, netplan, cloud-init, resolvconf, NetworkManager and dhclient are told.
-_RESOLVER_FILES = """\
-/etc/systemd/resolved.conf /etc/systemd/resolved.conf.d/*.conf /run/systemd/resolved.conf.d/*.conf \
-/usr/local/lib/systemd/resolved.conf.d/*.conf /usr/lib/systemd/resolved.conf.d/*.conf \
-/etc/systemd/network/*.network /etc/systemd/network/*.network.d/*.conf /run/systemd/network/*.network \
-/etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg /etc/network/interfaces \
-/etc/network/interfaces.d/* /etc/resolvconf/resolv.conf.d/* /etc/NetworkManager/conf.d/*.conf /etc/dhcp/dhclient.conf \
-/etc/dhcpcd.conf"""
-_SETS_SERVERS = re.compile(
-    r"(DNS|FallbackDNS|Domains)\s*=\s*\S"  # systemd; an empty value takes back what was set before
-    r"|-?\s*\"?(nameservers?|resolv_conf|manage_resolv_conf)\b"  # netplan, cloud-init, resolvconf
-    r"|dns-(nameservers?|search)\s"  # ifupdown
-    r"|(append|prepend|supersede|default)\s+domain-name-servers\s"  # dhclient
-    r"|(static\s+)?domain_name_servers\s*="  # dhcpcd
-    r"|servers\s*=\s*\S"  # NetworkManager's [global-dns]
-)
-# systemd reads one file of a name: the first of these directories wins, and a link to /dev/null there hides the rest.
-_DIRECTORIES = ("/etc/", "/run/", "/usr/local/lib/", "/usr/lib/")
 
 
 def _each_file(patterns: str) -> str:
@@ -41,17 +23,6 @@ for file in {patterns}; do
     [ -e "$file" ] || continue
     {section("file ")}"$file"
     [ ! -f "$file" ] || cat "$file" || exit
-done
-"""
-
-
-# Its files are root's alone; it tells what they come to, whatever they are called.
-_NETPLAN = f"""\
-for file in /etc/netplan/*.yaml; do
-    [ -e "$file" ] || break
-    {section("file /etc/netplan")}
-    $ROOT netplan get all || exit
-    break
 done
 """
 
@@ -67,11 +38,11 @@ readlink -f /etc/resolv.conf || exit
 {section("text")}
 cat /etc/resolv.conf || exit
 {END}"""
-_SETTINGS = f"{_each_file(f'/etc/resolv.conf {_RESOLVER_FILES}')}{_NETPLAN}{END}"
 
 
-def _files(output: Output) -> dict[str, str]:
-    return {k.removeprefix("file "): v for k, v in split(output.text, "file ").items()}
+def files(output: Output) -> dict[str, str]:
+    """File -> its text, in order."""
+    return {k.removeprefix("file "): v for k, v in split(in_any_encoding(output.text), "file ").items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +73,22 @@ def hosts_entries(host: Host) -> Ask[tuple[HostsEntry, ...]]:
 
 def parse_hosts(output: Output) -> tuple[HostsEntry, ...]:
     """Lines of a template that hold a placeholder instead of an address speak of the host itself, and are left out."""
-    entries = [entry for file, text in _files(output).items() for entry in _hosts(file, text)]
+    entries = [entry for file, text in files(output).items() for entry in _hosts(file, text)]
     if not any(e.file == "/etc/hosts" and "localhost" in e.names for e in entries):
         raise NoControl("/etc/hosts does not know localhost, so it was not read as it is")
     return tuple(dict.fromkeys(entries))
 
 
 def _hosts(file: str, text: str) -> Iterator[HostsEntry]:
-    for line in text.splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        if not address or (file != "/etc/hosts" and not re.match(r"[0-9a-fA-F:.]+$", address)):
+    for line in text.split("\n"):
+        word, *names = line.partition("#")[0].split() or [""]
+        if not word:
             continue
-        try:
-            yield HostsEntry(file, ip_address(address.partition("%")[0]), tuple(name.lower() for name in names))
-        except ValueError:
-            raise Unparseable(f"not a line of a hosts file: {line[:200]!r}") from None
+        if (address := as_libc_reads(word)) is not None:
+            yield HostsEntry(file, address, tuple(in_one_form(name) for name in names))
+        # libc passes over what is no address, and so do we where it is only that.
+        elif file == "/etc/hosts" and not re.fullmatch(r"[A-Za-z0-9._:%/-]+", word, re.ASCII):
+            raise Unparseable(f"not a line of a hosts file: {line[:200]!r}")
 
 
 def lookup_order(host: Host) -> Ask[str]:
@@ -132,9 +104,14 @@ def lookup_order(host: Host) -> Ask[str]:
 
 def parse_order(output: Output) -> str:
     """Raises Unparseable where there is no such line, or more than one."""
-    text = split(output.text, "nsswitch.conf")["nsswitch.conf"]
-    lines = (line.partition("#")[0].split() for line in text.splitlines())
-    found = [words[1:] for words in lines if words and words[0] == "hosts:"]
+    text = split(in_any_encoding(output.text), "nsswitch.conf")["nsswitch.conf"]
+    lines = (line.partition("#")[0].lstrip() for line in text.split("\n"))
+    found = [
+        rest.split()
+        for line in lines
+        for name, colon, rest in [line.partition(":")]
+        if name.rstrip() == "hosts" and colon
+    ]
     if len(found) != 1 or not found[0]:
         raise Unparseable(f"nsswitch.conf has {len(found)} lines `hosts:`")
     return " ".join(found[0])
@@ -147,6 +124,7 @@ class ResolvConf:
     path: str
     """The file itself, symbolic links followed."""
     servers: tuple[Address, ...]
+    """All that it lists, also those too far down to be asked."""
 
 
 def resolv_conf(host: Host) -> Ask[ResolvConf]:
@@ -162,44 +140,10 @@ def resolv_conf(host: Host) -> Ask[ResolvConf]:
 
 def parse_resolv_conf(output: Output) -> ResolvConf:
     """Raises Unparseable where no server is listed: glibc would then ask the host itself."""
-    sections = split(output.text, "path", "text")
-    path, servers = sections["path"].strip(), nameservers(sections["text"])
+    sections = split(in_any_encoding(output.text), "path", "text")
+    path, servers = sections["path"].strip(), read_resolv_conf(sections["text"]).listed
     if not path.startswith("/") or "\n" in path:
         raise Unparseable(f"readlink printed no path: {path[:200]!r}")
     if not servers:
         raise Unparseable(f"{path} lists no server")
     return ResolvConf(path, tuple(dict.fromkeys(servers)))
-
-
-def resolver_settings(host: Host) -> Ask[Mapping[str, tuple[str, ...]]]:
-    """File -> its lines that set DNS servers or domains, for every file that does and is in force."""
-    return command(
-        host,
-        _SETTINGS,
-        probe="files that set a resolver",
-        parse=parse_settings,
-        tools=("cat",),
-        may_use=("netplan",),
-        root=True,
-    )
-
-
-def parse_settings(output: Output) -> Mapping[str, tuple[str, ...]]:
-    """/etc/resolv.conf, which always lists a server, is the control and not one of the answers."""
-    files = _files(output)
-    if not nameservers(files.pop("/etc/resolv.conf", "")):
-        raise NoControl("/etc/resolv.conf was read without a server in it, so the other files may have lines too")
-    found = {}
-    for file, text in files.items():
-        lines = [line.strip() for line in text.splitlines()]
-        if (lines := [line for line in lines if _SETS_SERVERS.match(line)]) and not _hidden(file, files):
-            found[file] = tuple(dict.fromkeys(lines))
-    return found
-
-
-def _hidden(file: str, files: Mapping[str, str]) -> bool:
-    for directory in _DIRECTORIES:
-        if file.startswith(directory):
-            rest, before = file.removeprefix(directory), _DIRECTORIES[: _DIRECTORIES.index(directory)]
-            return rest.startswith("systemd/") and any(f"{other}{rest}" in files for other in before)
-    return False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from siteproof.asks import HOST_NAME, LOOKUPS, SMALL, Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, from_json, section, split
-from siteproof.probes.names.resolver import STUBS, nameservers, resolved_address
+from siteproof.probes.names.forms import in_any_encoding, in_one_form
+from siteproof.probes.names.resolver import STUBS, Listing, read_resolv_conf, resolved_address
 
 SETTINGS = ("Domains", "LLMNR", "MulticastDNS", "DNSOverTLS", "DNSSEC")
 
@@ -35,14 +37,14 @@ if [ $stub = 0 ]; then
         echo 'not found'
     fi
     {section("manager")}
-    {_GET} {_MANAGER} CurrentDNSServer DNS || exit
+    {_GET} {_MANAGER} CurrentDNSServer DNS Domains || exit
     for link in $({_GET} {_MANAGER} DNS | grep -o '\\[[0-9]*,[0-9]*,\\[' | sort -u); do
         link=${{link#[}}
         link=${{link%%,*}}
         case $link in 0) continue ;; *[!0-9]* | '') exit 1 ;; esac
         {section("link ")}"$link"
         {_GET} org.freedesktop.resolve1 "/org/freedesktop/resolve1/link/_3$link" \\
-            org.freedesktop.resolve1.Link CurrentDNSServer || exit
+            org.freedesktop.resolve1.Link CurrentDNSServer DefaultRoute || exit
     done
 fi
 {END}
@@ -56,11 +58,51 @@ fi
 """
 
 
-def current_servers(host: Host, *, control: str) -> Ask[frozenset[Address]]:
-    """The server that programs on `host` are answered by now: resolved's current one, of every scope that has one.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of resolved's world: what it is told for all, or for one link."""
 
-    glibc by itself begins with the first server of resolv.conf every time. `control` is looked up before, so that
-    there is a current one; if it is not found, NoControl.
+    server: Address | None
+    """The one that it is on now; None where it has none, or has asked none yet."""
+    domains: tuple[str, ...]
+    """What is searched there or only routed there, `.` for all names."""
+    default: bool
+    """Whether names that are in nobody's domains come here."""
+
+    def match(self, name: str) -> int:
+        """How well it fits a name: by the labels of its longest domain that has it; -1 as a default, -2 not at all."""
+        labels = [len(d.split(".")) if d else 0 for d in self.domains if not d or f".{name}".endswith(f".{d}")]
+        return max(labels, default=-1 if self.default else -2)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is asked on a host: resolved, in its scopes; or, where there is none of these, the servers of resolv.conf."""
+
+    listing: Listing = Listing(())
+    scopes: tuple[Scope, ...] = ()
+
+    @property
+    def current(self) -> frozenset[Address]:
+        """The servers that programs are answered by now, whatever the name."""
+        if self.scopes:
+            return frozenset(scope.server for scope in self.scopes if scope.server is not None)
+        return frozenset(self.listing.asked if "rotate" in self.listing.options else self.listing.asked[:1])
+
+    def about(self, name: str) -> tuple[frozenset[Address], ...]:
+        """Who is asked about `name`, one after the other: all of the first, and the next where these are silent."""
+        if not self.scopes:
+            return tuple(frozenset({server}) for server in self.listing.asked)
+        able = [scope for scope in self.scopes if scope.server is not None]
+        best = max((scope.match(in_one_form(name)) for scope in able), default=-2)
+        chosen = [scope for scope in able if scope.match(in_one_form(name)) == best > -2]
+        return (frozenset(scope.server for scope in chosen if scope.server is not None),)
+
+
+def asked_servers(host: Host, *, control: str) -> Ask[Asked]:
+    """Who answers programs on `host` now: resolved's current server, of every scope that has one, or resolv.conf's.
+
+    `control` is looked up before, so that resolved is on a server; if it is not found, NoControl.
     """
     return command(
         host,
@@ -77,23 +119,45 @@ def current_servers(host: Host, *, control: str) -> Ask[frozenset[Address]]:
     )
 
 
-def parse_current(output: Output, control: str) -> frozenset[Address]:
+def current_servers(host: Host, *, control: str) -> Ask[frozenset[Address]]:
+    """The servers that programs on `host` are answered by now, whatever the name (see `asked_servers`).
+
+    glibc by itself begins with the first server of resolv.conf every time, but with any of them where it says `rotate`.
+    """
+    return asked_servers(host, control=control).then(lambda asked: asked.current)
+
+
+def parse_current(output: Output, control: str) -> Asked:
     """`{"type":"(iiay)","data":[0,2,[10,0,20,1]]}` of the manager and of each link that has servers."""
-    sections = split(output.text, "resolv.conf", "resolved", "manager", "link ")
-    listed = nameservers(sections["resolv.conf"])
-    if not listed:
+    sections = split(in_any_encoding(output.text), "resolv.conf", "resolved", "manager", "link ")
+    listing = read_resolv_conf(sections["resolv.conf"])
+    if not listing.asked:
         raise Unparseable("no DNS server is configured")
-    if not any(server in STUBS for server in listed):
-        return frozenset(listed[:1])
+    if not any(server in STUBS for server in listing.asked[:1]):
+        return Asked(listing)
     if sections["resolved"].strip() != "found":
         raise NoControl(f"{control} is not found, so resolved's current server answers nothing")
-    current, servers = sections["manager"].splitlines()
+    current, servers, domains = sections["manager"].splitlines()
     entries = from_json(servers, "busctl")["data"]
-    found = {0: current} | {int(k.removeprefix("link ")): v for k, v in sections.items() if k.startswith("link ")}
-    missing = {interface for interface, *_ in entries} - found.keys()
-    if missing:
+    links = {int(k.removeprefix("link ")): v for k, v in sections.items() if k.startswith("link ")}
+    if missing := {interface for interface, *_ in entries} - links.keys() - {0}:
         raise Unparseable(f"resolved has servers on the interfaces {sorted(missing)}, which were not asked")
-    return frozenset(a for text in found.values() if (a := _current(text)) is not None)
+    routed = from_json(domains, "busctl")
+    if routed.get("type") != "a(isb)":
+        raise Unparseable(f"not the reply about Domains: {domains[:200]!r}")
+    of = {}
+    for number, text in {0: f'{current}\n{{"type":"b","data":true}}', **links}.items():
+        own = [in_one_form(domain) for interface, domain, _ in routed["data"] if interface == number]
+        server, default = text.splitlines()
+        of[number] = _scope(server, default, own)
+    return Asked(scopes=tuple(of.values()))
+
+
+def _scope(server: str, default: str, domains: list[str]) -> Scope:
+    said = from_json(default, "busctl")
+    if not isinstance(said, dict) or said.get("type") != "b" or not isinstance(said.get("data"), bool):
+        raise Unparseable(f"not the reply about DefaultRoute: {default[:200]!r}")
+    return Scope(_current(server), tuple(domains), said["data"])
 
 
 def _current(text: str) -> Address | None:
@@ -120,11 +184,11 @@ def resolved_settings(host: Host) -> Ask[Mapping[str, str]]:
 
 def parse_settings(output: Output) -> Mapping[str, str]:
     """One line of JSON for each property, in order."""
-    sections = split(output.text, "resolv.conf", "resolved")
-    listed = nameservers(sections["resolv.conf"])
-    if not listed:
+    sections = split(in_any_encoding(output.text), "resolv.conf", "resolved")
+    listing = read_resolv_conf(sections["resolv.conf"])
+    if not listing.asked:
         raise Unparseable("no DNS server is configured")
-    if not any(server in STUBS for server in listed):
+    if not any(server in STUBS for server in listing.listed):
         return {}
     lines = sections["resolved"].splitlines()
     replies = [from_json(line, "busctl") for line in lines]
