@@ -18,4 +18,4 @@ Host = str | HasHost
 
 def name_of(host: Host) -> str:
     """The name in the inventory, which questions, and so the evidence, know a host by."""
-    return host if isinstance(host, str) else host.host
+    return str(getattr(host, "host", host))
