@@ -1,8 +1,9 @@
-"""The README's three figures, from what a run of the project's proof wrote; `--write` puts them there.
+"""The README's four figures, from what a run of the project's proof wrote; `--write` puts them there.
 
-`register.json` is the suite's `--register`, `proof.json` is from `python -m lab prove --json`, and `corruption.json` is
-what the corruption tests counted. Fails where a figure is not whole: a check without a proof, a fault not noticed
-exactly, a damaged answer that was read as another.
+`register.json` is the suite's `--register`, `proof.json` is from `python -m lab prove --json`, `replays.json` is from
+`python -m lab replays --json`, and `corruption.json` is what the corruption tests counted. Fails where a figure is not
+whole: a check without a proof, a fault not noticed exactly, an answer of yesterday that was believed, a damaged one
+that was read as another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from lab.paths import PROJECT
 
-FILES = ("register.json", "proof.json", "corruption.json")
+FILES = ("register.json", "proof.json", "corruption.json", "replays.json")
 BEGIN, END = "<!-- figures: written by `tox run -e figures` -->", "<!-- end of figures -->"
 BLOCK = re.compile(f"(?<={re.escape(BEGIN)}\n).*(?={re.escape(END)})", re.DOTALL)
 
@@ -37,10 +38,17 @@ class Figures:
     tried: int
     misread: int
     recordings: int
+    lies: int
+    """Tools that gave yesterday's answers on every host while a fault stood."""
+    believed: int
+    """Of these, the ones by which a check that has a witness was held."""
+    unwitnessed: int
+    """Checks that say that they have none."""
 
     @property
     def whole(self) -> bool:
-        return self.proven == self.checks > 0 and self.exactly == self.faults > 0 and self.misread == 0 < self.tried
+        proven = self.proven == self.checks > 0 and self.exactly == self.faults > 0
+        return proven and self.misread == 0 < self.tried and self.believed == 0 < self.lies
 
     def markdown(self) -> str:
         elsewhere = f"; {self.elsewhere} more cannot be shown on the lab and say why" if self.elsewhere else ""
@@ -54,10 +62,17 @@ class Figures:
             f"| {self.exactly} / {self.faults} |\n"
             f"| damaged answers misread, of {self.recordings} recordings of real tools "
             f"| {self.misread} / {self.tried:,} |\n"
+            f"| tools believed that gave yesterday's answers while a fault stood; {self.unwitnessed} checks have no "
+            f"witness beside their tool, and say why | {self.believed} / {self.lies} |\n"
         )
 
 
-def figures(register: Sequence[Mapping[str, Any]], proof: Mapping[str, Any], corruption: Mapping[str, Any]) -> Figures:
+def figures(
+    register: Sequence[Mapping[str, Any]],
+    proof: Mapping[str, Any],
+    corruption: Mapping[str, Any],
+    replays: Mapping[str, Any],
+) -> Figures:
     exact = [fault for fault in proof["faults"] if fault["ok"]]
     violated, unknown = _ids(exact, "violated"), _ids(exact, "unknown")
     shown = [entry["id"] for entry in register if not entry["unproven_because"]]
@@ -72,6 +87,9 @@ def figures(register: Sequence[Mapping[str, Any]], proof: Mapping[str, Any], cor
         tried=sum(each["tried"] for each in counts),
         misread=sum(each["misread"] for each in counts),
         recordings=corruption["recordings"],
+        lies=len(replays["faults"]),
+        believed=sum(not lie["ok"] for lie in replays["faults"]),
+        unwitnessed=sum(bool(entry["unwitnessed_because"]) for entry in register),
     )
 
 
@@ -88,7 +106,7 @@ def with_figures(text: str, found: Figures) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.figures", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("directory", type=Path, help="where register.json, proof.json and corruption.json are")
+    parser.add_argument("directory", type=Path, help="where the four files are")
     parser.add_argument("--write", action="store_true", help="put them into the README")
     options = parser.parse_args(arguments)
     try:

@@ -89,18 +89,21 @@ def _try_all(
     trusting = suite.unwitnessed(directory)
     tools = sorted({tool for found in pairs.values() for tool in found})
     hosts = [host.name for host in site.systemd_hosts]
-    current = lifecycle.must_run(lab)
+    forgetful = set(hosts)
     try:
-        for host in hosts:
-            shims.keep_answers(current, host, tools)
-        healthy = suite.judge(lab, directory / "healthy")
-        if not healthy.ok:
-            raise LabError(f"the lab is not healthy: {', '.join(healthy.loud) or healthy.exit_code}")
         for number, (name, liars) in enumerate(pairs.items()):
-            yield from _with_fault(
-                lab, site, known.by_id[name], known, liars, healthy, trusting, directory / str(number)
-            )
+            if forgetful:
+                current = lifecycle.must_run(lab)
+                for host in sorted(forgetful):
+                    shims.keep_answers(current, host, tools)
+                healthy = suite.judge(lab, directory / f"healthy-{number}")
+                if not healthy.ok:
+                    raise LabError(f"the lab is not healthy: {', '.join(healthy.loud) or healthy.exit_code}")
+            fault = known.by_id[name]
+            yield from _with_fault(lab, site, fault, known, liars, healthy, trusting, directory / str(number))
+            forgetful = {host for step in (*fault.steps.breaks, *fault.steps.heals) if step.anew for host in step.hosts}
     finally:
+        current = lifecycle.must_run(lab)  # some hosts may have been made anew
         for host in hosts:
             shims.bring_back(current, host)
 

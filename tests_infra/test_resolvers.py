@@ -3,6 +3,7 @@
 from siteproof.asks import Ask, each, note, witnessed
 from siteproof.errors import NoControl
 from siteproof.facts.dns import Client, Dns, Fleet
+from siteproof.facts.model import SOMEWHERE
 from siteproof.invariants import Defaults
 from siteproof.judging.verdicts import shown
 from siteproof.probes.names.getent import Database, hosts_database
@@ -12,7 +13,7 @@ from siteproof.probes.names.programs import explained
 from siteproof.probes.names.resolved import asked_servers, resolved_settings
 from siteproof.probes.names.resolver import resolver_servers, servers_on_file
 from siteproof.probes.names.resolver_files import resolver_settings
-from siteproof.probes.path.ip import default_link
+from siteproof.probes.path.ip import link_towards
 
 STICKY = "resolved stays on a server that it failed over to, also when the first one is back"
 
@@ -139,7 +140,7 @@ def traits(host: str) -> dict[str, Ask[str]]:
         "lookup order": lookup_order(host),
         "resolv.conf": resolv_conf(host).then(lambda seen: seen.path),
         "resolved": resolved_settings(host).then(shown),
-        "MTU": default_link(host).then(lambda link: str(link.mtu)),
+        "MTU": link_towards(host, SOMEWHERE).then(lambda way: str(way.link.mtu)),
     }
 
 

@@ -4,14 +4,14 @@ from siteproof.analysis.addresses import overlay_fill, use
 from siteproof.analysis.projection import project
 from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, short, unreached
 from siteproof.analysis.swarm_witness import DISAGREES, agreed_lines, agreed_state, command_line
-from siteproof.asks import both, each, note, past, total, uniform, witnessed
+from siteproof.asks import Ask, both, each, note, past, total, uniform, witnessed
 from siteproof.errors import NoControl
 from siteproof.facts import SETTLES_DAYS, History, Node
 from siteproof.facts.swarm import Checkout, Guard, Manager, Overlay, Pin, Swarm, Window
 from siteproof.invariants import Defaults
 from siteproof.probes.files.git import repository
 from siteproof.probes.files.text_file import file_lines
-from siteproof.probes.path.ip import routes
+from siteproof.probes.path.ip import Route, kernel_links, routes
 from siteproof.probes.swarm.docker_api import local_networks, overlay_view, swarm_moments, swarm_state
 from siteproof.probes.swarm.dockerd import allocator_log, daemon
 from siteproof.probes.swarm.overlay_ping import overlay_pings
@@ -39,8 +39,9 @@ invariant = Defaults(
 async def test_overlay_has_the_declared_subnet(manager: Manager, overlay: Overlay) -> None:
     """There is exactly one overlay of the name, attachable and allocated from the declared subnet."""
     networks = (await agreed_lines(manager)).overlays
-    seen = [(n.attachable, n.subnets) for n in networks if n.name == overlay.name]
-    assert seen == [(overlay.attachable, (overlay.subnet,))]
+    named = [n for n in networks if n.name == overlay.name]
+    seen = {"attachable": [n.attachable for n in named], "subnets": [n.subnets for n in named]}
+    assert seen == {"attachable": [overlay.attachable], "subnets": [(overlay.subnet,)]}
 
 
 @invariant(
@@ -67,7 +68,7 @@ async def test_overlay_is_pinned_where_it_is_created(manager: Manager, pin: Pin,
 @invariant(
     "swarm-no-overlap",
     gate=True,
-    unwitnessed_because="only ip says which routes a host has; for networks docker agrees",
+    witness="docker's command line for the networks, /proc/net/route for the routes",
 )
 async def test_overlay_shares_no_address_with_anything_else(manager: Manager, overlay: Overlay) -> None:
     """No other Docker network and no route of any node has addresses of an overlay.
@@ -76,11 +77,21 @@ async def test_overlay_shares_no_address_with_anything_else(manager: Manager, ov
     and leaves the network without addresses.
     """
     state = await agreed_state(manager)
-    found = await each({host: both(local_networks(host), routes(host)) for host in manager.members})
+    found = await each({host: both(local_networks(host), routes_of(host)) for host in manager.members})
     for pool in state.pool:
         if pool.overlaps(overlay.subnet):
             note(f"{overlay.subnet} lies in the default pool {pool}: while {overlay} is away, another may be given it")
     assert overlapping(overlay, found) == {}
+
+
+def routes_of(host: str) -> Ask[tuple[Route, ...]]:
+    """What ip shows, where the kernel's own table has the same networks."""
+    return witnessed(
+        routes(host),
+        kernel_links(host),
+        agrees=lambda found, kernel: {route.target for route in found} == kernel.networks,
+        means="ip answers from memory, or a route has just changed",
+    )
 
 
 @invariant("swarm-nodes-ready", gate=True, witness=COMMAND_LINE)

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from lab import topology
+from lab import replays, topology
 from lab.faults import load
-from lab.figures import BEGIN, BLOCK, END, Figures, figures, with_figures
+from lab.figures import BEGIN, BLOCK, END, figures, with_figures
 from lab.paths import PROJECT
 
 REGISTER = [
-    {"id": "mtu-node", "unproven_because": ""},
-    {"id": "dns-names", "unproven_because": ""},
-    {"id": "not-here", "unproven_because": "the lab has no such switch"},
+    {"id": "mtu-node", "unproven_because": "", "unwitnessed_because": ""},
+    {"id": "dns-names", "unproven_because": "", "unwitnessed_because": "one reading"},
+    {"id": "not-here", "unproven_because": "the lab has no such switch", "unwitnessed_because": ""},
 ]
+REPLAYS = {"faults": [{"ok": True}, {"ok": True}]}
 CORRUPTION = {"answers": {"tried": 900, "misread": 0}, "verdicts": {"tried": 100, "misread": 0}, "recordings": 7}
 
 
@@ -41,7 +42,7 @@ BROKEN = fault("tools", mtu_node="unknown", dns_names="unknown")
 def test_a_check_is_proven_by_faults_that_were_noticed_exactly(
     faults: list[dict[str, Any]], proven: int, exactly: int, again: int
 ) -> None:
-    found = figures(REGISTER, {"faults": faults}, CORRUPTION)
+    found = figures(REGISTER, {"faults": faults}, CORRUPTION, REPLAYS)
     assert (found.checks, found.elsewhere, found.tried) == (2, 1, 1000)
     assert (found.proven, found.exactly, found.again) == (proven, exactly, again)
     assert found.whole == (proven == 2 and exactly == len(faults))
@@ -50,13 +51,21 @@ def test_a_check_is_proven_by_faults_that_were_noticed_exactly(
 def test_one_misread_answer_is_a_failure() -> None:
     misread = CORRUPTION | {"verdicts": {"tried": 100, "misread": 1}}
     faults = [fault("a", mtu_node="violated", dns_names="violated"), BROKEN]
-    found = figures(REGISTER, {"faults": faults}, misread)
+    found = figures(REGISTER, {"faults": faults}, misread, REPLAYS)
     assert not found.whole
     assert "| 1 / 1,000 |" in found.markdown()
 
 
+def test_one_answer_of_yesterday_that_is_believed_is_a_failure() -> None:
+    faults = [fault("a", mtu_node="violated", dns_names="violated"), BROKEN]
+    found = figures(REGISTER, {"faults": faults}, CORRUPTION, {"faults": [{"ok": True}, {"ok": False}]})
+    assert not found.whole
+    assert "1 checks have no witness beside their tool, and say why | 1 / 2 |" in found.markdown()
+    assert not figures(REGISTER, {"faults": faults}, CORRUPTION, {"faults": []}).whole
+
+
 def test_figures_replace_those_that_stand_between_the_marks() -> None:
-    found = Figures(checks=2, proven=2, elsewhere=0, faults=3, exactly=3, again=0, tried=9, misread=0, recordings=1)
+    found = figures(REGISTER, {"faults": [BROKEN]}, CORRUPTION, REPLAYS)
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert with_figures(text, found) == f"before\n{BEGIN}\n{found.markdown()}{END}\nafter\n"
     assert with_figures(with_figures(text, found), found) == with_figures(text, found)
@@ -68,9 +77,13 @@ def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> No
     """If not: `tox run -e proof`, and then `tox run -e figures -- --write`."""
     [written] = BLOCK.findall((PROJECT / "README.md").read_text())
     rows = re.findall(r"\| ([\d,]+) / ([\d,]+) \|", written)
-    (proven, checks), (exactly, faults), (misread, tried) = rows
+    (proven, checks), (exactly, faults), (misread, tried), (believed, lies) = rows
     register = (PROJECT / "docs/invariants.md").read_text()
     assert int(checks) == len(re.findall(r"^\| proven by \| (?!—)", register, re.MULTILINE))
     assert int(faults) == len(load(topology.load()).by_id)
+    unwitnessed = len(re.findall(r"^\| vouched for by \| nothing else: ", register, re.MULTILINE))
+    assert f"; {unwitnessed} checks have no witness" in written
     assert (proven, exactly, misread) == (checks, faults, "0")
+    known = load(topology.load())
+    assert (believed, int(lies)) == ("0", sum(map(len, replays.load(known).values())))
     assert int(tried.replace(",", "")) > 10_000

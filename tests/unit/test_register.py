@@ -46,6 +46,12 @@ def test_every_check_has_a_fault_or_says_why_not(tmp_path: Path) -> None:
     assert all(entry["asks"] and entry["incident"] and entry["remedy"] for entry in found)
 
 
+def test_every_check_has_a_witness_or_says_why_not(tmp_path: Path) -> None:
+    register(tmp_path / "register.json")
+    found = json.loads((tmp_path / "register.json").read_text())
+    assert [e["id"] for e in found if bool(e["witness"]) == bool(e["unwitnessed_because"])] == []
+
+
 @invariant("mtu", family="link", severity="high", incident="i", remedy="r")
 async def check_mtu(node: Node) -> None:
     assert await helper(node)

@@ -65,6 +65,11 @@ class KernelLinks:
     routes: tuple[tuple[IPv4Network, int, str], ...]
     """Target, metric, interface."""
 
+    @property
+    def networks(self) -> frozenset[IPv4Network]:
+        """Those that a route leads to, without the default one's."""
+        return frozenset(network for network, _, _ in self.routes if network.prefixlen)
+
     def agree(self, way: Way, target: IPv4Address) -> bool:
         """Whether they show what ip answered of the way to `target`. What another table decides they do not show."""
         if self.mtus.get(way.link.name) != way.link.mtu:

@@ -17,6 +17,7 @@ from siteproof.probes.common.owned import OWNED
 from siteproof.probes.common.root_words import HEX, MOMENT, PIDS
 from siteproof.probes.common.sections import split, whole_number
 from siteproof.probes.edge.nft import ruleset
+from siteproof.runtimes.pull_route import Image
 
 VERSION = {"crictl": "crictl --version"}
 
@@ -88,6 +89,7 @@ def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False
         root=True,
         root_patterns={"table": (_TABLE,), "old": (_TABLE,), "pid": PIDS},
         deadline_s=deadline_s,
+        waits_for=f"pulls from {Image.parse(image).registry}",
         needs=(LOOKUPS,),
         probe_class="changes" if cold else "borrows",
         slow=True,

@@ -126,6 +126,7 @@ def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: i
         root=True,
         root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,
+        waits_for=f"pulls from {Image.parse(image).registry}",
         needs=("containerd", LOOKUPS),
         probe_class="sends",
         slow=True,
