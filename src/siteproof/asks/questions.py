@@ -37,7 +37,12 @@ class Question:
     """What else has to work before it can be answered, in the words of `waits_for`. Where that has been given up, this
     is not asked either; that this waits in vain says nothing of it."""
 
-    BESIDE: ClassVar[frozenset[str]] = frozenset({"probe_class", "retries", "retry_on", "waits_for", "needs"})
+    vain_on: tuple[int, ...] = field(default=(), kw_only=True)
+    """Statuses of what is slow that say, though they are answers, that it came to nothing: it has waited in vain."""
+
+    BESIDE: ClassVar[frozenset[str]] = frozenset(
+        {"probe_class", "retries", "retry_on", "waits_for", "needs", "vain_on"}
+    )
     """Fields that are about the question, and change nothing of what the host is asked."""
 
     @property

@@ -100,7 +100,7 @@ def question_to_json(question: Question) -> Message:
 
 
 def question_from_json(message: Mapping[str, Any]) -> Question:
-    fields = {**message, "retry_on": tuple(message["retry_on"]), "needs": tuple(message["needs"])}
+    fields = {**message, **{name: tuple(message[name]) for name in ("retry_on", "needs", "vain_on")}}
     match fields.pop("kind"):
         case "Command":
             patterns = tuple((name, glob) for name, glob in fields["root_patterns"])

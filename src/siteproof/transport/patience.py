@@ -16,6 +16,8 @@ from siteproof.evidence.store import Attempt
 
 IN_VAIN_S = 3
 """Seconds: what takes longer and is no transfer of data has waited for something, whatever it says in the end."""
+SLOW_IN_VAIN_S = 15
+"""The same of what is slow as a matter of course, and came to nothing."""
 GIVE_UP_S = 8
 """Seconds waited in vain for one thing, one question after the other, of which there are two at least …"""
 _ENOUGH_S = 12
@@ -48,7 +50,7 @@ class Patience:
             if isinstance(attempt.answer, GivenUp):
                 return
             wait.silent = wait.silent and isinstance(attempt.answer, Unanswered)
-            if attempt.seconds >= _in_vain_s(question) or isinstance(attempt.answer, TimedOut):
+            if _in_vain(question, attempt):
                 wait.seconds += attempt.seconds
                 if question.probe not in wait.examples:
                     wait.examples.append(question.probe)
@@ -72,13 +74,16 @@ class Patience:
 
     def _given_up(self, question: Question, what: str) -> ProbeError:
         wait = self._waits.get(what, _Wait())
-        waited = f"{', '.join(wait.examples[:3]) or 'the questions before it'} waited {wait.seconds:.0f} s in vain"
-        said = f"{question.probe} on {self._host} was not asked: {what} does not answer ({waited})"
+        waited = f"{', '.join(wait.examples[:3]) or 'the questions before it'} waited {wait.seconds:.0f} s"
+        said = f"{question.probe} on {self._host} was not asked, since {what} kept others waiting in vain: {waited}"
         silent = what == question.waits and wait.silent and len(wait.examples) > 1
         return (Unanswered if silent else GivenUp)(said, host=self._host)
 
 
-def _in_vain_s(question: Question) -> float:
-    """What is slow as a matter of course has waited in vain where it has used up its time."""
-    slow = isinstance(question, Command) and question.slow
-    return 0.9 * question.deadline_s if slow else IN_VAIN_S
+def _in_vain(question: Question, attempt: Attempt) -> bool:
+    if isinstance(attempt.answer, TimedOut):
+        return True
+    if not (isinstance(question, Command) and question.slow):
+        return attempt.seconds >= IN_VAIN_S
+    nothing = isinstance(attempt.answer, ProbeError) or attempt.answer.status in question.vain_on
+    return nothing and attempt.seconds >= SLOW_IN_VAIN_S

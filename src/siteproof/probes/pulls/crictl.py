@@ -19,6 +19,8 @@ from siteproof.probes.common.sections import split, whole_number
 from siteproof.probes.edge.nft import ruleset
 from siteproof.runtimes.pull_route import Image
 
+FAILED = 75
+"""The status of a script of which the pull failed: an answer, and perhaps one that was waited for in vain."""
 VERSION = {"crictl": "crictl --version"}
 
 _HERE = resources.files(__package__)
@@ -89,6 +91,8 @@ def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False
         root=True,
         root_patterns={"table": (_TABLE,), "old": (_TABLE,), "pid": PIDS},
         deadline_s=deadline_s,
+        answers=frozenset({0, FAILED}),
+        vain_on=(FAILED,),
         waits_for=f"pulls from {Image.parse(image).registry}",
         needs=(LOOKUPS,),
         probe_class="changes" if cold else "borrows",

@@ -10,7 +10,7 @@ from siteproof.asks import IMAGE, LOOKUPS, NUMBER, Ask, Host, Output, command, n
 from siteproof.errors import NoControl, ToolFailed, Unparseable
 from siteproof.probes.common.root_words import HEX
 from siteproof.probes.common.sections import END, from_json, split, whole_number
-from siteproof.probes.pulls.crictl import CRICTL_SETTINGS, failure_of
+from siteproof.probes.pulls.crictl import CRICTL_SETTINGS, FAILED, failure_of
 from siteproof.runtimes.pull_failure import RATE_LIMIT, cause
 from siteproof.runtimes.pull_route import Image
 
@@ -30,20 +30,23 @@ opened() {{
         case $protocol$opened in Tcp:[0-9]*) printf '%s\\n' "$opened" ;; esac
     done </proc/net/snmp
 }}
-number=0
+number=0 failed=
 read -r first _ </proc/uptime
 while [ $((number += 1)) -le "$times" ]; do
     printf '\\n== siteproof pull %s\\n' "$number"
     before=$(opened)
     read -r begun _ </proc/uptime
     $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" pull "$image" 2>&1
-    printf '\\n== siteproof status %s\\n%s\\n' "$number" "$?"
+    status=$?
+    [ $status = 0 ] || failed=yes
+    printf '\\n== siteproof status %s\\n%s\\n' "$number" "$status"
     read -r ended _ </proc/uptime
     printf '== siteproof seconds %s\\n%s %s\\n' "$number" "$begun" "$ended"
     printf '== siteproof opened %s\\n%s %s\\n' "$number" "$before" "$(opened)"
     [ $((${{ended%.*}} - ${{first%.*}})) -lt {ENOUGH_S} ] || break
 done
 {END}
+[ -z "$failed" ] || exit {FAILED}
 """
 
 
@@ -126,6 +129,8 @@ def pull_again(node: Host, image: str, digest: str, *, times: int, deadline_s: i
         root=True,
         root_patterns={"image": (f"{escape(Image.parse(image).untagged)}@sha256:{HEX * 64}",)},
         deadline_s=deadline_s,
+        answers=frozenset({0, FAILED}),
+        vain_on=(FAILED,),
         waits_for=f"pulls from {Image.parse(image).registry}",
         needs=("containerd", LOOKUPS),
         probe_class="sends",

@@ -96,3 +96,4 @@ printf '\n== siteproof status\n%s\n== siteproof scope\n%s\n== siteproof present\
 printf '== siteproof table\n%s\n== siteproof seen\n' "$table"
 $ROOT nft -j list table inet "$table" || exit
 printf '\n== siteproof end\n'
+[ "$pulled" = 0 ] || exit 75
