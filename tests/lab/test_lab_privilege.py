@@ -63,6 +63,10 @@ def sudo(name: str, host: str, command: str) -> bool:
 
 TABLE = "siteproof_0123456789ab_0123ab_1234567890"
 
+DOCKER = "docker -H unix:///var/run/docker.sock"
+SOCKET = "unix:///run/containerd/containerd.sock"
+CRICTL = f"crictl --runtime-endpoint {SOCKET} --image-endpoint {SOCKET}"
+
 NOTHING_ELSE = [
     ("worker1", "id"),
     ("worker1", "sh -c true"),
@@ -74,9 +78,13 @@ NOTHING_ELSE = [
     ("worker1", "containerd --config /etc/containerd/config.toml oci-hook -- id"),
     ("worker1", "crictl pull docker.io/library/another:1"),
     ("worker1", "crictl rmi --all"),
+    ("worker1", f"{CRICTL} pull docker.io/library/another:1"),
+    ("worker1", f"{CRICTL} rmi --all"),
     ("swarm1", "docker run --privileged busybox:lab sh"),
-    ("swarm1", "docker service rm web"),
-    ("swarm1", "docker service rm siteproof_0123456789ab_deploy_1234567890 web"),
+    ("swarm1", f"{DOCKER} run --privileged busybox:lab sh"),
+    ("swarm1", f"{DOCKER} service rm web"),
+    ("swarm1", f"{DOCKER} service rm siteproof_0123456789ab_deploy_1234567890 web"),
+    ("swarm1", "docker -H tcp://192.0.2.1:2375 service rm siteproof_0123456789ab_deploy_1234567890"),
     ("swarm1", "nsenter --net=/proc/1/ns/net sh"),
     ("swarm1", "nsenter --net=/proc/1/ns/net --mount=/proc/1/ns/mnt xargs -n 1 ping -n -c 2 -i 0.3 -W 1 --"),
     ("edge", "nft -f -"),
@@ -94,7 +102,7 @@ ALLOWED = [
     ("worker1", "nft list tables inet"),
     ("worker1", f"nft delete table inet {TABLE}"),
     ("worker1", "containerd --config /etc/containerd/config.toml config dump"),
-    ("swarm1", "docker service rm siteproof_0123456789ab_deploy_1234567890"),
+    ("swarm1", f"{DOCKER} service rm siteproof_0123456789ab_deploy_1234567890"),
     ("swarm1", "nsenter --net=/proc/4711/ns/net xargs -n 1 ping -n -c 2 -i 0.3 -W 1 --"),
     ("edge", "unbound-control status"),
 ]

@@ -37,6 +37,7 @@ int main(int count, char **words) {
 CGROUPS = "/sys/fs/cgroup"
 OWN = "system.slice/containerd.service"
 CRICTL = f"""#!/bin/sh
+while :; do case $1 in --*) shift 2 ;; *) break ;; esac; done
 case $1 in
 inspecti) echo 'no such image' >&2; exit 1 ;;
 pull)
