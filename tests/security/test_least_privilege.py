@@ -305,7 +305,7 @@ def test_however_the_words_are_split_no_option_comes_to_light(every_line: list[l
     known = re.compile(
         r"-[A-Za-z0-9]+|-|--|--(?:config|constraint|container-label|detach|endpoint-mode|filter|format|host-timeout|"
         r"initial-rtt-timeout|label|max-retries|max-rtt-timeout|max-time|name|network|no-pager|no-resolve-image|"
-        r"no-trunc|quiet|reason|replicas|restart-condition|stop-grace-period|traceroute|type|unix-socket)|--net=\S+"
+        r"image-endpoint|no-trunc|quiet|reason|replicas|restart-condition|runtime-endpoint|stop-grace-period|traceroute|type|unix-socket)|--net=\S+"
     )
     for tool, *parts in every_line:
         if not tool.endswith("/nft"):
@@ -446,7 +446,7 @@ def test_a_program_of_the_users_is_not_run_by_a_find_that_reads_certificates(hos
     text = r"""cd && mkdir -p w && cd w && mkdir -p 2/x "sed s/^" && : >2/hosts.toml
         printf '#!/bin/sh\nid; head -c 60 /etc/shadow\n' >'sed s/^/|\x20'; chmod +x 'sed s/^/|\x20'
         D=/etc/containerd/certs.d
-        sudo -n find -L "$D -maxdepth" 2 '(' -xtype l -printf '\n== siteproof link %p\n -o -true ) ( ( -type d -o -name hosts.toml -type f ) ( ! -user 0 -o -perm -020 -o -perm -002 ) -printf \n== siteproof foreign %p\n -prune -o -type d -printf \n== siteproof directory %p\n' -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec 'sed s/^/|\x20/' '{}' ';' -printf '\n== siteproof whole %h\n' ')'"""  # noqa: E501
+        sudo -n find -L "$D -maxdepth" 2 '(' -xtype l -printf '\n== siteproof link %p\n -o -true ) ( ( -type d -o -name hosts.toml -type f ) ( ! -user 0 -o -perm -020 -o -perm -002 ) -printf \n== siteproof foreign %p\n -prune -o -type d -printf \n== siteproof directory %p\n' -o -name hosts.toml -type f -printf '\n== siteproof hosts %s %h\n' -exec 'sed s/^/|\x20/' '{}' ';' -printf '\n== siteproof whole %h\n' -o '(' -name '*.crt' -o -name '*.cert' ')' -printf '\n== siteproof certificate %p\n' ')'"""  # noqa: E501
     done = host.run(f"HOME=/home/prober; {text}", user="prober", check=False)
     assert "find: " in done.stderr and "not allowed" not in done.stderr
     assert "uid=0" not in done.stdout and "root:" not in done.stdout

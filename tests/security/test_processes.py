@@ -40,11 +40,15 @@ int main(int count, char **words) {
 DUMP = """disabled_plugins = []
 imports = ["/etc/containerd/config.toml"]
 
+[grpc]
+  address = "/run/containerd/containerd.sock"
+
 [plugins."io.containerd.grpc.v1.cri".registry]
   config_path = "/etc/containerd/certs.d"
 """
 CRICTL = """#!/bin/sh
 echo "told:$CRI_CONFIG_FILE$CONTAINER_RUNTIME_ENDPOINT$IMAGE_SERVICE_ENDPOINT" >>/tmp/crictl
+while :; do case $1 in --*) shift 2 ;; *) break ;; esac; done
 case $1 in
 version) printf 'Version:  0.1.0\\nRuntimeName:  containerd\\nRuntimeVersion:  1.7.20\\nRuntimeApiVersion:  v1\\n' ;;
 images) echo '{"images": []}' ;;

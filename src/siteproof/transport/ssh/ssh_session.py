@@ -79,8 +79,8 @@ class SshSession(Session):
         status = "" if shell.exit_status is None else f" with status {shell.exit_status}"
         return Unreachable(
             f"{name}: logged in, but the login shell ended{status} instead of running `sh -s`"
-            # A profile may talk before it fails; the reason comes last.
-            f"{': ' + one_line(' / '.join(said[-2:])) if said else ''}",
+            # A profile may talk before it fails: the reason comes first or last.
+            f"{': ' + one_line(' … '.join(dict.fromkeys((said[0], said[-1])))) if said else ''}",
             host=name,
         )
 
