@@ -149,7 +149,7 @@ class _Queue:
 
 
 def _prove_on(lab: str, site: Topology, known: Faults, queue: _Queue, how: How) -> list[Proof]:
-    with _lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
+    with lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
         _heal_leftovers(lab, site, known)
         prover = _Prover(lab, site, known, Path(directory), how.changes)
         prover.prove_from(queue)
@@ -372,7 +372,7 @@ def _heal_leftovers(lab: str, site: Topology, known: Faults) -> None:
 
 
 @contextmanager
-def _lab_up(lab: str) -> Iterator[None]:
+def lab_up(lab: str) -> Iterator[None]:
     """The lab is left as it was found: up or down."""
     before = state.running(lab)
     lifecycle.up(lab, lambda text: print(text, file=sys.stderr, flush=True))

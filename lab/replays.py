@@ -8,18 +8,17 @@ come from the same place.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import breaking, lifecycle, shims, state, suite
+from lab import breaking, lifecycle, shims, suite
 from lab.errors import LabError, UsageError
 from lab.faults import Fault, Faults
+from lab.prove import lab_up
 from lab.steps import toml
 from lab.suite import Report
 from lab.topology import HERE, Topology
@@ -71,7 +70,7 @@ def replay_all(lab: str, site: Topology, known: Faults, chosen: Collection[str],
     if missing := sorted(set(chosen) - pairs.keys()):
         raise UsageError(f"replays: {FILE.name} has no tool for {missing[0]}")
     started = time.monotonic()
-    with _up(lab), tempfile.TemporaryDirectory(prefix="siteproof-replays-") as directory:
+    with lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-replays-") as directory:
         found = list(_try_all(lab, site, known, pairs, Path(directory)))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -143,15 +142,3 @@ def _with_fault(
     finally:
         shims.lie(lifecycle.must_run(lab), None)
         breaking.heal_faults(lab, [fault], site)
-
-
-@contextmanager
-def _up(lab: str) -> Iterator[None]:
-    """The lab is left as it was found: up or down."""
-    before = state.running(lab)
-    lifecycle.up(lab, lambda text: print(text, file=sys.stderr, flush=True))
-    try:
-        yield
-    finally:
-        if before is None:
-            lifecycle.down(lab)
