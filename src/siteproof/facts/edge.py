@@ -22,6 +22,7 @@ from siteproof.facts.model import (
     Service,
     Subjects,
     Unseen,
+    nodes,
 )
 
 ARBITRARY_PORTS = 8
@@ -159,6 +160,9 @@ class Edge(Family):
         seen_from = () if isinstance(vantages, Unseen) else vantages
         seen = () if isinstance(routers, Unseen) else routers
         return {
+            # What a check of somebody's own asks for, who needs not know who else looks.
+            Router: nodes(Router, hosts, "routers", self.routers),
+            Outside: nodes(Outside, hosts, "outside", self.outside),
             Gate: Absent(routers.none) if isinstance(routers, Unseen) else [Gate(r, seen, seen_from) for r in routers],
             Vantage: Absent(vantages.none) if isinstance(vantages, Unseen) else [Vantage(v, seen) for v in vantages],
             PublicAddress: self.addresses,
