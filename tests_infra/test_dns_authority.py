@@ -69,7 +69,8 @@ async def not_the_authoritys(edge: Resolving, zone: Zone, dns: Dns) -> dict[str,
         if place == "here" and (reply.authoritative or not reply.empty):
             if name not in said:
                 raise NoControl(f"no server of the authority tells {edge.host} what {name} is")
-            known = any(reply.addresses == told for told in said[name])  # one by one: the plan's stand-ins are equal too
+            # One by one: to a plan's stand-ins all are equal.
+            known = any(reply.addresses == told for told in said[name])
             strange |= {} if known else {f"{name} at {way}": reply}
     return strange
 
