@@ -18,7 +18,7 @@ $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" version
 containerds || exit
 
 config_of() {
-    config=/etc/containerd/config.toml listens= previous=
+    config=/etc/containerd/config.toml listens='' previous=
     while IFS= read -r word; do
         case $word in --config=* | -config=*) config=${word#*=} ;; esac
         case $previous in -c | --config | -config) config=$word ;; esac
