@@ -88,6 +88,14 @@ def _try_all(
     trusting = suite.unwitnessed(directory)
     tools = sorted({tool for found in pairs.values() for tool in found})
     hosts = [host.name for host in site.systemd_hosts]
+    healthy = suite.judge(lab, directory / "healthy")
+    if not healthy.ok:
+        raise LabError(f"the lab is not healthy: {', '.join(healthy.loud) or healthy.exit_code}")
+    expected = known.expected(healthy.plan)
+    violated = {
+        name: sorted(key for key, verdict in expected[name].verdicts.items() if verdict == "violated") for name in pairs
+    }
+    asked = [healthy.results[key].nodeid for key in sorted({key for keys in violated.values() for key in keys})]
     forgetful = set(hosts)
     try:
         for number, (name, liars) in enumerate(pairs.items()):
@@ -95,11 +103,11 @@ def _try_all(
                 current = lifecycle.must_run(lab)
                 for host in sorted(forgetful):
                     shims.keep_answers(current, host, tools)
-                healthy = suite.judge(lab, directory / f"healthy-{number}")
-                if not healthy.ok:
-                    raise LabError(f"the lab is not healthy: {', '.join(healthy.loud) or healthy.exit_code}")
+                # These alone: what looks at a process of a tool, such as curl's, sees the script that covers it.
+                if kept := suite.judge(lab, directory / f"kept-{number}", only=asked).loud:
+                    raise LabError(f"covered, the tools do not say what they say by themselves: {', '.join(kept)}")
             fault = known.by_id[name]
-            yield from _with_fault(lab, site, fault, known, liars, healthy, trusting, directory / str(number))
+            yield from _with_fault(lab, site, fault, violated[name], liars, healthy, trusting, directory / str(number))
             forgetful = {host for step in (*fault.steps.breaks, *fault.steps.heals) if step.anew for host in step.hosts}
     finally:
         current = lifecycle.must_run(lab)  # some hosts may have been made anew
@@ -111,14 +119,12 @@ def _with_fault(
     lab: str,
     site: Topology,
     fault: Fault,
-    known: Faults,
+    violated: Sequence[str],
     liars: Sequence[str],
     healthy: Report,
     trusting: Collection[str],
     directory: Path,
 ) -> Iterator[Replayed]:
-    verdicts = known.expected(healthy.plan)[fault.id].verdicts
-    violated = sorted(key for key, verdict in verdicts.items() if verdict == "violated")
     only = [healthy.results[key].nodeid for key in violated]
     try:
         current = breaking.break_faults(lab, [fault], site, healthy.path)

@@ -25,7 +25,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in getattr(report, "user_properties", []):
             if name in counts and report.when == "call":
                 counts[name].update({kind: value[kind] for kind in KINDS})
-                probes.update([value["probe"]] if name == "corruption" else [])
+                probes.update([value["probe"]] if value.get("probe") else [])
     if not counts["corruption"]:
         return
     terminalreporter.section("corruption")
