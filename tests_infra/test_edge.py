@@ -1,8 +1,9 @@
 """Edge: the internet reaches what is meant for it, and nothing else."""
 
 from collections.abc import Iterable
+from itertools import chain
 
-from siteproof.asks import each, note, total
+from siteproof.asks import Ask, both, each, note, total
 from siteproof.errors import NoControl
 from siteproof.facts.edge import Edge, Gate, PublicAddress, Vantage
 from siteproof.invariants import Defaults
@@ -23,13 +24,13 @@ async def test_router_forwards_no_address_wholesale(router: Gate, edge: Edge) ->
 
     Turn the DMZ (1:1 NAT, exposed host) off and forward the wanted ports one by one.
     """
-    forwards = await rules([router.host])
+    forwards = await rules_of(router.host)
     opened = await opened_to_the_internet(router.host, forwards, edge)
     assert [str(one) for one in opened if one.certainly_more_than(edge.ports_at_once)] == []
     if opened:
         raise NoControl(f"whether {router} forwards more than single ports is not told: {opened[0]}")
     a_declared_port_is_among(forwards, [router.host], edge)
-    await nothing_else_is_seen_forwarded(router, edge)
+    await nothing_else_is_seen_forwarded(router, edge, forwards)
 
 
 @invariant(
@@ -50,11 +51,10 @@ async def test_an_unlisted_port_ends_at_the_edge(vantage: Vantage, address: Publ
         await silence_is_the_edges(vantage, address, edge, silent, every=len(silent) == len(sample))
 
 
-async def rules(routers: Iterable[str]) -> list[Forward]:
-    """Every forward of every tool on these routers."""
-    asks = {(router, "nft"): nft_forwards(router) for router in routers}
-    asks |= {(router, "iptables"): iptables_forwards(router) for router, _ in list(asks)}
-    return [forward for tool in (await total(asks)).values() for forward in tool.forwards]
+def rules_of(router: str) -> Ask[list[Forward]]:
+    """Every forward of every tool on a router."""
+    tools = both(nft_forwards(router), iptables_forwards(router))
+    return tools.then(lambda found: [forward for tool in found for forward in tool.forwards])
 
 
 async def opened_to_the_internet(router: str, forwards: list[Forward], edge: Edge) -> list[Opened]:
@@ -72,7 +72,7 @@ async def from_outside(router: str, forwards: list[Forward], edge: Edge) -> list
     return [forward for forward in forwards if forward.lets_in_by(outside)]
 
 
-def a_declared_port_is_among(forwards: list[Forward], routers: Iterable[str], edge: Edge) -> None:
+def a_declared_port_is_among(forwards: Iterable[Forward], routers: Iterable[str], edge: Edge) -> None:
     """A ruleset without a single rule that must be there is not the one that packets meet."""
     if not edge.forwarded:
         note("every declared port ends on the router itself, so that no rule had to be there")
@@ -83,12 +83,13 @@ def a_declared_port_is_among(forwards: list[Forward], routers: Iterable[str], ed
         )
 
 
-async def nothing_else_is_seen_forwarded(router: Gate, edge: Edge) -> None:
+async def nothing_else_is_seen_forwarded(router: Gate, edge: Edge, own: list[Forward]) -> None:
     """What answers beyond the router needs a rule; without one, the rules that it showed are not those in force."""
     if not router.vantages:
         note(f"nobody looks at {router} from outside, so that its rules are believed as it shows them")
         return
-    everywhere = await rules(router.routers)
+    others = await total({other: rules_of(other) for other in router.routers if other != router.host})
+    everywhere = [*own, *chain.from_iterable(others.values())]
     scans = await each(
         {
             (vantage, address): tcp_scan(vantage, address.address, edge.sample(address), control=address.control_port)
@@ -118,10 +119,9 @@ async def silence_is_the_edges(
             )
         note(f"{ports} are silent, and no router can be asked why; the edge refuses others")
         return
-    forwards = await rules(vantage.routers)
-    a_declared_port_is_among(forwards, vantage.routers, edge)
-    for router in vantage.routers:
-        own = forwards if len(vantage.routers) == 1 else await rules([router])
+    forwards = await total({router: rules_of(router) for router in vantage.routers})
+    a_declared_port_is_among(chain.from_iterable(forwards.values()), vantage.routers, edge)
+    for router, own in forwards.items():
         others = edge.public - {address.address}
         taking = [f for f in own if f.is_for(address.address, others) and any(f.takes(port) for port in silent)]
         if found := await from_outside(router, taking, edge):

@@ -3,7 +3,7 @@
 from siteproof.analysis.addresses import overlay_fill, use
 from siteproof.analysis.projection import project
 from siteproof.analysis.swarm import creations, dangling, moving, out_of_order, overlapping, short, unreached
-from siteproof.analysis.swarm_witness import DISAGREES, agreed_lines, agreed_state, command_line
+from siteproof.analysis.swarm_witness import agreed, agreed_lines, agreed_state
 from siteproof.asks import Ask, both, each, note, past, total, uniform, witnessed
 from siteproof.errors import NoControl
 from siteproof.facts import SETTLES_DAYS, History, Node
@@ -235,9 +235,7 @@ async def test_the_swarm_is_quiet(manager: Manager, window: Window) -> None:
 
     Wait until the deploy is over; do no disruptive work before this holds.
     """
-    said = command_line(manager)
-    twice = swarm_moments(manager, apart_s=window.settle_s)
-    moments = await witnessed(twice, said, agrees=lambda seen, lines: lines.shares(seen[0]), means=DISAGREES)
+    moments = await agreed(manager, swarm_moments(manager, apart_s=window.settle_s), lambda seen: seen[0])
     strangers = {s.name: s.stack for m in moments for s in m.services if s.stack and not window.allows(s.stack)}
     changes = {name: how for moment in moments for name, how in moving(moment).items()}
     assert {"other stacks": strangers, "in motion": changes} == {"other stacks": {}, "in motion": {}}

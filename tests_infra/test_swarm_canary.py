@@ -1,8 +1,7 @@
 """Swarm, by trying: services of our own on an overlay, for seconds. Only with --changes."""
 
 from siteproof.analysis.addresses import overlay_fill
-from siteproof.analysis.swarm_witness import DISAGREES, command_line
-from siteproof.asks import witnessed
+from siteproof.analysis.swarm_witness import agreed
 from siteproof.errors import NoControl
 from siteproof.facts.swarm import DeployCanary, LeakBudget, Manager
 from siteproof.invariants import Defaults
@@ -21,10 +20,7 @@ async def test_released_addresses_come_back(manager: Manager, budget: LeakBudget
 
     Restart dockerd in a quiet moment: it builds its bookkeeping anew. Remove stacks one after the other.
     """
-    filled = overlay_fill(manager, manager.members, budget.overlay)
-    fill = await witnessed(
-        filled, command_line(manager), agrees=lambda seen, lines: lines.shares(seen.swarm), means=DISAGREES
-    )
+    fill = await agreed(manager, overlay_fill(manager, manager.members, budget.overlay), lambda fill: fill.swarm)
     counted, allowed = fill.use, int(budget.per_day * max(1.0, fill.daemon.up_days))
     lost = counted.lost
     if counted.hides_lost:

@@ -27,6 +27,9 @@ _SAYS = frozenset({"echo", "printf", ":", "true", "false", "logger", "wall", "ca
 _RUNS_TEXT = frozenset({"eval", "ssh", "sh", "bash", "dash", "trap", "xargs", "watch", "su", "at", "source", "."})
 """What may run words, or a file, that are not seen here."""
 _RUNS_ITS_WORDS = re.compile(r"(?:[;&|{(\n!]|\b(?:do|then|else|sudo|time|exec))\s*\"?\$(?:[@*1]|\{[@*1])")
+_PERHAPS = frozenset({"case_item", "c_style_for_statement", "else_clause"})
+_APART = frozenset({"subshell", "pipeline", "command_substitution", "process_substitution"})
+"""What a shell of its own executes."""
 _SHELL = re.compile(r"#!.*\b(?:ba|da|k|mk|z|a)?sh\b")
 
 
@@ -135,10 +138,8 @@ class _Walk:
             items = [c for c in node.children if c.is_named and c.type not in ("variable_name", "do_group")]
             if items or not any(c.type == "in" for c in node.children):
                 self._perhaps(node.children)
-        elif kind in ("case_item", "c_style_for_statement", "else_clause"):
+        elif kind in _PERHAPS or kind in _APART:
             self._perhaps(node.children)
-        elif kind in ("subshell", "pipeline", "command_substitution", "process_substitution"):
-            self._apart(node.children)
         elif kind not in ("comment", "heredoc_content", "raw_string", "string_content"):
             self.statements(node.children)
 
@@ -196,13 +197,9 @@ class _Walk:
             self._perhaps([child for child in node.children if child.type == "do_group"])
 
     def _perhaps(self, nodes: Iterable[Node]) -> None:
-        """What may be executed: where it ends, the rest of it is dead, and the script may go on."""
+        """What may be executed, or is in a shell of its own: where it ends, its rest is dead, the script goes on."""
         with suppress(_Ended):
             self.statements(nodes)
-
-    def _apart(self, nodes: Iterable[Node]) -> None:
-        """A shell of its own: where it ends, the script goes on."""
-        self._perhaps(nodes)
 
 
 def _constant(*condition: Node) -> bool | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from siteproof.asks import Ask, Combined, Host, witnessed
 from siteproof.probes.swarm.docker import OverlayNetwork, overlay_networks
 from siteproof.probes.swarm.docker_api import swarm_state
 from siteproof.probes.swarm.docker_words import SwarmWords, swarm_words
 from siteproof.probes.swarm.model import SwarmState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,15 @@ def command_line(manager: Host) -> Ask[CommandLine]:
     return Combined((swarm_words(manager), overlay_networks(manager)), CommandLine)
 
 
-def agreed_state(manager: Host) -> Ask[SwarmState]:
-    """The swarm as the API has it, where docker's command line says the same of nodes, services and overlays."""
+def agreed(manager: Host, ask: Ask[T], state: Callable[[T], SwarmState]) -> Ask[T]:
+    """`ask`, where docker's command line says the same of nodes, services and overlays as its `state`, the API's."""
     said = command_line(manager)
-    return witnessed(swarm_state(manager), said, agrees=lambda state, lines: lines.shares(state), means=DISAGREES)
+    return witnessed(ask, said, agrees=lambda answer, lines: lines.shares(state(answer)), means=DISAGREES)
+
+
+def agreed_state(manager: Host) -> Ask[SwarmState]:
+    """The swarm as the API has it, where docker's command line says the same."""
+    return agreed(manager, swarm_state(manager), lambda state: state)
 
 
 def agreed_lines(manager: Host) -> Ask[CommandLine]:

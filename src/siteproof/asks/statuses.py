@@ -13,6 +13,8 @@ MISSING = "siteproof: not on this host: "
 
 def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]) -> None:
     """Raise where the status says that the tool did not answer."""
+    if output.status == 0 and 0 in answers:
+        return
     where = f"{question.probe} on {question.host}"
     # What a tool says beside a good answer is no reason for a bad one: `find: /proc/4711: No such file` may come last.
     lines = [*unknown_words(question, output)] or output.errors.strip().splitlines()

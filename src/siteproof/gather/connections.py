@@ -16,19 +16,18 @@ def connections_of(read: Inventory, needed: Mapping[str, str] | None = None) -> 
     A host with a connection of another kind, such as a switch, is left out, unless it is among those `needed`: host ->
     where it is asked for.
     """
-    needed, found = needed or {}, {}
+    needed, found, hides = needed or {}, {}, Redactor(read.secrets)
     for name, host in read.hosts.items():
         if name in read.selected:
             try:
-                found[name] = _connection(read, host)
+                found[name] = _connection(host, hides)
             except NoSuchConnection as error:
                 if name in needed:
                     raise BadInput(f"{error}, and {needed[name]} wants {name} to be asked") from None
     return found
 
 
-def _connection(read: Inventory, host: Host) -> Connection:
-    hides = Redactor(read.secrets)
+def _connection(host: Host, hides: Redactor) -> Connection:
     facts_too = ("siteproof_hostname", "siteproof_machine_id", "siteproof_lab")
     return Connection.from_variables(
         host.name,

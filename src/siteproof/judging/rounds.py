@@ -117,15 +117,15 @@ def gather(
         live, open_ = next_questions(live, evidence)
         going = frozenset().union(*pending.values())
         free = [q for q in open_.values() if q.key not in going and q.probe_class != "changes"]
-        slow = [q for q in free if aside is not None and isinstance(q, Command) and q.slow]
-        quick = [q for q in free if q not in slow]
+        slow = [q for q in free if isinstance(q, Command) and q.slow]
         if slow and aside is not None:
+            free = [q for q in free if not (isinstance(q, Command) and q.slow)]
             pending[aside(slow)] = frozenset(q.key for q in slow)
-        if not quick and pending:
+        if not free and pending:
             wait(pending, return_when=FIRST_COMPLETED)
             continue
         # What changes a host waits until nothing else is asked anywhere.
-        questions = quick or _one_a_host(open_.values())
+        questions = free or _one_a_host(open_.values())
         if not questions:
             return asked
         asked.append(len(questions))

@@ -47,8 +47,6 @@ class Patience:
             return
         with self._lock:
             wait = self._waits.setdefault(question.waits, _Wait())
-            if isinstance(attempt.answer, GivenUp):
-                return
             wait.silent = wait.silent and isinstance(attempt.answer, Unanswered)
             if _in_vain(question, attempt):
                 wait.seconds += attempt.seconds

@@ -276,9 +276,7 @@ def _limit_s(command: Command, timeout: str | None) -> float:
 def _attempt(command: Command, answer: Answer, since: _Moment) -> Attempt:
     seconds = since.seconds_since
     if answer.given_up:
-        return since.failed(
-            GivenUp(f"{_what(command)} was not asked, since {command.waits} kept others waiting in vain")
-        )
+        return since.failed(GivenUp(f"{_what(command)} was not asked"))  # why, `Patience` knows
     if batch.used_up(command, answer, seconds):
         return since.failed(_timed_out(command))
     if answer.stdout is None or answer.stderr is None:

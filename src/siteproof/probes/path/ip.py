@@ -172,10 +172,14 @@ def default_link(host: Host) -> Ask[NetworkLink]:
 def parse_default_link(output: Output) -> NetworkLink:
     """Raises Unparseable also where there is no default route, since then there is no such link to speak of."""
     sections = split(output.text, "routes", "links")
-    device = _device(_array(sections, "routes"))
+    return _link(sections, _device(_array(sections, "routes")), "the default route goes")
+
+
+def _link(sections: Sections, device: str, comes: str) -> NetworkLink:
+    """The one of the section `links` that is called so. `comes` says what goes there."""
     mtus = [link["mtu"] for link in _array(sections, "links") if link.get("ifname") == device]
     if len(mtus) != 1 or type(mtus[0]) is not int:
-        raise Unparseable(f"ip does not show the MTU of {device}, where the default route goes")
+        raise Unparseable(f"ip does not show the MTU of {device}, where {comes}")
     return NetworkLink(device, mtus[0])
 
 
@@ -212,10 +216,7 @@ def parse_link_towards(output: Output, target: IPv4Address) -> Way:
     """Raises Unparseable also where `target` is the host's own address."""
     sections = split(output.text, "way", "links")
     device, table = _way(sections, target)
-    mtus = [link["mtu"] for link in _array(sections, "links") if link.get("ifname") == device]
-    if len(mtus) != 1 or type(mtus[0]) is not int:
-        raise Unparseable(f"ip does not show the MTU of {device}, where packets to {target} go")
-    return Way(NetworkLink(device, mtus[0]), table)
+    return Way(_link(sections, device, f"packets to {target} go"), table)
 
 
 def _way(sections: Sections, target: IPv4Address) -> tuple[str, str]:
