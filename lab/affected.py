@@ -25,9 +25,10 @@ CHECKS = PurePosixPath("tests_infra")
 # What a check stands on that others do not: elsewhere in the package every check stands on everything.
 OF_CHECKS = ("analysis", "facts", "probes", "runtimes")
 # The site itself: the hosts, what runs on them, and what is declared of them.
-SITE = ("inventories/lab", "lab/topology.toml", "lab/daemons", "lab/build")
+SITE = ("inventories/{site}", "lab/sites/{site}/topology.toml", "lab/sites/{site}/daemons", "lab/daemons", "lab/build")
 MACHINERY = ("src", "lab", "conftest.py", "pyproject.toml")
-FAULTS = ("lab/faults", "lab/steps.toml", "lab/exceptions.toml")
+FAULTS = ("lab/faults", "lab/steps.toml", "lab/sites/{site}/steps.toml", "lab/sites/{site}/exceptions.toml")
+OTHER_SITES = ("lab/sites", "inventories")
 
 Reasons = dict[str, str]
 
@@ -61,6 +62,7 @@ def affected(known: Faults, plan: Plan, change: Change, topology: Topology, root
     """Fault -> why it is to be proven again; in the order of the faults."""
     found: Reasons = {}
     faults = known.by_id
+    of_site, of_faults = ([place.format(site=topology.site) for place in places] for places in (SITE, FAULTS))
     expected = {
         id: {plan.results[key].check for key in expected.verdicts} for id, expected in known.expected(plan).items()
     }
@@ -78,9 +80,9 @@ def affected(known: Faults, plan: Plan, change: Change, topology: Topology, root
 
     for file in change.files:
         path = PurePosixPath(file)
-        if _below(file, SITE):
+        if _below(file, of_site):
             add(faults, f"{file} is of the site")
-        elif _below(file, FAULTS):
+        elif _below(file, of_faults) or _below(file, OTHER_SITES):
             continue
         elif path.is_relative_to(CHECKS):
             if file in plan.files.values():
@@ -95,7 +97,7 @@ def affected(known: Faults, plan: Plan, change: Change, topology: Topology, root
                 add((f.id for f in sample(faults.values())), f"who stands on {file} is not seen; one of each subject")
         elif _below(file, MACHINERY):
             add((f.id for f in sample(faults.values())), f"every check stands on {file}; one of each subject")
-    if any(_below(file, FAULTS) for file in change.files):
+    if any(_below(file, of_faults) for file in change.files):
         for id, why in _rewritten(known, plan, change.before, topology).items():
             add([id], why)
     return {id: found[id] for id in faults if id in found}
@@ -165,7 +167,7 @@ def _imported(path: Path, module: str, known: Mapping[str, Path]) -> set[str]:
     return whole & known.keys()
 
 
-def changed(root: Path, revision: str) -> Change:
+def changed(root: Path, revision: str, site: str) -> Change:
     """What the working tree at `root` has otherwise than `revision`, or than where it left main if that is empty.
 
     Raises UsageError if git knows no such revision.
@@ -175,7 +177,7 @@ def changed(root: Path, revision: str) -> Change:
     differ = _git(root, "diff", "--name-only", "--no-renames", "-z", revision, "--").split("\0")
     new = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
     files = tuple(sorted({file for file in (*differ, *new) if file}))
-    return Change(files, _written_at(root, revision))
+    return Change(files, _written_at(root, revision, site))
 
 
 def _fork(root: Path) -> str:
@@ -187,14 +189,17 @@ def _fork(root: Path) -> str:
     return "HEAD"
 
 
-def _written_at(root: Path, revision: str) -> Written | None:
+def _written_at(root: Path, revision: str, site: str) -> Written | None:
     def text(file: str) -> str:
         return _git(root, "show", f"{revision}:{file}")
+
+    def own(file: str) -> str:
+        return text(f"lab/sites/{site}/{file}")
 
     try:
         names = _git(root, "ls-tree", "--name-only", "-z", revision, "lab/faults/").split("\0")
         files = {PurePosixPath(name).stem: text(name) for name in names if name.endswith(".toml")}
-        found = Written(files, text("lab/steps.toml"), text("lab/exceptions.toml"))
+        found = Written(files, text("lab/steps.toml"), own("exceptions.toml"), own("steps.toml"))
         tomllib.loads(found.steps)
     except (UsageError, tomllib.TOMLDecodeError):
         return None

@@ -79,12 +79,12 @@ def contained(spec: dict[str, Any], link: socket.socket) -> None:
     Path("root/run/host/notify").touch()
     kernel.mount("notify", "root/run/host/notify", "", kernel.MS_BIND)
     os.chdir("root")
-    enter_root()
+    enter_root(read_only_sys=spec["read_only_sys"])
     set_sysctls(spec["sysctl"])
     wait_for_links(link)
     if spec["mode"] == "bare":
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # kept across exec: the kernel reaps for it
-        os.execv("/usr/bin/sleep", ["sleep", "infinity"])
+        os.execv("/bin/sleep", ["sleep", "infinity"])
     environment = {"container": "siteproof-lab", "PATH": PATH, "NOTIFY_SOCKET": "/run/host/notify", "TERM": "dumb"}
     os.execve("/lib/systemd/systemd", ["systemd", "--show-status=false"], environment)
 
@@ -102,10 +102,10 @@ def attach(tree: int, target: str) -> None:
     os.close(tree)
 
 
-def enter_root() -> None:
+def enter_root(*, read_only_sys: bool) -> None:
     """Make the working directory the root, with the kernel's own file systems in it and nothing of the machine."""
     kernel.mount("proc", "proc", "proc", PLAIN)
-    kernel.mount("sysfs", "sys", "sysfs", PLAIN)
+    kernel.mount("sysfs", "sys", "sysfs", PLAIN | (kernel.MS_RDONLY if read_only_sys else 0))
     kernel.mount("cgroup2", "sys/fs/cgroup", "cgroup2", PLAIN)
     kernel.mount("tmpfs", "dev", "tmpfs", kernel.MS_NOSUID, "mode=755")
     for device in DEVICES:

@@ -12,7 +12,6 @@ from lab import lifecycle, shims, state
 from lab.enter import command_on
 from lab.errors import LabError
 from lab.faults import Fault
-from lab.files import DAEMONS
 from lab.state import State
 from lab.steps import EVERY_HOST, Step
 from lab.topology import Topology
@@ -85,7 +84,7 @@ def _take(current: State, step: Step, topology: Topology, tools: Tools) -> State
         if step.run:
             _run(current, host, step.run)
         for path in step.restore:
-            text = (DAEMONS / topology.hosts[host].files[path]).read_text()
+            text = topology.template(topology.hosts[host].files[path]).read_text()
             _run(current, host, f"cat > {path}", topology.fill(text, host, path))
         if step.shim and host in tools:
             shims.replace(current, host, tools[host], step.shim)

@@ -23,8 +23,14 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        options = _parser().parse_args(arguments)
-        options.name = paths.lab_name(options.name)
+        options, rest = _parser().parse_known_args(arguments)
+        if rest and options.command is not run:
+            raise UsageError(f"unrecognized arguments: {' '.join(rest)}")
+        if options.command is run:
+            # What is not the lab's is pytest's, also without `--`.
+            options.argv = [*rest, *(options.argv[1:] if options.argv[:1] == ["--"] else options.argv)]
+        topology.known(options.site)
+        options.name = paths.lab_name(options.name, options.site)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except LabError as error:
@@ -40,7 +46,10 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(word: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(word, help=text, description=text)
-        sub.add_argument("--name", help="which lab (default: $SITEPROOF_LAB, else lab)")
+        sub.add_argument("--name", help="which lab (default: $SITEPROOF_LAB, else the site)")
+        sub.add_argument(
+            "--site", default=topology.FIRST, help="which site: one of lab/sites/ (default: %(default)s)", metavar="SITE"
+        )
         sub.set_defaults(command=command)
         return sub
 
@@ -103,15 +112,15 @@ def _say(started: float) -> Callable[[str], None]:
     return say
 
 
-def build(_options: argparse.Namespace) -> int:
+def build(options: argparse.Namespace) -> int:
     from lab.build import BuildError
     from lab.build import build as make
 
     try:
-        parts = make(_say(time.monotonic()))
+        parts = make(topology.load(options.site).wanted, _say(time.monotonic()))
     except BuildError as error:
         raise LabError(str(error)) from error
-    print(f"built: {parts.base}, {parts.assets}, {parts.bin}")
+    print(f"built: {', '.join(map(str, (*parts.bases.values(), parts.assets, *parts.bin.values())))}")
     return 0
 
 
@@ -127,11 +136,11 @@ def with_tools(options: argparse.Namespace) -> int:
 def up(options: argparse.Namespace) -> int:
     started = time.monotonic()
     before = state.running(options.name)
-    current = lifecycle.up(options.name, _say(started))
+    current = lifecycle.up(options.name, _say(started), options.site)
     broken = f"; broken: {', '.join(current.broken)}" if current.broken else ""
     if before and before.nonce == current.nonce:
         print(f"lab {options.name} is already up{broken}")
-        if current.described != topology.fingerprint():
+        if current.described != topology.fingerprint(current.site):
             print("its topology was another: down and up for the current one")
     else:
         print(f"lab {options.name} is up: {len(current.hosts)} hosts in {time.monotonic() - started:.1f} s")
@@ -175,13 +184,13 @@ def status(options: argparse.Namespace) -> int:
 def execute(options: argparse.Namespace) -> int:
     from lab.enter import argv
 
-    known = topology.load().hosts
+    current = lifecycle.must_run(options.name)
+    known = topology.load(current.site).hosts
     if options.host not in known:
         raise UsageError(f"no host {options.host}{nearest(options.host, list(known))}")
     command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not command:
         raise UsageError("exec HOST -- CMD…: there is no command")
-    current = lifecycle.must_run(options.name)
     process = current.hosts.get(options.host)
     if process is None or not process.alive:
         raise LabError(f"{options.host} is not running: python -m lab restart {options.host}")
@@ -199,7 +208,7 @@ def restart(options: argparse.Namespace) -> int:
 
 def list_faults(options: argparse.Namespace) -> int:
     """Without the checks nobody knows what follows from what: then only what the faults themselves say is listed."""
-    known = faults.load(topology.load())
+    known = faults.load(topology.load(options.site))
     plan = following.read_register(options.register) if options.register else None
     expected = known.expected(plan) if plan else {}
     if idle := [f"{id}: {said}" for id, found in expected.items() for said in found.idle]:
@@ -211,17 +220,19 @@ def list_faults(options: argparse.Namespace) -> int:
             {"id": id, "does": known.by_id[id].does, "expected": e.verdicts, "edges": sorted(e.edges)}
             for id, e in expected.items()
         ]
-        print(json.dumps({"faults": found}, indent=1))
+        print(json.dumps({"site": options.site, "faults": found, "absent": dict(known.absent)}, indent=1))
         return 0
     for fault in known.by_id.values():
         print(f"{fault.id}\n  {fault.does}")
         for pattern, verdict in (expected[fault.id].verdicts if plan else fault.roots).items():
             print(f"  {verdict}: {pattern}")
+    for id, why in known.absent.items():
+        print(f"{id}\n  not on this site: {why}")
     return 0
 
 
 def break_(options: argparse.Namespace) -> int:
-    site = topology.load()
+    site = topology.load(lifecycle.must_run(options.name).site)
     chosen = faults.load(site).choose(options.fault)
     current = breaking.break_faults(options.name, chosen, site, options.report)
     print(f"broken: {', '.join(current.broken)}")
@@ -229,7 +240,7 @@ def break_(options: argparse.Namespace) -> int:
 
 
 def heal(options: argparse.Namespace) -> int:
-    site = topology.load()
+    site = topology.load(lifecycle.must_run(options.name).site)
     known = faults.load(site)
     names = options.fault or lifecycle.must_run(options.name).broken
     current = breaking.heal_faults(options.name, known.choose(names), site)
@@ -241,9 +252,9 @@ def run(options: argparse.Namespace) -> int:
     from lab import suite
 
     before = state.running(options.name)
-    lifecycle.up(options.name, _say(time.monotonic()))
+    lifecycle.up(options.name, _say(time.monotonic()), options.site)
     try:
-        return suite.run(options.name, options.argv[1:] if options.argv[:1] == ["--"] else options.argv)
+        return suite.run(options.name, options.site, options.argv)
     finally:
         if before is None:
             lifecycle.down(options.name)
@@ -252,7 +263,7 @@ def run(options: argparse.Namespace) -> int:
 def prove(options: argparse.Namespace) -> int:
     from lab.prove import How, prove_all
 
-    site = topology.load()
+    site = topology.load(options.site)
     known = faults.load(site)
     if [bool(options.fault), options.sample, options.affected is not None].count(True) > 1:
         raise UsageError("prove: faults by name, --sample or --affected: one of them")
@@ -272,16 +283,16 @@ def prove(options: argparse.Namespace) -> int:
 def replays(options: argparse.Namespace) -> int:
     from lab.replays import replay_all
 
-    site = topology.load()
+    site = topology.load(options.site)
     return replay_all(options.name, site, faults.load(site), options.fault, options.json)
 
 
 def _affected(known: faults.Faults, site: topology.Topology, revision: str) -> affected.Reasons:
     from lab import suite
 
-    change = affected.changed(PROJECT, revision)
+    change = affected.changed(PROJECT, revision, site.site)
     with tempfile.TemporaryDirectory(prefix="siteproof-affected-") as directory:
-        found = affected.affected(known, suite.register(Path(directory)), change, site, PROJECT)
+        found = affected.affected(known, suite.register(site.site, Path(directory)), change, site, PROJECT)
     for name, why in found.items():
         print(f"{name:36} {why}", flush=True)
     print(f"{len(found)} of {len(known.by_id)} faults, for {len(change.files)} changed files", flush=True)

@@ -1,10 +1,14 @@
-"""The faults as a pure model: read from faults/*.toml, validated, every refusal one sentence that names its key."""
+"""The faults as a pure model: read from faults/*.toml, validated, every refusal one sentence that names its key.
+
+They are written for roles and in the words of a site, so that each breaks every site; one that a site cannot have says
+why (`not_on`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,10 +16,10 @@ from lab import steps
 from lab.errors import UsageError, nearest
 from lab.following import Edge, Plan
 from lab.steps import FaultError, Named, Steps, Table
-from lab.topology import HERE, Topology
+from lab.topology import FIRST, HERE, Topology, TopologyError, sites
 
 VERDICTS = ("violated", "unknown", "held")
-KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence"]
+KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence", "not_on"]
 HELD = "held"
 VIOLATED = "violated"
 
@@ -116,13 +120,16 @@ class Written:
     """Subject -> its file."""
     steps: str
     exceptions: str
+    site_steps: str = ""
+    """The site's own, which come before the shared ones of the same name."""
 
     @staticmethod
-    def of(directory: Path = HERE) -> Written:
+    def of(directory: Path = HERE, site: str = FIRST) -> Written:
         return Written(
             {path.stem: path.read_text() for path in sorted((directory / "faults").glob("*.toml"))},
             (directory / "steps.toml").read_text(),
-            (directory / "exceptions.toml").read_text(),
+            (directory / "sites" / site / "exceptions.toml").read_text(),
+            (directory / "sites" / site / "steps.toml").read_text(),
         )
 
 
@@ -133,6 +140,8 @@ class Faults:
     by_id: dict[str, Fault]
     site: Patterns
     """Pattern -> why."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Those that this site cannot have -> why."""
 
     def choose(self, names: Iterable[str]) -> list[Fault]:
         """Raises UsageError for a name that no fault has."""
@@ -144,29 +153,64 @@ class Faults:
 
 def load(topology: Topology, written: Written | None = None) -> Faults:
     """The faults of every file under faults/, which are one name space. Raises FaultError."""
-    texts = written or Written.of()
-    try:
-        named = steps.parse_named(texts.steps)
-    except FaultError as error:
-        raise FaultError(f"steps.toml: {error}") from None
+    texts = written or Written.of(site=topology.site)
+    named: dict[str, Table] = {}
+    for place, text in (("steps.toml", texts.steps), (f"sites/{topology.site}/steps.toml", texts.site_steps)):
+        try:
+            named |= steps.parse_named(text)
+        except FaultError as error:
+            raise FaultError(f"{place}: {error}") from None
     found: dict[str, Fault] = {}
+    absent: dict[str, str] = {}
     for subject, text in texts.faults.items():
         try:
-            faults = parse(text, topology, named, subject)
-            if twice := found.keys() & faults.keys():
+            here, elsewhere = _of_site(steps.toml(text), topology.site)
+            faults = _faults(here, topology, named, subject)
+            if twice := (found.keys() | absent.keys()) & (faults.keys() | elsewhere.keys()):
                 raise FaultError(f"{min(twice)}: another file has a fault of this name")
         except FaultError as error:
             raise FaultError(f"faults/{subject}.toml: {error}") from None
         found |= faults
+        absent |= elsewhere
     try:
-        return Faults(found, _reasons(texts.exceptions))
+        exceptions = _reasons(texts.exceptions)
+        return Faults(found, {_fill(topology, p, f"{p}"): why for p, why in exceptions.items()}, absent)
     except FaultError as error:
         raise FaultError(f"exceptions.toml: {error}") from None
 
 
 def parse(text: str, topology: Topology, named: Named | None = None, subject: str = "") -> dict[str, Fault]:
     """The faults of one file, which may use the steps `named`. Raises FaultError."""
-    return {name: _fault(name, table, topology, named or {}, subject) for name, table in steps.toml(text).items()}
+    return _faults(_of_site(steps.toml(text), topology.site)[0], topology, named or {}, subject)
+
+
+def _faults(tables: Mapping[str, object], topology: Topology, named: Named, subject: str) -> dict[str, Fault]:
+    return {name: _fault(name, table, topology, named, subject) for name, table in tables.items()}
+
+
+def _of_site(tables: Mapping[str, object], site: str) -> tuple[dict[str, object], dict[str, str]]:
+    """Those that the site can have, and those that it cannot, each with its reason."""
+    here, elsewhere = dict(tables), {}
+    for name, table in tables.items():
+        said = table.get("not_on", {}) if isinstance(table, dict) else {}
+        if not isinstance(said, dict):
+            raise FaultError(f"{name}.not_on: a table of sites, each with the reason")
+        for where, why in said.items():
+            if where not in sites():
+                raise FaultError(f"{name}.not_on.{where}: no such site{nearest(where, sites())}")
+            if not isinstance(why, str) or not why:
+                raise FaultError(f"{name}.not_on.{where}: a reason, in words")
+        if site in said:
+            elsewhere[name] = said[site]
+            del here[name]
+    return here, elsewhere
+
+
+def _fill(topology: Topology, text: str, where: str, form: Callable[[str], str] = str) -> str:
+    try:
+        return topology.fill(text, "", where, form)
+    except TopologyError as error:
+        raise FaultError(str(error)) from None
 
 
 def choose(known: Mapping[str, Fault], names: Iterable[str]) -> list[Fault]:
@@ -195,7 +239,11 @@ def _fault(name: str, table: object, topology: Topology, named: Named, subject: 
     for key in ("does", "incident", "break", "roots"):
         if not table.get(key):
             raise FaultError(f"{name}.{key}: missing")
-    evidence = dict(table.get("evidence", {}))
+    # In a regular expression the site's words stand for themselves.
+    evidence = {
+        _fill(topology, results, f"{name}.evidence"): _fill(topology, pattern, f"{name}.evidence", re.escape)
+        for results, pattern in table.get("evidence", {}).items()
+    }
     for results, pattern in evidence.items():
         try:
             re.compile(pattern)
@@ -207,17 +255,17 @@ def _fault(name: str, table: object, topology: Topology, named: Named, subject: 
     return Fault(
         id=name,
         subject=subject,
-        does=table["does"],
+        does=_fill(topology, table["does"], f"{name}.does"),
         incident=table["incident"],
         steps=read,
-        roots=_patterns(table, "roots", name, VIOLATED),
-        exceptions=_patterns(table, "except", name, HELD),
-        only=tuple(_patterns(table, "only", name, VIOLATED)),
+        roots=_patterns(table, "roots", name, VIOLATED, topology),
+        exceptions=_patterns(table, "except", name, HELD, topology),
+        only=tuple(_patterns(table, "only", name, VIOLATED, topology)),
         evidence=evidence,
     )
 
 
-def _patterns(table: Table, key: str, name: str, usual: str) -> dict[str, str]:
+def _patterns(table: Table, key: str, name: str, usual: str, topology: Topology) -> dict[str, str]:
     """A pattern, a list of them, or a table with a verdict for each; where none is said it is the `usual` one."""
     said = table.get(key, {})
     found = {said: usual} if isinstance(said, str) else dict.fromkeys(said, usual) if isinstance(said, list) else said
@@ -228,4 +276,4 @@ def _patterns(table: Table, key: str, name: str, usual: str) -> dict[str, str]:
             raise FaultError(f"{name}.{key}.{pattern}: {verdict} is not one of {', '.join(VERDICTS)}")
         if key == "only" and verdict != VIOLATED:
             raise FaultError(f"{name}.only.{pattern}: it has no verdict; except has")
-    return dict(found)
+    return {_fill(topology, pattern, f"{name}.{key}"): verdict for pattern, verdict in found.items()}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.topology import BASE_SERVICES, HERE, Host, Topology
+from lab.topology import BASE_SERVICES, DAEMONS, HERE, LOGIN, Host, Topology
 
-DAEMONS = HERE / "daemons"
-LOGIN = "siteproof"
 LOGIN_ID = 1500
+"""Of the login user, whom each base calls LOGIN."""
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Units that wait for hardware, seats, time or housekeeping that a host in a namespace does not have.
 MASKED = (DAEMONS / "common/masked-units").read_text().split()
@@ -23,8 +23,8 @@ def machine_id(lab: str, host: str) -> str:
     return hashlib.sha256(f"siteproof-lab/{lab}/{host}".encode()).hexdigest()[:32]
 
 
-def write_host(layer: Path, host: Host, topology: Topology, assets: Path, lab: str) -> None:
-    """Fill the upper directory of a host that does not exist yet."""
+def write_host(layer: Path, host: Host, topology: Topology, assets: Path, base: Path, lab: str) -> None:
+    """Fill the upper directory of a host that does not exist yet, over its base."""
     for path, text in _contents(host, topology, assets, lab):
         target = _under(layer, path)
         target.write_bytes(text)
@@ -39,16 +39,44 @@ def write_host(layer: Path, host: Host, topology: Topology, assets: Path, lab: s
     for path, source in host.binds.items():
         if not _source_is_directory(source, assets):
             _under(layer, path).touch()
-    _own_home(layer)
-    _units(layer, host)
+    for path, target in host.symlinks.items():
+        _under(layer, path).symlink_to(target)
+    _login(layer, host, topology.login, base)
+    _own_home(layer, topology.login)
+    _units(layer, host, topology)
 
 
-def _own_home(layer: Path) -> None:
-    for directory in ("root", f"home/{LOGIN}"):
+def _login(layer: Path, host: Host, login: str, base: Path) -> None:
+    """The base's login user by this site's name, with this host's shell."""
+    if login == LOGIN and not host.shell:
+        return
+    for name in ("passwd", "shadow", "group", "gshadow", "sudoers.d/siteproof"):
+        lines = (base / "etc" / name).read_text().splitlines()
+        written = _under(layer, f"/etc/{name}")
+        written.write_text("".join(f"{_login_line(line, login, host.shell, name)}\n" for line in lines))
+        shutil.copystat(base / "etc" / name, written)
+        owner = (base / "etc" / name).stat()
+        os.chown(written, owner.st_uid, owner.st_gid)
+
+
+def _login_line(line: str, login: str, shell: str, name: str) -> str:
+    if name.startswith("sudoers"):
+        return re.sub(rf"^{LOGIN}\b", login, line)
+    fields = line.split(":")
+    if fields[0] != LOGIN:
+        return line
+    fields[0] = login
+    if name == "passwd":
+        fields[5:] = [f"/home/{login}", shell or fields[6]]
+    return ":".join(fields)
+
+
+def _own_home(layer: Path, login: str) -> None:
+    for directory in ("root", f"home/{login}"):
         for path in (layer / directory, layer / directory / ".ssh"):
             if path.is_dir():
                 path.chmod(0o700)
-    home = layer / "home" / LOGIN
+    home = layer / "home" / login
     for path in (home, *home.rglob("*")) if home.exists() else ():
         os.chown(path, LOGIN_ID, LOGIN_ID)
 
@@ -72,15 +100,16 @@ def _contents(host: Host, topology: Topology, assets: Path, lab: str) -> Iterato
         sshd = (DAEMONS / "common/sshd.conf").read_text() + f"PermitRootLogin {root_login}\n"
         yield "/etc/ssh/sshd_config.d/lab.conf", sshd.encode()
         yield "/etc/systemd/journald.conf.d/lab.conf", (DAEMONS / "common/journald.conf").read_bytes()
-        yield f"/home/{LOGIN}/.ssh/authorized_keys", key
+        yield f"/home/{topology.login}/.ssh/authorized_keys", key
         if host.root_login:
             yield "/root/.ssh/authorized_keys", key
     for path, source in host.files.items():
         if source.startswith("assets/"):
             yield path, asset(assets, source.removeprefix("assets/"))
         else:
-            text = (DAEMONS / source).read_text()
-            yield path, topology.fill(text, host.name, f"lab/daemons/{source}").encode()
+            template = topology.template(source)
+            text = topology.fill(template.read_text(), host.name, str(template.relative_to(HERE.parent)))
+            yield path, text.encode()
 
 
 def asset(assets: Path, name: str) -> bytes:
@@ -96,7 +125,7 @@ def _under(layer: Path, path: str) -> Path:
     return target
 
 
-def _units(layer: Path, host: Host) -> None:
+def _units(layer: Path, host: Host, topology: Topology) -> None:
     if host.mode != "systemd":
         return
     units = layer / "etc/systemd/system"
@@ -108,9 +137,9 @@ def _units(layer: Path, host: Host) -> None:
     for unit in (*MASKED, *unwanted):
         (units / unit).symlink_to("/dev/null")
     for service in host.services:
-        own = DAEMONS / "units" / f"{service}.service"
+        own = topology.template(f"units/{service}.service")
         if own.exists():
-            shutil.copyfile(own, units / own.name)
+            (units / own.name).write_text(topology.fill(own.read_text(), host.name, own.name))
             (wants / own.name).symlink_to(f"../{own.name}")
         else:
             (wants / f"{service}.service").symlink_to(f"/lib/systemd/system/{service}.service")

@@ -33,6 +33,10 @@ class Plan:
     run: Path
     cgroup: Path
 
+    def base_of(self, host: Host) -> Path:
+        # The operator stands on none: it is the machine.
+        return self.parts.bases[host.base] if host.mode != "operator" else Path("/")
+
     def log(self, host: str) -> Path:
         return self.run / "hosts" / host / "console"
 
@@ -123,11 +127,12 @@ def start_host(plan: Plan, host: Host, holder: int, keeper: int) -> Starting:
             "name": host.name,
             "mode": host.mode,
             "directory": str(directory),
-            "base": str(plan.parts.base),
+            "base": str(plan.base_of(host)),
             "cgroup": str(cgroups.create(plan.cgroup / host.name, first_id(plan.name))),
             "binds": _operator_binds(directory, host) if host.mode == "operator" else _sources(host, plan.parts),
             "disks": {path: str(_disk(directory, path)) for path in host.disks},
             "sysctl": dict(host.sysctl),
+            "read_only_sys": host.read_only_sys,
             "link": theirs.fileno(),
             "pid_namespace": pid_ns,
             "user_namespace": user_ns,
@@ -158,7 +163,7 @@ def _make_directory(directory: Path, plan: Plan, host: Host) -> None:
     for disk in host.disks:
         _disk(directory, disk).mkdir(parents=True)
     if host.mode != "operator":
-        files.write_host(directory / "layer/upper", host, plan.site, plan.parts.assets, plan.name)
+        files.write_host(directory / "layer/upper", host, plan.site, plan.parts.assets, plan.base_of(host), plan.name)
 
 
 def _disk(directory: Path, path: str) -> Path:
@@ -167,11 +172,10 @@ def _disk(directory: Path, path: str) -> Path:
 
 
 def _sources(host: Host, built: Built) -> dict[str, str]:
-    roots = {"assets": built.assets, "bin": built.bin}
     found = {}
     for path, source in host.binds.items():
         kind, _, name = source.partition("/")
-        found[path] = str(roots[kind] / name)
+        found[path] = str(built.assets / name if kind == "assets" else built.bin[name])
         if not Path(found[path]).exists():
             raise LabError(f"the build has no {source}, which {host.name} needs at {path}")
     return found

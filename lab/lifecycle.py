@@ -26,17 +26,19 @@ def require_root() -> None:
         raise LabError("the lab makes network namespaces and mounts, which takes root: try sudo")
 
 
-def up(name: str, progress: Progress) -> State:
-    """A lab whose data path works: the one that runs, or a new one."""
+def up(name: str, progress: Progress, site_name: str = topology.FIRST) -> State:
+    """A lab whose data path works: the one that runs, or a new one. Raises UsageError if it runs as another site."""
     require_root()
-    site = topology.load()
+    site = topology.load(site_name)
     try:
-        parts = built() or build(progress)
+        parts = built(site.wanted) or build(site.wanted, progress)
     except BuildError as error:
         raise LabError(str(error)) from error
     with state.locked(name):
         running = state.running(name)
         if running:
+            if running.site != site_name:
+                raise UsageError(f"the lab {name} is the site {running.site}: --name gives another lab")
             return running
         _remove(name)
         try:
@@ -60,20 +62,21 @@ def down(name: str) -> bool:
 def restart(name: str, host: str, progress: Progress) -> None:
     """Switch a host off and on again: its disk stays, everything else is new."""
     require_root()
-    site = topology.load()
-    if host not in site.hosts:
-        raise UsageError(f"no host {host}{nearest(host, list(site.hosts))}")
     with state.locked(name):
-        current = start_again(must_run(name), [host], progress)
+        current = must_run(name)
+        site = topology.load(current.site)
+        if host not in site.hosts:
+            raise UsageError(f"no host {host}{nearest(host, list(site.hosts))}")
+        current = start_again(current, [host], progress)
         if not current.broken:
-            ready.wait_for_data_path(current, progress)
+            ready.wait_for_data_path(current, site, progress)
 
 
 def start_again(current: State, names: Sequence[str], progress: Progress, *, empty: bool = False) -> State:
     """Switch hosts of a running lab off and on again, at the same time; `empty`: with a disk as in a new lab."""
-    site = topology.load()
-    parts = built()
-    if parts is None or str(parts.base) != current.base:
+    site = topology.load(current.site)
+    parts = built(site.wanted)
+    if parts is None or {base: str(place) for base, place in parts.bases.items()} != current.bases:
         raise LabError("the lab runs on an older build: down and up again")
     plan = hosts.Plan(current.name, site, parts, paths.run_dir(current.name), paths.cgroup(current.name))
     for name in names:
@@ -114,8 +117,9 @@ def _make(plan: hosts.Plan, progress: Progress) -> State:
         phase="making",
         holder=Process.of(holder.pid),
         keeper=Process.of(holder.keeper),
-        base=str(plan.parts.base),
-        described=topology.fingerprint(),
+        site=plan.site.site,
+        bases={base: str(place) for base, place in plan.parts.bases.items()},
+        described=topology.fingerprint(plan.site.site),
     )
     state.write(current)
     progress(f"starting {len(plan.site.hosts)} hosts")
@@ -126,7 +130,7 @@ def _make(plan: hosts.Plan, progress: Progress) -> State:
     state.write(current)
     ssh.write(plan.run / "ssh", plan.site, plan.parts.assets)
     _wait_for_systemd(plan, current, [s for s in starting if s.host.mode == "systemd"], progress)
-    ready.wait_for_data_path(current, progress)
+    ready.wait_for_data_path(current, plan.site, progress)
     for host in plan.site.systemd_hosts:
         _require_running(current, host.name)  # again: a service may have given up since
     holder.link.send(b"ready")

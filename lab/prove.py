@@ -149,7 +149,7 @@ class _Queue:
 
 
 def _prove_on(lab: str, site: Topology, known: Faults, queue: _Queue, how: How) -> list[Proof]:
-    with lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
+    with lab_up(lab, site.site), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
         _heal_leftovers(lab, site, known)
         prover = _Prover(lab, site, known, Path(directory), how.changes)
         prover.prove_from(queue)
@@ -239,7 +239,7 @@ class _Prover:
         self._look_again(self._overlap(batch, expected), healthy)
         try:
             breaking.break_faults(self._lab, batch, self._site, healthy.path)
-            compare(proofs, healthy, suite.judge(self._lab, next(self._runs), self._changes))
+            compare(proofs, healthy, suite.judge(self._lab, self._site.site, next(self._runs), self._changes))
         except LabError as error:
             for proof in proofs:
                 proof.differences.append(f"broken: {error}")
@@ -250,7 +250,7 @@ class _Prover:
         if not keys:
             return
         only = [healthy.results[key].nodeid for key in sorted(keys)]
-        seen = suite.judge(self._lab, next(self._runs), self._changes, only)
+        seen = suite.judge(self._lab, self._site.site, next(self._runs), self._changes, only)
         missing = [f"healed: {key} was not judged" for key in sorted(keys - seen.results.keys())]
         if trouble := [*_not_quiet("healed", seen), *missing]:
             for proof in self._pending:
@@ -264,7 +264,7 @@ class _Prover:
         if not self._pending:
             return
         proofs, self._pending = self._pending, []
-        self._healthy = suite.judge(self._lab, next(self._runs), self._changes)
+        self._healthy = suite.judge(self._lab, self._site.site, next(self._runs), self._changes)
         if trouble := _not_quiet("healed", self._healthy):
             for proof in proofs:
                 proof.differences += trouble
@@ -274,10 +274,10 @@ class _Prover:
     def _healthy_run(self) -> Report:
         """A run where all is held. Nothing can be learnt from breaking a lab that is not; even a new one may not be."""
         if self._healthy is None:
-            self._healthy = suite.judge(self._lab, next(self._runs), self._changes)
+            self._healthy = suite.judge(self._lab, self._site.site, next(self._runs), self._changes)
             if not self._healthy.ok:
                 self._renew("it is not healthy")
-                self._healthy = suite.judge(self._lab, next(self._runs), self._changes)
+                self._healthy = suite.judge(self._lab, self._site.site, next(self._runs), self._changes)
         return self._healthy
 
     def _heal(self, proofs: Sequence[Proof]) -> bool:
@@ -293,7 +293,7 @@ class _Prover:
     def _renew(self, why: str) -> None:
         print(f"the lab {self._lab} is made again, since {why}", file=sys.stderr, flush=True)
         lifecycle.down(self._lab)
-        lifecycle.up(self._lab, lambda _: None)
+        lifecycle.up(self._lab, lambda _: None, self._site.site)
         self._healthy = None
 
     def _finish(self, proofs: Sequence[Proof]) -> None:
@@ -372,10 +372,10 @@ def _heal_leftovers(lab: str, site: Topology, known: Faults) -> None:
 
 
 @contextmanager
-def lab_up(lab: str) -> Iterator[None]:
+def lab_up(lab: str, site: str) -> Iterator[None]:
     """The lab is left as it was found: up or down."""
     before = state.running(lab)
-    lifecycle.up(lab, lambda text: print(text, file=sys.stderr, flush=True))
+    lifecycle.up(lab, lambda text: print(text, file=sys.stderr, flush=True), site)
     try:
         yield
     finally:

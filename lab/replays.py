@@ -21,9 +21,10 @@ from lab.faults import Fault, Faults
 from lab.prove import lab_up
 from lab.steps import toml
 from lab.suite import Report
-from lab.topology import HERE, Topology
+from lab.topology import SITES, Topology
 
-FILE = HERE / "replays.toml"
+FILE = "replays.toml"
+"""Beside the site's topology: which tools there are to lie, differs."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Replayed:
         }
 
 
-def load(known: Faults, path: Path = FILE) -> dict[str, list[str]]:
+def load(known: Faults, site: str) -> dict[str, list[str]]:
     """Fault -> the tools that are to lie. Raises LabError."""
+    path = SITES / site / FILE
     found = toml(path.read_text())
     for fault, tools in found.items():
         if fault not in known.by_id:
@@ -66,11 +68,11 @@ def load(known: Faults, path: Path = FILE) -> dict[str, list[str]]:
 
 def replay_all(lab: str, site: Topology, known: Faults, chosen: Collection[str], out: Path | None) -> int:
     """Try each pair of replays.toml, of the faults `chosen` or of all."""
-    pairs = {fault: tools for fault, tools in load(known).items() if not chosen or fault in chosen}
+    pairs = {fault: tools for fault, tools in load(known, site.site).items() if not chosen or fault in chosen}
     if missing := sorted(set(chosen) - pairs.keys()):
-        raise UsageError(f"replays: {FILE.name} has no tool for {missing[0]}")
+        raise UsageError(f"replays: {FILE} has no tool for {missing[0]}")
     started = time.monotonic()
-    with lab_up(lab), tempfile.TemporaryDirectory(prefix="siteproof-replays-") as directory:
+    with lab_up(lab, site.site), tempfile.TemporaryDirectory(prefix="siteproof-replays-") as directory:
         found = list(_try_all(lab, site, known, pairs, Path(directory)))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -85,10 +87,10 @@ def replay_all(lab: str, site: Topology, known: Faults, chosen: Collection[str],
 def _try_all(
     lab: str, site: Topology, known: Faults, pairs: Mapping[str, Sequence[str]], directory: Path
 ) -> Iterator[Replayed]:
-    trusting = suite.unwitnessed(directory)
+    trusting = suite.unwitnessed(site.site, directory)
     tools = sorted({tool for found in pairs.values() for tool in found})
     hosts = [host.name for host in site.systemd_hosts]
-    healthy = suite.judge(lab, directory / "healthy")
+    healthy = suite.judge(lab, site.site, directory / "healthy")
     if not healthy.ok:
         raise LabError(f"the lab is not healthy: {', '.join(healthy.loud) or healthy.exit_code}")
     expected = known.expected(healthy.plan)
@@ -104,7 +106,7 @@ def _try_all(
                 for host in sorted(forgetful):
                     shims.keep_answers(current, host, tools)
                 # These alone: what looks at a process of a tool, such as curl's, sees the script that covers it.
-                if kept := suite.judge(lab, directory / f"kept-{number}", only=asked).loud:
+                if kept := suite.judge(lab, site.site, directory / f"kept-{number}", only=asked).loud:
                     raise LabError(f"covered, the tools do not say what they say by themselves: {', '.join(kept)}")
             fault = known.by_id[name]
             yield from _with_fault(lab, site, fault, violated[name], liars, healthy, trusting, directory / str(number))
@@ -131,7 +133,7 @@ def _with_fault(
         for tool in liars:
             shims.lie(current, tool)
             begun = time.monotonic()
-            seen = suite.judge(lab, directory / tool, only=only)
+            seen = suite.judge(lab, site.site, directory / tool, only=only)
             got = {key: seen.results[key].verdict if key in seen.results else "missing" for key in violated}
             held = [key for key, verdict in got.items() if verdict == suite.HELD]
             echoed = tuple(key for key in held if key.partition("[")[0] in trusting)

@@ -45,7 +45,8 @@ class State:
     phase: str
     holder: Process
     keeper: Process
-    base: str
+    site: str
+    bases: dict[str, str]
     described: str
     hosts: dict[str, Process] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
@@ -69,7 +70,8 @@ def read(name: str) -> State | None:
             phase=data["phase"],
             holder=Process(**data["holder"]),
             keeper=Process(**data["keeper"]),
-            base=data["base"],
+            site=data["site"],
+            bases=data["bases"],
             described=data["described"],
             hosts={host: Process(**process) for host, process in data["hosts"].items()},
             broken=tuple(data["broken"]),

@@ -8,7 +8,11 @@ A named step says how something is broken together with how it is healed:
     heal = [{ restore = ["…"] }]
     broken = { run = "…" }            polled, as in a fault; so is healed
 
-A parameter that is a text stands as it is; one that is a list stands as words that a shell does not change.
+A parameter that is a text stands as it is; one that is a list stands as words that a shell does not change. A named step
+may use others. `on` is a host's name, or `role:ROLE`, which are the hosts that the topology says; what is left of `@{…}`
+is one of the topology's words, addresses and roles.
+
+A site has steps of its own, which come before the shared ones: the same fault is done to another daemon by them.
 """
 
 from __future__ import annotations
@@ -16,13 +20,12 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lab.errors import LabError, nearest
-from lab.topology import HERE, Topology
+from lab.topology import Topology, TopologyError
 
 EVERY_HOST = "*"
 SHIMS = ("print-help", "print-nothing", "exit-1")
@@ -31,6 +34,7 @@ PARTS = ("break", "broken", "heal", "healed")
 REFERENCE = re.compile(r"@\{([^}]*)\}")
 
 Table = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class FaultError(LabError):
@@ -69,14 +73,6 @@ class Steps:
 Named = Mapping[str, Table]
 
 
-def load_named(path: Path = HERE / "steps.toml") -> dict[str, Table]:
-    """The named steps, as they are written. Raises FaultError."""
-    try:
-        return parse_named(path.read_text())
-    except FaultError as error:
-        raise FaultError(f"{path.name}: {error}") from None
-
-
 def parse_named(text: str) -> dict[str, Table]:
     found: dict[str, Table] = {}
     for name, table in toml(text).items():
@@ -85,12 +81,12 @@ def parse_named(text: str) -> dict[str, Table]:
         for key in table:
             if key not in ("takes", *PARTS):
                 raise FaultError(f"{name}.{key}: unknown key{nearest(key, ['takes', *PARTS])}")
-        if not table.get("heal"):
+        if not table.get("heal") and not any("use" in s for s in _list(table.get("break", ()), f"{name}.break")):
             raise FaultError(f"{name}.heal: missing")
         takes = list(table.get("takes", ()))
         said = {word for part in PARTS for word in REFERENCE.findall(str(table.get(part, "")))}
-        if strange := sorted(said ^ set(takes)):
-            raise FaultError(f"{name}.takes: {strange[0]} is not both taken and used")
+        if idle := sorted(set(takes) - said):
+            raise FaultError(f"{name}.takes: {idle[0]} is taken and not used")
         found[name] = table
     return found
 
@@ -102,17 +98,20 @@ def toml(text: str) -> dict[str, Any]:
         raise FaultError(f"not TOML: {error}") from None
 
 
-def read(table: Table, where: str, topology: Topology, named: Named) -> Steps:
-    """The four parts of a fault: what it uses by name is broken in its place and healed first, in the same order."""
+def read(table: Table, where: str, topology: Topology, named: Named, within: tuple[str, ...] = ()) -> Steps:
+    """The four parts of a fault: what it uses by name is broken in its place and healed first, in the same order.
+
+    `within` are the named steps that this is part of.
+    """
     found = Steps()
     for step in _list(table.get("break", ()), f"{where}.break"):
         if "use" in step:
-            found = _joined(found, _used(step, f"{where}.break", topology, named))
+            found = _joined(found, _used(step, f"{where}.break", topology, named, within))
         else:
             found = _joined(found, Steps(breaks=(_step(step, f"{where}.break", topology),)))
     for step in _list(table.get("heal", ()), f"{where}.heal"):
         if "use" in step:
-            used = _used(step, f"{where}.heal", topology, named)
+            used = _used(step, f"{where}.heal", topology, named, within)
             found = _joined(found, Steps(heals=used.heals, healed=used.healed))
         else:
             found = _joined(found, Steps(heals=(_step(step, f"{where}.heal", topology),)))
@@ -129,8 +128,10 @@ def _joined(one: Steps, other: Steps) -> Steps:
     )
 
 
-def _used(step: Table, where: str, topology: Topology, named: Named) -> Steps:
+def _used(step: Table, where: str, topology: Topology, named: Named, within: tuple[str, ...]) -> Steps:
     name = step["use"]
+    if name in within:
+        raise FaultError(f"{where}.use: {name} uses itself")
     if name not in named:
         raise FaultError(f"{where}.use: no step {name}{nearest(str(name), list(named))}")
     table, where = named[name], f"{where}.{name}"
@@ -147,18 +148,15 @@ def _used(step: Table, where: str, topology: Topology, named: Named) -> Steps:
     if "on" in step and all("on" in part for part in every):
         raise FaultError(f"{where}.on: it says itself on which hosts")
 
-    def parts(key: str) -> tuple[Step, ...]:
-        return tuple(
-            _step(
-                {"on": step["on"], **filled} if "on" in step else filled,
-                f"{where}.{key}",
-                topology,
-            )
+    on = {"on": step["on"]} if "on" in step else {}
+    filled = {
+        key: [
+            {**on, **{word: _filled(value, texts) for word, value in part.items()}}
             for part in _list(table.get(key, ()), f"{where}.{key}")
-            for filled in [{word: _filled(value, texts) for word, value in part.items()}]
-        )
-
-    return Steps(parts("break"), parts("broken"), parts("heal"), parts("healed"))
+        ]
+        for key in PARTS
+    }
+    return read(filled, where, topology, named, (*within, name))
 
 
 def _text(value: object, where: str) -> str:
@@ -171,7 +169,7 @@ def _text(value: object, where: str) -> str:
 
 def _filled(value: object, texts: Mapping[str, str]) -> object:
     if isinstance(value, str):
-        return REFERENCE.sub(lambda match: texts[match[1]], value)
+        return REFERENCE.sub(lambda match: texts.get(match[1], match[0]), value)
     if isinstance(value, list):
         return [_filled(each, texts) for each in value]
     return value
@@ -198,25 +196,36 @@ def _step(table: Table, where: str, topology: Topology) -> Step:
             raise FaultError(f"{where}.{key}: unknown key{nearest(key, ['on', 'use', *DEEDS])}")
     if len(table.keys() - {"on"}) != 1 or "on" not in table:
         raise FaultError(f"{where}: a step has `on` and one of {', '.join(DEEDS)}")
-    on = table["on"]
-    hosts = tuple([on] if isinstance(on, str) else on)
-    for host in hosts:
-        if host == EVERY_HOST and ("shim" in table or "unshim" in table):
-            continue
-        if host not in topology.hosts:
-            raise FaultError(f"{where}.on: no host {host}{nearest(host, list(topology.hosts))}")
+    hosts: list[str] = []
+    for said in [table["on"]] if isinstance(table["on"], str) else table["on"]:
+        if said == EVERY_HOST and ("shim" in table or "unshim" in table):
+            hosts.append(said)
+        else:
+            hosts += _of_site(lambda said=said: topology.on(said, f"{where}.on"))
     shim = str(table.get("shim", ""))
     if shim and shim not in SHIMS:
         raise FaultError(f"{where}.shim: {shim} is not one of {', '.join(SHIMS)}")
-    for path in table.get("restore", ()):
+    restore = tuple(_text_of(topology, path, f"{where}.restore") for path in table.get("restore", ()))
+    for path in restore:
         for host in hosts:
             if path not in topology.hosts[host].files:
                 raise FaultError(f"{where}.restore: {host} has no {path} in the topology")
     return Step(
-        hosts=hosts,
-        run=str(table.get("run", "")),
-        restore=tuple(table.get("restore", ())),
+        hosts=tuple(hosts),
+        run=_text_of(topology, str(table.get("run", "")), f"{where}.run"),
+        restore=restore,
         shim=shim,
         unshim=bool(table.get("unshim", False)),
         anew=bool(table.get("anew", False)),
     )
+
+
+def _text_of(topology: Topology, text: str, where: str) -> str:
+    return _of_site(lambda: topology.fill(text, "", where))
+
+
+def _of_site(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except TopologyError as error:
+        raise FaultError(str(error)) from None

@@ -15,6 +15,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.following import Plan, Planned, read_register
 from lab.paths import PROJECT
+from lab.topology import FIRST
 
 HELD = "held"
 # Only the inventory makes a result not applicable, and no fault changes the inventory.
@@ -57,6 +58,11 @@ class Report:
         return {key: result.verdict for key, result in self.results.items() if result.verdict not in QUIET}
 
 
+def inventory(site: str) -> str:
+    """Of the site, as it is shipped."""
+    return f"inventories/{site}"
+
+
 def environment(lab: str) -> dict[str, str]:
     """The lab's inventory is the one shipped, not one the operator's environment names."""
     return {**_without_inventory(), "SITEPROOF_LAB": lab}
@@ -66,37 +72,38 @@ def _without_inventory() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key != "ANSIBLE_INVENTORY"}
 
 
-def run(lab: str, arguments: Sequence[str]) -> int:
+def run(lab: str, site: str, arguments: Sequence[str]) -> int:
     """The suite as an operator runs it: its output is the operator's, its exit code is ours."""
-    line = [sys.executable, "-m", "pytest", "--hosts=inventory", *arguments]
+    hosts = "inventory" if site == FIRST else inventory(site)
+    line = [sys.executable, "-m", "pytest", f"--hosts={hosts}", *arguments]
     return subprocess.run(line, cwd=PROJECT, env=environment(lab), check=False).returncode
 
 
-def judge(lab: str, directory: Path, changes: bool = False, only: Sequence[str] = ()) -> Report:
+def judge(lab: str, site: str, directory: Path, changes: bool = False, only: Sequence[str] = ()) -> Report:
     """Run the suite quietly with its reports under `directory`, and read the verdicts; `only` of these node ids."""
     found = directory / "latest" / "report.json"
     # A busy machine is no finding: the budget of an operator's run is not what is tried here.
     options = [f"--reports={directory}", "--budget=900", *(["--changes"] if changes else []), *only]
-    return read(found, _quietly(options, environment(lab), found, "report"))
+    return read(found, _quietly(site, options, environment(lab), found, "report"))
 
 
-def register(directory: Path) -> Plan:
+def register(site: str, directory: Path) -> Plan:
     """What the suite would look at on the lab's site, and what follows from what; nobody is asked."""
     file = directory / "register.json"
-    _quietly([f"--register={file}"], _without_inventory(), file, "register")
+    _quietly(site, [f"--register={file}"], _without_inventory(), file, "register")
     return read_register(str(file))
 
 
-def unwitnessed(directory: Path) -> frozenset[str]:
+def unwitnessed(site: str, directory: Path) -> frozenset[str]:
     """The checks that say themselves that nothing else vouches for their answers."""
     file = directory / "witnesses.json"
-    _quietly([f"--register={file}"], _without_inventory(), file, "register")
+    _quietly(site, [f"--register={file}"], _without_inventory(), file, "register")
     return frozenset(entry["id"] for entry in json.loads(file.read_text()) if entry["unwitnessed_because"])
 
 
-def _quietly(options: Sequence[str], env: Mapping[str, str], writes: Path, what: str) -> int:
+def _quietly(site: str, options: Sequence[str], env: Mapping[str, str], writes: Path, what: str) -> int:
     """Run the suite for a file that it writes, and give its exit code. Raises LabError if it wrote none."""
-    line = [sys.executable, "-m", "pytest", "--hosts=inventories/lab", *options]
+    line = [sys.executable, "-m", "pytest", f"--hosts={inventory(site)}", *options]
     done = subprocess.run(line, cwd=PROJECT, env=env, capture_output=True, text=True, errors="replace", check=False)
     if not writes.exists():
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])

@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from lab import kernel, paths
+from lab import kernel, paths, topology
 from lab.build import BuildError, Built, build, built
 from lab.build.machine import find_tool
 from lab.build.processes import SBIN
@@ -47,7 +47,8 @@ def enter(progress: Progress) -> None:
     if os.geteuid() != 0:
         raise LabError(f"this machine has no {what}, and bringing them takes root")
     try:
-        parts = built() or build(progress)
+        wanted = topology.load().wanted  # of the first site, whose base is of the machine's own release
+        parts = built(wanted) or build(wanted, progress)
     except BuildError as error:
         raise LabError(f"this machine has no {what}, and they cannot be brought: {error}") from error
     lacking = missing()  # the build may have installed some: the tools that the lab itself needs

@@ -1,26 +1,44 @@
-"""The topology as a pure model: read from topology.toml, validated, every refusal one sentence that names its key."""
+"""A site's topology as a pure model: read from sites/SITE/topology.toml, validated, every refusal one sentence that
+names its key.
+
+What differs between sites stands there, so that faults, readiness and templates need not know which site they are on:
+its hosts by the roles that they play (`[roles]`), and its names and addresses by words (`[words]`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lab.errors import LabError, nearest
+from lab.build.wanted import Image, Wanted
+from lab.errors import LabError, UsageError, nearest
 
 HERE = Path(__file__).parent
+SITES = HERE / "sites"
+DAEMONS = HERE / "daemons"
+FIRST = "lab"
+"""The site that is meant where none is named. The suite's inventory of a site is inventories/SITE."""
 MODES = ("systemd", "bare", "operator")
+SITE_KEYS = ["segments", "sysctl", "hosts", "roles", "words", "login", "ready", "servers", "token_server", "images"]
 NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 REFERENCE = re.compile(r"@\{([^}]*)\}")
 HOST_KEYS = ["mode", "links", "loopback", "routes", "sysctl", "resolver", "root_login"]
-HOST_KEYS += ["services", "disks", "files", "binds"]
-# What the base root brings along; the lab's own are the unit files under daemons/units/.
-BASE_SERVICES = ("containerd", "docker", "named", "nftables", "systemd-resolved", "unbound")
+HOST_KEYS += ["services", "disks", "files", "binds", "base", "shell", "symlinks", "read_only_sys"]
+# What the bases bring along; the lab's own are the unit files under daemons/units/.
+BASE_SERVICES = (
+    "containerd", "dnsmasq", "docker", "haproxy", "named", "NetworkManager", "nftables", "nsd", "ssh",
+    "systemd-networkd", "systemd-resolved", "unbound",
+)  # fmt: skip
+ALWAYS = ("ssh",)
+"""Of these, what a host runs unless it names another server of its kind."""
+INSTEAD = {"dropbear": "ssh"}
+LOGIN = "siteproof"
 
 
 class TopologyError(LabError):
@@ -55,6 +73,13 @@ class Host:
     disks: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     binds: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+    """The release that it is an installation of; the machine's own where none is named."""
+    shell: str = ""
+    """The login user's, where it is not the base's."""
+    symlinks: Mapping[str, str] = field(default_factory=dict)
+    read_only_sys: bool = False
+    """As containers have /sys: what configures links then does not wait for a udev that no host here has."""
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:
@@ -62,70 +87,204 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """A shell command on a host that prints `wanted` once this part of the data path works."""
+
+    host: str
+    what: str
+    command: str
+    wanted: str
+
+
+@dataclass(frozen=True)
 class Topology:
     segments: Mapping[str, IPv4Network]
     hosts: Mapping[str, Host]
+    site: str = FIRST
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a host is to the faults -> the hosts that are it."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """What the site calls things, and where they are."""
+    login: str = LOGIN
+    """Who logs in where root does not."""
+    ready: tuple[tuple[Ready, ...], ...] = ()
+    """Steps that follow each other; the chains are independent."""
+    servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The certificates that are made, each with the names in it."""
+    token_server: str = ""
+    images: Mapping[str, tuple[Image, ...]] = field(default_factory=dict)
+    """What the registries hold, by the directory that is bound to them."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """What must be built before it can be brought up."""
+        binds = [source for host in self.hosts.values() for source in host.binds.values()]
+        return Wanted(
+            bases=frozenset(host.base for host in self.hosts.values() if host.mode != "operator"),
+            programs=frozenset(source.removeprefix("bin/") for source in binds if source.startswith("bin/")),
+            servers=self.servers,
+            token_server=self.token_server,
+            ssh_hosts=tuple(host.name for host in self.systemd_hosts),
+            images=self.images,
+        )
+
+    def on(self, said: str, where: str) -> tuple[str, ...]:
+        """The hosts that `said` means: a host's name, or `role:ROLE`. Raises TopologyError."""
+        if said.startswith("role:"):
+            role = said.removeprefix("role:")
+            if role not in self.roles:
+                raise TopologyError(f"{where}: no role {role}{nearest(role, list(self.roles))}")
+            return self.roles[role]
+        if said not in self.hosts:
+            raise TopologyError(f"{where}: no host {said}{nearest(said, list(self.hosts))}")
+        return (said,)
+
+    def template(self, source: str) -> Path:
+        """The file that a host's file is made from: the site's own, else the one that sites share."""
+        own = SITES / self.site / "daemons" / source
+        return own if own.is_file() else DAEMONS / source
 
     @property
     def systemd_hosts(self) -> tuple[Host, ...]:
         return tuple(h for h in self.hosts.values() if h.mode == "systemd")
 
-    def fill(self, text: str, host: str, where: str) -> str:
-        """Put values for `@{name}` (this host) and `@{HOST.LINK}` or `@{HOST.LINK.N}` (an address) in a template."""
+    def fill(self, text: str, host: str, where: str, form: Callable[[str], str] = str) -> str:
+        """Put values in a template: `@{name}` is this host, `@{HOST.LINK}` or `@{HOST.LINK.N}` an address, `@{ROLE}` the
+        first host that is one (also as a HOST), and else it is one of the site's words. `form` is what a value becomes.
+        """
 
         def value(match: re.Match[str]) -> str:
-            word = match[1]
+            return form(resolved(match[1]))
+
+        def resolved(word: str) -> str:
             if word == "name":
                 return host
+            if word in self.words:
+                return self.words[word]
+            if word in self.roles:
+                return self.roles[word][0]
             parts = word.split(".")
-            known = self.hosts.get(parts[0])
+            known = self.hosts.get(self.roles[parts[0]][0] if parts[0] in self.roles else parts[0])
             if known is not None and len(parts) in (2, 3):
                 links = {link.name: link.addresses for link in known.links} | {"lo": known.loopback}
                 position = int(parts[2]) if len(parts) == 3 and parts[2].isdigit() else 0
                 addresses = links.get(parts[1], ())
                 if position < len(addresses):
                     return str(addresses[position].ip)
-            raise TopologyError(f"{where}: @{{{word}}} names no address of the topology")
+            raise TopologyError(f"{where}: @{{{word}}} names no address of the topology and no word of it")
 
         return REFERENCE.sub(value, text)
 
 
-def load(path: Path = HERE / "topology.toml") -> Topology:
-    daemons = HERE / "daemons"
-    templates = {str(p.relative_to(daemons)) for p in daemons.rglob("*") if p.is_file()}
+def sites() -> list[str]:
+    return sorted(path.parent.name for path in SITES.glob("*/topology.toml"))
+
+
+def known(site: str) -> None:
+    """Raises UsageError where there is no such site."""
+    if site not in sites():
+        raise UsageError(f"no site {site}{nearest(site, sites())}")
+
+
+def load(site: str = FIRST) -> Topology:
+    """Raises UsageError where there is no such site, TopologyError where it is not described."""
+    known(site)
+    templates = {
+        str(path.relative_to(daemons))
+        for daemons in (DAEMONS, SITES / site / "daemons")
+        for path in daemons.rglob("*")
+        if path.is_file()
+    }
     try:
-        return parse(path.read_text(), templates)
+        return parse((SITES / site / "topology.toml").read_text(), templates, site)
     except TopologyError as error:
-        raise TopologyError(f"{path.name}: {error}") from None
+        raise TopologyError(f"{site}/topology.toml: {error}") from None
 
 
-def fingerprint() -> str:
+def fingerprint(site: str) -> str:
     """Of everything a host is made from here: a lab that runs is told from what the files say by now."""
-    digest = hashlib.sha256((HERE / "topology.toml").read_bytes())
-    for path in sorted((HERE / "daemons").rglob("*")):
+    digest = hashlib.sha256((SITES / site / "topology.toml").read_bytes())
+    for path in sorted([*DAEMONS.rglob("*"), *(SITES / site / "daemons").rglob("*")]):
         if path.is_file() and path.suffix != ".pyc":
             digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def parse(text: str, templates: Iterable[str]) -> Topology:
+def parse(text: str, templates: Iterable[str], site: str = FIRST) -> Topology:
     """The validated topology; `templates` are the files that exist under daemons/."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TopologyError(f"not TOML: {error}") from None
-    _known_keys(data, ("segments", "sysctl", "hosts"), "")
+    _known_keys(data, SITE_KEYS, "")
     segments = {name: _network(cidr, f"segments.{name}") for name, cidr in data.get("segments", {}).items()}
     known = set(templates)
     units = sorted(
-        [*BASE_SERVICES, *(t.removeprefix("units/").removesuffix(".service") for t in known if t.startswith("units/"))]
+        {*BASE_SERVICES, *(t.removeprefix("units/").removesuffix(".service") for t in known if t.startswith("units/"))}
     )
     shared = _sysctl(data.get("sysctl", {}), "sysctl")
     hosts = {name: _host(name, table, segments, shared, known, units) for name, table in data.get("hosts", {}).items()}
     if not hosts:
         raise TopologyError("hosts: there are none")
     _unique(hosts)
-    return Topology(segments, hosts)
+    login = str(data.get("login", LOGIN))
+    if not NAME.fullmatch(login):
+        raise TopologyError(f"login: {login} cannot be the name of a user")
+    plain = Topology(segments, hosts, site, roles=_roles(data.get("roles", {}), hosts), login=login)
+    # A word may be an address, which stands at one place; never another word.
+    words = {word: plain.fill(str(value), "", f"words.{word}") for word, value in data.get("words", {}).items()}
+    for word in words:
+        if word == "name" or "." in word or word in hosts or word in plain.roles:
+            raise TopologyError(f"words.{word}: a host, a role or an address is called so")
+    worded = replace(plain, words=words)
+    return replace(
+        worded,
+        ready=tuple(_ready(chain, number, worded) for number, chain in enumerate(data.get("ready", ()))),
+        servers={
+            name: tuple(worded.fill(served, "", f"servers.{name}") for served in names)
+            for name, names in data.get("servers", {}).items()
+        },
+        token_server=worded.fill(str(data.get("token_server", "")), "", "token_server"),
+        images={
+            storage: tuple(_image(name, padding, f"images.{storage}.{name}") for name, padding in held.items())
+            for storage, held in data.get("images", {}).items()
+        },
+    )
+
+
+def _roles(table: Mapping[str, Any], hosts: Mapping[str, Host]) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for role, said in table.items():
+        names = tuple([said] if isinstance(said, str) else said)
+        for name in names:
+            if name not in hosts:
+                raise TopologyError(f"roles.{role}: no host {name}{nearest(name, list(hosts))}")
+        if not names:
+            raise TopologyError(f"roles.{role}: no host is it")
+        found[role] = names
+    return found
+
+
+def _ready(table: Mapping[str, Any], number: int, site: Topology) -> tuple[Ready, ...]:
+    """One chain, on each of the hosts that it is for; `@{name}` is the host."""
+    where = f"ready.{number}"
+    _known_keys(table, ("on", "steps"), f"{where}.")
+    [host] = site.on(str(table.get("on", "")), f"{where}.on")
+    found = []
+    for step in table.get("steps", ()):
+        _known_keys(step, ("what", "run", "prints"), f"{where}.steps.")
+        what, run, prints = (site.fill(str(step.get(key, "")), host, where) for key in ("what", "run", "prints"))
+        if not (what and run and prints):
+            raise TopologyError(f"{where}.steps: a step has `what`, `run` and what it `prints`")
+        found.append(Ready(host, what, run, prints))
+    return tuple(found)
+
+
+def _image(name: str, padding: object, where: str) -> Image:
+    repository, colon, tag = name.rpartition(":")
+    if not colon or not isinstance(padding, int):
+        raise TopologyError(f"{where}: an image is `REPOSITORY:TAG` with the bytes that it is padded by")
+    return Image(repository, tag, padding)
 
 
 def _known_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -179,15 +338,19 @@ def _host(
     networks = [a.network for link in links for a in link.addresses]
     routes = tuple(_route(k, v, networks, f"{where}.routes.{k}") for k, v in table.get("routes", {}).items())
     services = tuple(table.get("services", ()))
+    if mode == "systemd":
+        services += tuple(one for one in ALWAYS if one not in {INSTEAD.get(service) for service in services})
     for service in services:
         if service not in units:
             raise TopologyError(f"{where}.services: unknown service {service}{nearest(service, units)}")
-    if services and mode != "systemd":
+    if table.get("services") and mode != "systemd":
         raise TopologyError(f"{where}.services: only a systemd host runs services")
     files, binds = dict(table.get("files", {})), dict(table.get("binds", {}))
-    for key, source in [*files.items(), *binds.items()]:
+    symlinks = table.get("symlinks", {})
+    for key in [*files, *binds, *symlinks]:
         if not PurePosixPath(key).is_absolute():
             raise TopologyError(f"{where}: {key} is not an absolute path")
+    for key, source in [*files.items(), *binds.items()]:
         if not source.startswith(("assets/", "bin/")) and (source not in templates or key in binds):
             raise TopologyError(f"{where}: {key} comes from {source}, which is not there")
     for disk in table.get("disks", ()):
@@ -209,6 +372,10 @@ def _host(
         disks=tuple(table.get("disks", ())),
         files=files,
         binds=binds,
+        base=str(table.get("base", "")),
+        shell=str(table.get("shell", "")),
+        symlinks=dict(table.get("symlinks", {})),
+        read_only_sys=bool(table.get("read_only_sys", False)),
     )
 
 
