@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-ISSUER = "forgejo.home.example"
+ISSUER = "@{registry}"
 CHAIN = "".join(Path("/etc/registry/token.crt").read_text().split("-----")[2].split())
 
 
