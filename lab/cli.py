@@ -48,7 +48,10 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(word, help=text, description=text)
         sub.add_argument("--name", help="which lab (default: $SITEPROOF_LAB, else the site)")
         sub.add_argument(
-            "--site", default=topology.FIRST, help="which site: one of lab/sites/ (default: %(default)s)", metavar="SITE"
+            "--site",
+            default=topology.FIRST,
+            help="which site: one of lab/sites/ (default: %(default)s)",
+            metavar="SITE",
         )
         sub.set_defaults(command=command)
         return sub

@@ -54,10 +54,11 @@ class Fault:
     """Of what follows, only these come along; empty where all do."""
     evidence: Patterns
 
-    def expected(self, plan: Plan, site: Patterns | None = None) -> Expected:
+    def expected(self, plan: Plan, site: Patterns | None = None, *, strict: bool = True) -> Expected:
         """What is not held while the fault stands: its roots, and what follows from those of them that are violated.
 
-        `site` are the patterns of what, on this site, comes along with no fault but one that names it.
+        `site` are the patterns of what, on this site, comes along with no fault but one that names it. `strict` is for
+        the site that the faults are written on: elsewhere less may follow, and one root is enough.
         """
         named = {
             key: verdict for key in plan.results for pattern, verdict in self.roots.items() if matches(key, pattern)
@@ -75,7 +76,9 @@ class Fault:
                 if verdict == VIOLATED:
                     bringing.append(key)
         violated = [key for key, verdict in verdicts.items() if verdict == VIOLATED]
-        return Expected(verdicts, frozenset(plan.exercised(violated)), tuple(self._idle(plan, verdicts, at_work)))
+        return Expected(
+            verdicts, frozenset(plan.exercised(violated)), tuple(self._idle(plan, verdicts, at_work, strict))
+        )
 
     def _of_what_follows(self, key: str, site: Patterns, at_work: set[str]) -> str:
         """The verdict of what an edge brings along. The patterns that say so are added to `at_work`."""
@@ -89,11 +92,13 @@ class Fault:
             return HELD
         return HELD if any(matches(key, pattern) for pattern in site) else VIOLATED
 
-    def _idle(self, plan: Plan, verdicts: Mapping[str, str], at_work: set[str]) -> list[str]:
+    def _idle(self, plan: Plan, verdicts: Mapping[str, str], at_work: set[str], strict: bool) -> list[str]:
         def names_any(pattern: str, keys: Iterable[str]) -> bool:
             return any(matches(key, pattern) for key in keys)
 
         said = [f"roots: {p} names no result" for p in self.roots if not names_any(p, plan.results)]
+        if not strict:
+            return said if len(said) == len(self.roots) else []
         said += [f"except: {p} names nothing that follows" for p in self.exceptions if p not in at_work]
         said += [f"only: {p} names nothing that follows" for p in self.only if p not in at_work]
         return said + [f"evidence: {p} names nothing expected" for p in self.evidence if not names_any(p, verdicts)]
@@ -142,13 +147,15 @@ class Faults:
     """Pattern -> why."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Those that this site cannot have -> why."""
+    strict: bool = True
+    """Whether it is the site that they were written on, where all that they name is there."""
 
     def choose(self, names: Iterable[str]) -> list[Fault]:
         """Raises UsageError for a name that no fault has."""
         return choose(self.by_id, names)
 
     def expected(self, plan: Plan) -> dict[str, Expected]:
-        return {id: fault.expected(plan, self.site) for id, fault in self.by_id.items()}
+        return {id: fault.expected(plan, self.site, strict=self.strict) for id, fault in self.by_id.items()}
 
 
 def load(topology: Topology, written: Written | None = None) -> Faults:
@@ -174,7 +181,9 @@ def load(topology: Topology, written: Written | None = None) -> Faults:
         absent |= elsewhere
     try:
         exceptions = _reasons(texts.exceptions)
-        return Faults(found, {_fill(topology, p, f"{p}"): why for p, why in exceptions.items()}, absent)
+        return Faults(
+            found, {_fill(topology, p, f"{p}"): why for p, why in exceptions.items()}, absent, topology.site == FIRST
+        )
     except FaultError as error:
         raise FaultError(f"exceptions.toml: {error}") from None
 

@@ -39,8 +39,8 @@ def write_host(layer: Path, host: Host, topology: Topology, assets: Path, base: 
     for path, source in host.binds.items():
         if not _source_is_directory(source, assets):
             _under(layer, path).touch()
-    for path, target in host.symlinks.items():
-        _under(layer, path).symlink_to(target)
+    for path, leads_to in host.symlinks.items():
+        _under(layer, path).symlink_to(leads_to)
     _login(layer, host, topology.login, base)
     _own_home(layer, topology.login)
     _units(layer, host, topology)

@@ -54,9 +54,12 @@ class Replayed:
         }
 
 
-def load(known: Faults, site: str) -> dict[str, list[str]]:
+def file_of(site: str) -> Path:
+    return SITES / site / FILE
+
+
+def load(known: Faults, path: Path) -> dict[str, list[str]]:
     """Fault -> the tools that are to lie. Raises LabError."""
-    path = SITES / site / FILE
     found = toml(path.read_text())
     for fault, tools in found.items():
         if fault not in known.by_id:
@@ -68,7 +71,7 @@ def load(known: Faults, site: str) -> dict[str, list[str]]:
 
 def replay_all(lab: str, site: Topology, known: Faults, chosen: Collection[str], out: Path | None) -> int:
     """Try each pair of replays.toml, of the faults `chosen` or of all."""
-    pairs = {fault: tools for fault, tools in load(known, site.site).items() if not chosen or fault in chosen}
+    pairs = {fault: tools for fault, tools in load(known, file_of(site.site)).items() if not chosen or fault in chosen}
     if missing := sorted(set(chosen) - pairs.keys()):
         raise UsageError(f"replays: {FILE} has no tool for {missing[0]}")
     started = time.monotonic()

@@ -8,9 +8,9 @@ A named step says how something is broken together with how it is healed:
     heal = [{ restore = ["…"] }]
     broken = { run = "…" }            polled, as in a fault; so is healed
 
-A parameter that is a text stands as it is; one that is a list stands as words that a shell does not change. A named step
-may use others. `on` is a host's name, or `role:ROLE`, which are the hosts that the topology says; what is left of `@{…}`
-is one of the topology's words, addresses and roles.
+A parameter that is a text stands as it is; one that is a list stands as words that a shell does not change. A named
+step may use others. `on` is a host's name, or `role:ROLE`, which are the hosts that the topology says; what is left of
+`@{…}` is one of the topology's words, addresses and roles.
 
 A site has steps of its own, which come before the shared ones: the same fault is done to another daemon by them.
 """
@@ -22,6 +22,7 @@ import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from lab.errors import LabError, nearest
@@ -201,7 +202,7 @@ def _step(table: Table, where: str, topology: Topology) -> Step:
         if said == EVERY_HOST and ("shim" in table or "unshim" in table):
             hosts.append(said)
         else:
-            hosts += _of_site(lambda said=said: topology.on(said, f"{where}.on"))
+            hosts += _of_site(partial(topology.on, str(said), f"{where}.on"))
     shim = str(table.get("shim", ""))
     if shim and shim not in SHIMS:
         raise FaultError(f"{where}.shim: {shim} is not one of {', '.join(SHIMS)}")
@@ -221,7 +222,7 @@ def _step(table: Table, where: str, topology: Topology) -> Step:
 
 
 def _text_of(topology: Topology, text: str, where: str) -> str:
-    return _of_site(lambda: topology.fill(text, "", where))
+    return _of_site(partial(topology.fill, text, "", where))
 
 
 def _of_site(ask: Callable[[], T]) -> T:

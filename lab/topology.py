@@ -149,8 +149,10 @@ class Topology:
         return tuple(h for h in self.hosts.values() if h.mode == "systemd")
 
     def fill(self, text: str, host: str, where: str, form: Callable[[str], str] = str) -> str:
-        """Put values in a template: `@{name}` is this host, `@{HOST.LINK}` or `@{HOST.LINK.N}` an address, `@{ROLE}` the
-        first host that is one (also as a HOST), and else it is one of the site's words. `form` is what a value becomes.
+        """Put values in a template.
+
+        `@{name}` is this host, `@{HOST.LINK}` or `@{HOST.LINK.N}` an address, `@{ROLE}` the first host that is one (also
+        as a HOST), and else it is one of the site's words. `form` is what a value becomes.
         """
 
         def value(match: re.Match[str]) -> str:
@@ -186,17 +188,17 @@ def known(site: str) -> None:
         raise UsageError(f"no site {site}{nearest(site, sites())}")
 
 
-def load(site: str = FIRST) -> Topology:
-    """Raises UsageError where there is no such site, TopologyError where it is not described."""
+def load(site: str = FIRST, place: Path = SITES) -> Topology:
+    """As its folder in `place` says. Raises UsageError where there is no such site, TopologyError for a wrong one."""
     known(site)
     templates = {
         str(path.relative_to(daemons))
-        for daemons in (DAEMONS, SITES / site / "daemons")
+        for daemons in (DAEMONS, place / site / "daemons")
         for path in daemons.rglob("*")
         if path.is_file()
     }
     try:
-        return parse((SITES / site / "topology.toml").read_text(), templates, site)
+        return parse((place / site / "topology.toml").read_text(), templates, site)
     except TopologyError as error:
         raise TopologyError(f"{site}/topology.toml: {error}") from None
 

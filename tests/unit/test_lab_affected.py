@@ -29,9 +29,11 @@ FILES = {
     ),
     "lab/faults/path.toml": FAULTS.format(name="link-narrow", host="cp1", root="mtu-node[cp1]"),
     "lab/steps.toml": STEPS,
-    "lab/exceptions.toml": "",
+    "lab/sites/lab/exceptions.toml": "",
+    "lab/sites/lab/steps.toml": "",
+    "lab/sites/other/topology.toml": "",
     "lab/prove.py": "",
-    "lab/topology.toml": "",
+    "lab/sites/lab/topology.toml": "",
     "inventories/lab/all.yml": "",
     "docs/faults.md": "",
     "tests_infra/test_dns.py": "from siteproof.probes.dns import answer\n",
@@ -72,7 +74,7 @@ def project(tmp_path: Path) -> Path:
 
 def reasons(project: Path, revision: str = "") -> dict[str, str]:
     known = load(SITE, Written.of(project / "lab"))
-    return affected(known, PLAN, changed(project, revision), SITE, project)
+    return affected(known, PLAN, changed(project, revision, "lab"), SITE, project)
 
 
 DNS, PATH, EVERY = {"name-lost", "names-anew"}, {"link-narrow"}, {"name-lost", "names-anew", "link-narrow"}
@@ -94,7 +96,8 @@ ONE_EACH = {"name-lost", "link-narrow"}
         ("src/siteproof/probes/new.py", ONE_EACH, "who stands on src/siteproof/probes/new.py is not seen"),
         ("src/siteproof/gather.py", ONE_EACH, "every check stands on src/siteproof/gather.py; one of each subject"),
         ("lab/prove.py", ONE_EACH, "every check stands on lab/prove.py; one of each subject"),
-        ("lab/topology.toml", EVERY, "lab/topology.toml is of the site"),
+        ("lab/sites/lab/topology.toml", EVERY, "lab/sites/lab/topology.toml is of the site"),
+        ("lab/sites/other/topology.toml", set(), ""),
         ("inventories/lab/all.yml", EVERY, "inventories/lab/all.yml is of the site"),
     ],
 )

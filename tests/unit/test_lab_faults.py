@@ -67,11 +67,95 @@ def test_the_shipped_faults_are_valid_and_know_what_they_break() -> None:
     assert shipped["pmtu-black-hole"].subject == "path"
 
 
-def test_every_named_step_is_used() -> None:
-    written = Written.of()
-    text = "\n".join(written.faults.values())
-    unused = [name for name in steps.parse_named(written.steps) if f'use = "{name}"' not in text]
-    assert unused == []
+@pytest.mark.parametrize("site", topology.sites())
+def test_every_named_step_is_used_and_no_site_repeats_one(site: str) -> None:
+    written = Written.of(site=site)
+    text = "\n".join([*written.faults.values(), written.steps, written.site_steps])
+    own, shared = steps.parse_named(written.site_steps), steps.parse_named(written.steps)
+    assert [name for name in (*own, *shared) if f'use = "{name}"' not in text] == []
+    assert [name for name in own if own[name] == shared.get(name)] == []
+
+
+def test_every_site_has_every_fault_or_says_why_not() -> None:
+    every = {site: load(topology.load(site)) for site in topology.sites()}
+    assert len({frozenset([*known.by_id, *known.absent]) for known in every.values()}) == 1
+    assert not every["lab"].absent
+
+
+def test_a_fault_is_of_roles_and_in_the_words_of_its_site() -> None:
+    text = """
+[moved]
+does = "@{worker} takes @{registry} for @{front_address}"
+incident = "pull hairpin"
+break = [
+  { on = "role:authorities", run = "echo @{registry} at @{front_address}" },
+  { use = "pins", on = "role:worker" },
+]
+roots = "dns-split-answer[@{worker}-@{registry}]"
+evidence = { "dns-split-answer[@{worker}-*]" = '@{front_address}|none' }
+"""
+    named = steps.parse_named("""
+[pins]
+break = { use = "writes", text = "@{registry}" }
+[writes]
+takes = ["text"]
+break = { run = "echo @{text}" }
+heal = { run = "rm @{text}" }
+""")
+    read = parse(text, SITE, named)["moved"]
+    assert read.does == "worker1 takes forgejo.home.example for 10.0.20.203"
+    assert [(s.hosts, s.run) for s in read.steps.breaks] == [
+        (("dns", "dns2"), "echo forgejo.home.example at 10.0.20.203"),
+        (("worker1",), "echo forgejo.home.example"),
+    ]
+    assert [(s.hosts, s.run) for s in read.steps.heals] == [(("worker1",), "rm forgejo.home.example")]
+    assert list(read.roots) == ["dns-split-answer[worker1-forgejo.home.example]"]
+    assert read.evidence == {"dns-split-answer[worker1-*]": r"10\.0\.20\.203|none"}
+    for old, new, said in (
+        ("role:worker", "role:wrker", r"moved.break.pins.break.writes.break.on: no role wrker \(did you mean worker"),
+        ("@{registry} at", "@{registr} at", "moved.break.run: @{registr} names no address"),
+        ('"dns-split-answer[@{worker}-@{registry}]"', '"dns[@{nobody}]"', "moved.roots: @{nobody} names no address"),
+    ):
+        with pytest.raises(FaultError, match=said):
+            parse(text.replace(old, new), SITE, named)
+
+
+def test_a_named_step_that_uses_itself_is_refused() -> None:
+    named = steps.parse_named('[a]\nbreak = { use = "b" }\n[b]\nbreak = { use = "a" }\nheal = { run = "x" }')
+    with pytest.raises(FaultError, match="use: a uses itself"):
+        parse(
+            FAULT.replace("break = {", 'break = [{ use = "a" }, {').replace('1500" }\nheal', '1500" }]\nheal'),
+            SITE,
+            named,
+        )
+
+
+def test_a_fault_that_a_site_cannot_have_says_why() -> None:
+    absent = FAULT + 'not_on = { lab = "it has no such link" }\n'
+    known = load(SITE, Written({"path": absent}, "", ""))
+    assert not known.by_id
+    assert known.absent == {"node-mtu": "it has no such link"}
+    for old, new, said in (
+        ("lab =", "lba =", r"faults/path.toml: node-mtu.not_on.lba: no such site \(did you mean lab\?\)"),
+        ('"it has no such link"', '""', "node-mtu.not_on.lab: a reason, in words"),
+        ("{ lab = ", '"lab" #', "node-mtu.not_on: a table of sites"),
+    ):
+        with pytest.raises(FaultError, match=said):
+            load(SITE, Written({"path": absent.replace(old, new)}, "", ""))
+
+
+def test_elsewhere_less_may_follow_but_one_root_must_be_there() -> None:
+    """A fault is written on one site; another may lack some of what it names there."""
+    text = FAULT.replace("roots = {", 'except = "dns-*[cp1-*]"\nroots = { "pull-*[worker1]" = "unknown",')
+    plan = report(0).plan
+    read = parse(text, SITE)["node-mtu"]
+    assert read.expected(plan).idle == (
+        "roots: pull-*[worker1] names no result",
+        "except: dns-*[cp1-*] names nothing that follows",
+    )
+    assert read.expected(plan, strict=False).idle == ()
+    nowhere = parse(FAULT.replace("mtu-node[worker1]", "a[*]").replace("dns-*[worker1-*]", "b[*]"), SITE)["node-mtu"]
+    assert len(nowhere.expected(plan, strict=False).idle) == 2
 
 
 def test_a_fault_is_read_as_it_is_written() -> None:
@@ -120,8 +204,7 @@ def test_a_wrong_use_of_a_named_step_is_refused(old: str, new: str, said: str) -
     [
         ('[a]\nbreak = { run = "x" }', "a.heal: missing"),
         ('[a]\nheel = { run = "x" }', r"a.heel: unknown key \(did you mean heal"),
-        ('[a]\nheal = { run = "@{b}" }', "a.takes: b is not both taken and used"),
-        ('[a]\ntakes = ["b"]\nheal = { run = "x" }', "a.takes: b is not both taken and used"),
+        ('[a]\ntakes = ["b"]\nheal = { run = "x" }', "a.takes: b is taken and not used"),
         ("[a", "not TOML"),
     ],
 )
@@ -136,6 +219,7 @@ def test_a_wrong_named_step_is_refused(text: str, said: str) -> None:
         (Written({"a": "", "b": "[x"}, "", ""), "faults/b.toml: not TOML"),
         (Written({"a": FAULT, "b": FAULT}, "", ""), "faults/b.toml: node-mtu: another file has a fault of this name"),
         (Written({}, "[x]", ""), "steps.toml: x.heal: missing"),
+        (Written({}, "", "", "[x]"), "sites/lab/steps.toml: x.heal: missing"),
         (Written({}, "", '"x[*]" = ""'), "exceptions.toml: x.*: an exception is a pattern with its reason"),
     ],
 )

@@ -85,5 +85,5 @@ def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> No
     assert f"; {unwitnessed} checks have no witness" in written
     assert (proven, exactly, misread) == (checks, faults, "0")
     known = load(topology.load())
-    assert (believed, int(lies)) == ("0", sum(map(len, replays.load(known).values())))
+    assert (believed, int(lies)) == ("0", sum(map(len, replays.load(known, replays.file_of("lab")).values())))
     assert int(tried.replace(",", "")) > 10_000

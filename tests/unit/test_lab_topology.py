@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import topology
+from lab.errors import UsageError
 from lab.topology import TopologyError, load, parse
 
 TEMPLATES = ["edge/nftables.conf", "units/traefik.service"]
@@ -108,25 +109,92 @@ def test_what_is_not_toml_and_what_has_no_host_is_refused() -> None:
         parse('[segments]\nlan = "192.168.0.0/24"\n', TEMPLATES)
 
 
-def test_the_shipped_topology_is_valid_and_its_templates_can_be_filled() -> None:
-    site = load()
+@pytest.mark.parametrize("name", topology.sites())
+def test_a_shipped_topology_is_valid_and_its_templates_can_be_filled(name: str) -> None:
+    site = load(name)
     for host in site.hosts.values():
         for source in host.files.values():
             if not source.startswith("assets/"):
-                text = (topology.HERE / "daemons" / source).read_text()
-                assert "@{" not in site.fill(text, host.name, source)
+                assert "@{" not in site.fill(site.template(source).read_text(), host.name, source)
 
 
-def test_the_shipped_topology_stays_off_addresses_that_are_someones() -> None:
-    allowed = ["10.0.20.0/24", "192.168.0.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15"]
-    networks = [IPv4Network(a) for a in allowed]
-    for host in load().hosts.values():
+@pytest.mark.parametrize("name", topology.sites())
+def test_a_shipped_topology_stays_off_addresses_that_are_someones(name: str) -> None:
+    public = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15"]
+    private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+    networks = [IPv4Network(a) for a in (*public, *private)]
+    for host in load(name).hosts.values():
         for address in host.addresses:
             assert any(address in network for network in networks), (host.name, address)
 
 
 def test_a_refusal_of_the_shipped_file_names_the_file(tmp_path: Path) -> None:
-    wrong = tmp_path / "topology.toml"
+    wrong = tmp_path / "lab/topology.toml"
+    wrong.parent.mkdir()
     wrong.write_text("[host]\n")
-    with pytest.raises(TopologyError, match=r"^topology.toml: host: unknown key"):
-        load(wrong)
+    with pytest.raises(TopologyError, match=r"^lab/topology.toml: host: unknown key"):
+        load(place=tmp_path)
+
+
+def test_a_site_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"no site othr \(did you mean other\?\)"):
+        load("othr")
+
+
+SAYS = SITE.replace(
+    "[segments]",
+    """
+login = "ops"
+token_server = "token.@{zone}"
+[roles]
+gateway = "edge"
+every = ["edge", "home"]
+[words]
+zone = "home.example"
+address = "@{gateway.lan}"
+[servers]
+home = ["@{zone}", "*.@{zone}"]
+[images.shelf]
+"tools/clock:7.2" = 12
+[[ready]]
+on = "role:gateway"
+steps = [{ what = "@{zone} is there", run = "echo @{address} @{name}", prints = "192.168.0.1 edge" }]
+[segments]""",
+)
+
+
+def test_a_site_says_who_plays_which_role_and_what_it_calls_things() -> None:
+    site = parse(SAYS, TEMPLATES)
+    assert site.on("role:every", "x") == ("edge", "home")
+    assert site.on("home", "x") == ("home",)
+    assert (
+        site.fill("@{gateway} @{gateway.lan.1} @{zone} @{address}", "", "x")
+        == "edge 192.168.0.2 home.example 192.168.0.1"
+    )
+    [[step]] = site.ready
+    assert (step.host, step.command) == ("edge", "echo 192.168.0.1 edge")
+    wanted = site.wanted
+    assert wanted.servers == {"home": ("home.example", "*.home.example")}
+    assert wanted.token_server == "token.home.example"
+    assert wanted.images["shelf"][0].tag == "7.2"
+    assert wanted.programs == {"traefik"}
+    assert site.login == "ops"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('gateway = "edge"', 'gateway = "edgy"', r"roles.gateway: no host edgy \(did you mean edge\?\)"),
+        ('gateway = "edge"', "gateway = []", "roles.gateway: no host is it"),
+        ('zone = "home.example"', 'zone = "@{nobody}"', "words.zone: @{nobody} names no address"),
+        ('zone = "home.example"', 'gateway = "x"', "words.gateway: a host, a role or an address is called so"),
+        ("role:gateway", "role:gatewy", r"ready.0.on: no role gatewy \(did you mean gateway\?\)"),
+        (', prints = "192.168.0.1 edge"', "", "ready.0.steps: a step has `what`, `run` and what it `prints`"),
+        ('"tools/clock:7.2" = 12', '"tools/clock" = 12', "images.shelf.tools/clock: an image is `REPOSITORY:TAG`"),
+        ('login = "ops"', 'login = "Ops"', "login: Ops cannot be the name of a user"),
+    ],
+)
+def test_what_a_site_says_wrongly_is_refused(old: str, new: str, said: str) -> None:
+    assert old in SAYS
+    with pytest.raises(TopologyError, match=said):
+        parse(SAYS.replace(old, new), TEMPLATES)
