@@ -104,14 +104,14 @@ def _say(started: float) -> Callable[[str], None]:
 
 
 def build(_options: argparse.Namespace) -> int:
-    from lab.build import BuildError
+    from lab.build import HOME, BuildError
     from lab.build import build as make
 
     try:
-        parts = make(_say(time.monotonic()))
+        parts = make(HOME, _say(time.monotonic()))
     except BuildError as error:
         raise LabError(str(error)) from error
-    print(f"built: {parts.base}, {parts.assets}, {parts.bin}")
+    print(f"built: {', '.join(str(p) for p in (*parts.bases.values(), parts.assets, *parts.bin.values()))}")
     return 0
 
 

@@ -167,13 +167,13 @@ def _disk(directory: Path, path: str) -> Path:
 
 
 def _sources(host: Host, built: Built) -> dict[str, str]:
-    roots = {"assets": built.assets, "bin": built.bin}
     found = {}
     for path, source in host.binds.items():
         kind, _, name = source.partition("/")
-        found[path] = str(roots[kind] / name)
-        if not Path(found[path]).exists():
+        there = built.bin.get(name) if kind == "bin" else built.assets / name
+        if there is None or not there.exists():
             raise LabError(f"the build has no {source}, which {host.name} needs at {path}")
+        found[path] = str(there)
     return found
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from lab import cgroups, hosts, kernel, network, paths, ready, ssh, state, topology
-from lab.build import BuildError, build, built
+from lab.build import HOME, BuildError, build, built
 from lab.enter import command_on
 from lab.errors import LabError, UsageError, nearest
 from lab.state import Process, State
@@ -31,7 +31,7 @@ def up(name: str, progress: Progress) -> State:
     require_root()
     site = topology.load()
     try:
-        parts = built() or build(progress)
+        parts = built(HOME) or build(HOME, progress)
     except BuildError as error:
         raise LabError(str(error)) from error
     with state.locked(name):
@@ -72,7 +72,7 @@ def restart(name: str, host: str, progress: Progress) -> None:
 def start_again(current: State, names: Sequence[str], progress: Progress, *, empty: bool = False) -> State:
     """Switch hosts of a running lab off and on again, at the same time; `empty`: with a disk as in a new lab."""
     site = topology.load()
-    parts = built()
+    parts = built(HOME)
     if parts is None or str(parts.base) != current.base:
         raise LabError("the lab runs on an older build: down and up again")
     plan = hosts.Plan(current.name, site, parts, paths.run_dir(current.name), paths.cgroup(current.name))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab import kernel, paths
-from lab.build import BuildError, Built, build, built
+from lab.build import HOME, BuildError, Built, build, built
 from lab.build.machine import find_tool
 from lab.build.processes import SBIN
 from lab.errors import LabError
@@ -47,7 +47,7 @@ def enter(progress: Progress) -> None:
     if os.geteuid() != 0:
         raise LabError(f"this machine has no {what}, and bringing them takes root")
     try:
-        parts = built() or build(progress)
+        parts = built(HOME) or build(HOME, progress)
     except BuildError as error:
         raise LabError(f"this machine has no {what}, and they cannot be brought: {error}") from error
     lacking = missing()  # the build may have installed some: the tools that the lab itself needs
