@@ -1,13 +1,14 @@
 """The machine's own Debian package sources, read from both formats that apt knows.
 
-The base is made from the same mirrors the machine itself uses; other people's repositories are left alone.
+A base is made from the same mirrors the machine itself uses, also one of another release; other people's repositories
+are left alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _ONE_LINE = re.compile(
@@ -90,7 +91,7 @@ def is_debian(source: Source, codename: str, architecture: str) -> bool:
         return False
     if source.architectures and architecture not in source.architectures:
         return False
-    stem = next((source.suite.removesuffix(p) for p in reversed(_POCKETS) if source.suite.endswith(p)), "")
+    stem = source.suite.removesuffix(_pocket(source))
     if stem != codename and stem not in _AGES:
         return False
     keyring = dict(source.options).get("signed-by")
@@ -110,3 +111,13 @@ def debian_sources(codename: str, architecture: str, etc_apt: Path = Path("/etc/
         found += parse_deb822(path.read_text(errors="replace"))
     wanted = [source for source in found if is_debian(source, codename, architecture)]
     return list(dict.fromkeys(wanted))
+
+
+def of_release(own: Iterable[Source], release: str, pockets: Collection[str]) -> list[Source]:
+    """The same archives' other release, each once."""
+    found = [replace(s, suite=release + pocket) for s in own if (pocket := _pocket(s)) in pockets]
+    return list(dict.fromkeys(found))
+
+
+def _pocket(source: Source) -> str:
+    return next(pocket for pocket in reversed(_POCKETS) if source.suite.endswith(pocket))

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,13 +67,13 @@ def locked(progress: Callable[[str], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sweep(keep: Path) -> None:
-    """Remove what killed builds left behind, except the unfinished part that can be taken up again.
+def sweep(keep: Collection[Path] = ()) -> None:
+    """Remove what killed builds left behind, except what can be taken up again.
 
     Only for the holder of the lock: then no unfinished directory belongs to a living build.
     """
     for left in home().glob(f"{_UNFINISHED}*"):
-        if left != keep:
+        if left not in keep:
             remove(left)
 
 

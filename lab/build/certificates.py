@@ -13,26 +13,13 @@ from pathlib import Path
 
 from lab.build.errors import BuildError
 from lab.build.processes import Commands
+from lab.build.wanted import Wanted
 
 PART = "certificates and keys"
 KEY_BITS = 4096
 TOKEN_KEY_BITS = 2048
 VALID_DAYS = 3650
 CHAIN_BYTES_AT_LEAST = 2900
-SERVERS = {
-    "home": ("home.example", "*.home.example"),
-    "public": (
-        "ghcr.io",
-        "registry-1.docker.io",
-        "auth.docker.io",
-        "quay.io",
-        "registry.k8s.io",
-        "api.doppler.com",
-        "www.example",
-        "downloads.example",
-    ),
-}
-SSH_HOSTS = ("edge", "dns", "dns2", "ingress", "cp1", "worker1", "swarm1", "swarm2", "swarm3", "lan1", "outside")
 _SUBJECT = "/O=siteproof lab/OU=an internet of its own, for tests/CN="
 _AUTHORITY = "basicConstraints = critical, CA:TRUE{path}\nkeyUsage = critical, keyCertSign, cRLSign\n"
 _SERVER = (
@@ -42,37 +29,39 @@ _SERVER = (
 _IDENTIFIERS = "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n"
 
 
-def inputs() -> dict[str, object]:
+def inputs(wanted: Wanted) -> dict[str, object]:
     return {
         "key bits": (KEY_BITS, TOKEN_KEY_BITS),
         "days": VALID_DAYS,
-        "servers": SERVERS,
-        "ssh hosts": SSH_HOSTS,
+        "servers": dict(wanted.servers),
+        "token server": wanted.token_server,
+        "ssh hosts": wanted.ssh_hosts,
         "forms": (_SUBJECT, _AUTHORITY, _SERVER, _IDENTIFIERS),
     }
 
 
-def make(commands: Commands, into: Path) -> None:
+def make(commands: Commands, wanted: Wanted, into: Path) -> None:
     """Fill `into` with the keys (0600) and certificates."""
     commands.begin(PART)
     authority = _Authority(commands, into)
     authority.sign("ca", "siteproof lab root", _AUTHORITY.format(path=""), signer=None)
     authority.sign("intermediate", "siteproof lab intermediate", _AUTHORITY.format(path=", pathlen:0"), signer="ca")
     intermediate = (into / "intermediate.crt").read_text()
-    for name, served in SERVERS.items():
+    for name, served in wanted.servers.items():
         names = ", ".join(f"DNS:{n}" for n in served)
         authority.sign(name, served[0], _SERVER.format(names=names), signer="intermediate")
         chain = (into / f"{name}.crt").read_text() + intermediate
         if der_bytes(chain) < CHAIN_BYTES_AT_LEAST:
             raise BuildError(f"{PART}: the chain of {name} has only {der_bytes(chain)} bytes")
         (into / f"{name}.crt").write_text(chain)
-    authority.sign("token", "registry token", _SERVER.format(names="DNS:token.home.example"), None, TOKEN_KEY_BITS)
+    token = _SERVER.format(names=f"DNS:{wanted.token_server}")
+    authority.sign("token", "registry token", token, None, TOKEN_KEY_BITS)
     # The lab is a world of its own: its hosts trust its root and nobody else.
     (into / "ca-certificates.crt").write_text((into / "ca.crt").read_text())
 
     _ssh_key(commands, into / "id_ed25519", "siteproof lab client")
     (into / "hostkeys").mkdir()
-    for host in SSH_HOSTS:
+    for host in wanted.ssh_hosts:
         _ssh_key(commands, into / "hostkeys" / host, host)
 
 

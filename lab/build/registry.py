@@ -10,8 +10,10 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from lab.build.wanted import Image
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -20,37 +22,15 @@ _LONG_AGO = "2020-01-01T00:00:00Z"
 APPLETS = ("sh", "cat", "echo", "env", "httpd", "ip", "ls", "nc", "nslookup", "ping", "sleep", "wget")
 
 
-@dataclass(frozen=True)
-class Image:
-    """What one tag is to hold: busybox, and as many bytes of padding as its real counterpart is heavy."""
-
-    repository: str
-    tag: str
-    padding_bytes: int = 0
-
-
 # What runs in the swarm without any registry.
 LOADED = "busybox:lab"
 
-# Both registries' content, by the storage directory it goes into.
-REGISTRIES = {
-    "registry-home": (
-        Image("siteproof/probe", "1"),
-        Image("siteproof/canary", "1"),
-        Image("viktor/tuya_bridge", "3216c87a", 4 << 20),
-    ),
-    "registry-public": (
-        Image("fluxcd/helm-controller", "v1.5.1", 4 << 20),
-        Image("rancher/mirrored-library-busybox", "1.37.0"),
-    ),
-}
 
-
-def inputs() -> dict[str, object]:
+def inputs(registries: Mapping[str, Sequence[Image]]) -> dict[str, object]:
     return {
         "applets": APPLETS,
         "loaded": ("docker archive", LOADED),
-        "images": {storage: [[i.repository, i.tag, i.padding_bytes] for i in r] for storage, r in REGISTRIES.items()},
+        "images": {storage: [[i.repository, i.tag, i.padding_bytes] for i in r] for storage, r in registries.items()},
         "types": (_MANIFEST, _CONFIG, _LAYER, _LONG_AGO),
     }
 
@@ -144,9 +124,9 @@ def archive(name: str, architecture: str, layer_tar: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def fill(into: Path, architecture: str, busybox: bytes) -> None:
-    """Both registries' storage directories, and the image that the swarm's nodes load."""
-    for storage, images in REGISTRIES.items():
+def fill(into: Path, registries: Mapping[str, Sequence[Image]], architecture: str, busybox: bytes) -> None:
+    """The registries' storage directories, and the image that a swarm's nodes load."""
+    for storage, images in registries.items():
         for image in images:
             store(into / storage, image, architecture, busybox)
     _write(into / "busybox.tar", archive(LOADED, architecture, root_tar(busybox, {})))

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from lab import topology
 from lab.build import Built, built, registry
 
 pytestmark = pytest.mark.lab
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+HOME = topology.load().wanted
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -31,13 +34,13 @@ class UnixConnection(http.client.HTTPConnection):
 
 @pytest.fixture(scope="module")
 def parts() -> Built:
-    found = built()
+    found = built(HOME)
     if found is None:
         pytest.skip("the lab is not built: python -m lab build")
     return found
 
 
-@pytest.fixture(params=sorted(registry.REGISTRIES))
+@pytest.fixture(params=sorted(HOME.images))
 def served(request: pytest.FixtureRequest, parts: Built, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """The base's docker-registry on one of the storage directories, behind a UNIX socket."""
     path = tmp_path / "socket"
@@ -77,7 +80,7 @@ def get(path: Path, url: str, accept: str = "*/*") -> tuple[int, dict[str, str],
 
 def test_every_image_is_served_with_all_its_blobs(served: tuple[str, Path]) -> None:
     storage, path = served
-    for image in registry.REGISTRIES[storage]:
+    for image in HOME.images[storage]:
         where = f"/v2/{image.repository}"
         status, headers, body = get(path, f"{where}/manifests/{image.tag}", MANIFEST)
         assert status == 200, body
@@ -91,5 +94,5 @@ def test_every_image_is_served_with_all_its_blobs(served: tuple[str, Path]) -> N
 
 def test_a_tag_that_was_not_stored_is_unknown(served: tuple[str, Path]) -> None:
     storage, path = served
-    status, _, body = get(path, f"/v2/{registry.REGISTRIES[storage][0].repository}/manifests/other", MANIFEST)
+    status, _, body = get(path, f"/v2/{HOME.images[storage][0].repository}/manifests/other", MANIFEST)
     assert (status, json.loads(body)["errors"][0]["code"]) == (404, "MANIFEST_UNKNOWN")
