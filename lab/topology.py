@@ -151,8 +151,8 @@ class Topology:
     def fill(self, text: str, host: str, where: str, form: Callable[[str], str] = str) -> str:
         """Put values in a template.
 
-        `@{name}` is this host, `@{HOST.LINK}` or `@{HOST.LINK.N}` an address, `@{ROLE}` the first host that is one (also
-        as a HOST), and else it is one of the site's words. `form` is what a value becomes.
+        `@{name}` is this host, `@{HOST.LINK}` or `@{HOST.LINK.N}` an address, `@{ROLE}` the first host that is one
+        (also as a HOST), and else it is one of the site's words. `form` is what a value becomes.
         """
 
         def value(match: re.Match[str]) -> str:
