@@ -14,6 +14,8 @@ from lab.topology import BASE_SERVICES, DAEMONS, HERE, LOGIN, Host, Topology
 
 LOGIN_ID = 1500
 """Of the login user, whom each base calls LOGIN."""
+SECRET = (".key", "_key", "authorized_keys", ".nmconnection")
+"""What may be read by root alone, or whose reader refuses it."""
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Units that wait for hardware, seats, time or housekeeping that a host in a namespace does not have.
 MASKED = (DAEMONS / "common/masked-units").read_text().split()
@@ -28,7 +30,7 @@ def write_host(layer: Path, host: Host, topology: Topology, assets: Path, base: 
     for path, text in _contents(host, topology, assets, lab):
         target = _under(layer, path)
         target.write_bytes(text)
-        if path.endswith((".key", "_key", "authorized_keys")):
+        if path.endswith(SECRET) or path.startswith("/etc/netplan/"):
             target.chmod(0o600)
         elif "/sbin/" in path:
             target.chmod(0o755)

@@ -62,7 +62,11 @@ def port(host: Host, number: int) -> str:
 def configure(host: Host) -> list[str]:
     lines = ["link set lo up", *(f"address add {address} dev lo" for address in host.loopback)]
     for link in host.links:
+        if link.by_host:
+            continue
         lines += [f"address add {address} dev {link.name}" for address in link.addresses]
         lines.append(f"link set {link.name} mtu {link.mtu} up")
-    lines += [f"route add {route.target} via {route.gateway}" for route in host.routes]
+    given = [a.network for link in host.links if not link.by_host for a in link.addresses]
+    reached = [route for route in host.routes if any(route.gateway in network for network in given)]
+    lines += [f"route add {route.target} via {route.gateway}" for route in reached]
     return lines

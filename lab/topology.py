@@ -51,6 +51,8 @@ class Link:
     segment: str
     addresses: tuple[IPv4Interface, ...]
     mtu: int
+    by_host: bool = False
+    """The host gives it its addresses, MTU and routes itself, by what its files say."""
 
 
 @dataclass(frozen=True)
@@ -382,7 +384,7 @@ def _host(
 
 
 def _link(name: str, table: Mapping[str, Any], segments: Mapping[str, IPv4Network], where: str) -> Link:
-    _known_keys(table, ("segment", "addresses", "mtu"), f"{where}.")
+    _known_keys(table, ("segment", "addresses", "mtu", "by_host"), f"{where}.")
     if not NAME.fullmatch(name) or name == "lo":
         raise TopologyError(f"{where}: {name} cannot be the name of a link")
     segment = str(table.get("segment", ""))
@@ -395,7 +397,7 @@ def _link(name: str, table: Mapping[str, Any], segments: Mapping[str, IPv4Networ
     mtu = table.get("mtu", 1500)
     if not isinstance(mtu, int) or not 576 <= mtu <= 9000:
         raise TopologyError(f"{where}.mtu: {mtu} is not an MTU between 576 and 9000")
-    return Link(name, segment, addresses, mtu)
+    return Link(name, segment, addresses, mtu, bool(table.get("by_host", False)))
 
 
 def _route(target: str, gateway: object, networks: list[IPv4Network], where: str) -> Route:
