@@ -97,8 +97,8 @@ class Session(ABC):
         """Ask `commands` in order and yield each with its attempt, as it comes.
 
         Before anything else is asked on a connection, the host says who it is; other threads wait for that. `as_root`:
-        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here, and
-        ChannelRefused where the host could not be asked who it is; what was yielded stands.
+        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here, as
+        where it cannot be asked who it is; what was yielded stands.
         """
         if as_root:
             self._introduce(run)
@@ -162,8 +162,8 @@ class Session(ABC):
 
     def _identify(self, attempt: Attempt) -> None:
         name, answer = self.connection.name, attempt.answer
-        if isinstance(answer, ChannelRefused):
-            raise answer
+        if isinstance(answer, ChannelRefused):  # the first on its connection: no other will be let in
+            raise Unreachable(f"{name} lets {self.login_user} in, and then opens no session: {answer}", host=name)
         if isinstance(answer, ProbeError):
             raise Unreachable(f"{name} did not say who it is: {answer}", host=name) from answer
         found = identity.read(answer)
