@@ -25,7 +25,7 @@ from siteproof.errors import (
 )
 from siteproof.evidence.store import Attempt
 from siteproof.transport import batch, identity
-from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext, Sudo
+from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext
 from siteproof.transport.channel import Carrier
 from siteproof.transport.connection import Connection
 from siteproof.transport.identity import Identity
@@ -177,8 +177,11 @@ class Session(ABC):
     ) -> Generator[Answered]:
         """One channel's worth: answers in order, at least one, until all are in or a command has ended the channel."""
         nonce = secrets.token_hex(16)
-        sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
-        script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
+        sudo = "" if as_root else f"{self.connection.become_program} -n" if self.connection.become else batch.NO_SUDO
+        lists = self.connection.become_method == "sudo"
+        script = batch.script(
+            commands, nonce=nonce, run=run, sudo=sudo, lists=lists, stop_unless_first=stop_unless_first
+        )
         try:
             with self._shell(as_root) as shell:
                 shell.send(script)

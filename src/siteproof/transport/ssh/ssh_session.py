@@ -54,7 +54,12 @@ class SshSession(Session):
             with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
                 shell = ChannelShell(channel)
                 if as_root:
-                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
+                    shell.start_as_root(
+                        self.connection.name,
+                        self.connection.become_password or "",
+                        START_S,
+                        self.connection.become_program,
+                    )
                 else:
                     shell.start()
                 yield shell
