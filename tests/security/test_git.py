@@ -29,11 +29,17 @@ OWNER, OTHER = (1234, 1235) if ROOT else (os.geteuid(), -1)
 """Users without a name, of whom nothing else is on this machine."""
 AUTHOR = ("A B", "a@example.org")
 TOKEN = f"token: ghp_{7:036d}\n"
-GIT = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
+GIT = {
+    **{name: value for name, value in os.environ.items() if name != "GIT_CONFIG_GLOBAL"},
+    "HOME": "/nonexistent",
+    "XDG_CONFIG_HOME": str(Path(__file__).parent / "git_home"),
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "LC_ALL": "C",
+}
 
 
 def git(where: Path, *words: str, stdin: str = "", author: tuple[str, str] = AUTHOR) -> str:
-    told = [f"user.name={author[0]}", f"user.email={author[1]}", "safe.directory=*", "protocol.file.allow=always"]
+    told = [f"user.name={author[0]}", f"user.email={author[1]}", "protocol.file.allow=always"]
     options = [word for setting in told for word in ("-c", setting)]
     return subprocess.run(
         ["git", *options, *words], cwd=where, env=GIT, input=stdin, capture_output=True, text=True, check=True

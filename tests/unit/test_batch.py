@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from siteproof.asks import MISSING, Command
 from siteproof.transport import batch
-from siteproof.transport.batch import Answer, FrameReader, Frames, Mark, OutOfFrame, RunContext, Sudo
+from siteproof.transport.batch import Answer, FrameReader, Frames, Mark, OutOfFrame, RunContext
 
 NONCE = "0123456789abcdef0123456789abcdef"
 CAP = 64
@@ -135,7 +135,7 @@ SHELLS_OF_PATH = [
 ]
 
 
-def ask(shell: list[str], path: str, commands: Sequence[Command], *, sudo: Sudo = "sudo -n") -> list[Answer]:
+def ask(shell: list[str], path: str, commands: Sequence[Command], *, sudo: str = "sudo -n") -> list[Answer]:
     script = batch.script(commands, nonce=NONCE, run=RunContext("abcdef012345"), sudo=sudo)
     argv = [shutil.which(shell[0]) or shell[0], *shell[1:], "-s"]
     environment = {"PATH": path, "HOME": "/"}
@@ -254,3 +254,22 @@ def test_sudo_is_not_called_where_the_inventory_forbids_it(shell: list[str], tmp
     (answer,) = ask(shell, somebody, [command("$ROOT cat /etc/shadow")], sudo="no_sudo")
     assert (answer.status, answer.stdout) == (1, b"")
     assert answer.stderr and answer.stderr.startswith(b"sudo: not used")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_login_sets_does_not_change_its_tools(shell: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """POSIXLY_CORRECT makes GNU's tools take an option behind an operand for another operand."""
+    changes = {"POSIXLY_CORRECT": "1", "CDPATH": "/", "TIME_STYLE": "+%s", "GREP_OPTIONS": "-v", "LANG": "de_DE.UTF-8"}
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    script = batch.script([command("env; ls / -d")], nonce=NONCE, run=RunContext("abcdef012345"), sudo="sudo -n")
+    argv = [shutil.which(shell[0]) or shell[0], *shell[1:], "-s"]
+    done = subprocess.run(argv, input=script, capture_output=True, timeout=20, check=False)
+    frames = Frames(NONCE, 1 << 20)
+    assert frames.stdout(done.stdout) == []
+    (answer,) = frames.stderr(done.stderr)
+    assert answer.status == 0, answer.stderr
+    said = (answer.stdout or b"").decode().splitlines()
+    assert said[-1] == "/"
+    assert not [line for line in said if line.split("=")[0] in changes.keys() - {"LANG"}]
+    assert "LC_ALL=C" in said

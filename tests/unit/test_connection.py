@@ -426,3 +426,48 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     found = known_hosts.look_up(["cp1"], [file])
     assert [key.blob for key in found.keys] == [b"ed25519 key"]
     assert found.revoked == {b"rsa key"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "method", "program"),
+    [
+        ({}, "sudo", "sudo"),
+        ({"ansible_become_method": "ansible.builtin.sudo", "ansible_become_user": "root"}, "sudo", "sudo"),
+        (
+            {"ansible_become_flags": "-HS -n", "ansible_become_exe": "/usr/local/bin/sudo"},
+            "sudo",
+            "/usr/local/bin/sudo",
+        ),
+        ({"ansible_become_exe": "/a", "ansible_sudo_exe": "/b", "ansible_doas_exe": "/c"}, "sudo", "/b"),
+        ({"ansible_become_method": "doas", "ansible_doas_flags": "-n"}, "doas", "doas"),
+        ({"ansible_become_method": "community.general.doas", "ansible_become_exe": "/opt/doas"}, "doas", "/opt/doas"),
+        ({"ansible_become_method": "su", "ansible_user": "root"}, "sudo", "sudo"),
+        ({"ansible_become_method": "run0", "ansible_become": False}, "sudo", "sudo"),
+    ],
+)
+def test_how_root_is_become_is_followed(variables: dict[str, object], method: str, program: str) -> None:
+    connection = Connection.from_variables("cp1", variables)
+    assert (connection.become_method, connection.become_program) == (method, program)
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"ansible_become_method": "su"}, "hosts:7: cp1: ansible_become_method must be sudo or doas, .*not 'su'"),
+        ({"ansible_become_method": "community.general.run0"}, "not 'community.general.run0'"),
+        ({"ansible_become_user": "deploy"}, "ansible_become_user must be root: .*not 'deploy'"),
+        ({"ansible_become_user": "root", "ansible_sudo_user": "deploy"}, "ansible_sudo_user must be root"),
+        ({"ansible_become_flags": "-H -i"}, "ansible_become_flags must be what siteproof does anyway .*not '-i'"),
+        ({"ansible_become_flags": "-u '"}, "ansible_become_flags must be flags of sudo"),
+        ({"ansible_become_method": "doas", "ansible_become_flags": "-H"}, "not '-H'"),
+        ({"ansible_become_exe": "sudo -E"}, "ansible_become_exe must be one program, without options, not 'sudo -E'"),
+        ({"ansible_become_exe": "-n"}, "ansible_become_exe"),
+        ({"ansible_become_exe": "$(id)"}, "ansible_become_exe"),
+        ({"ansible_become_method": "doas", "ansible_become_password": "pony horse"}, "password must not be set: doas"),
+        ({"ansible_connection": "docker", "ansible_become_method": "su"}, "ansible_become_method must be"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_by_line_and_key(variables: dict[str, object], says: str) -> None:
+    with pytest.raises(BadInput, match=says) as refused:
+        Connection.from_variables("cp1", variables, dict.fromkeys(variables, "hosts:7"))
+    assert "pony" not in str(refused.value)

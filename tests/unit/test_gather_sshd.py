@@ -141,6 +141,24 @@ HOSTS = [
         lambda sshd, c: replace(c, port=listening(lambda client: client.close())),
     ),
     Host(
+        "holds this address off",
+        "Unreachable",
+        '"Not allowed at this time": it holds this machine',
+        lambda sshd, c: replace(c, port=listening(lambda client: client.sendall(b"Not allowed at this time\r\n"))),
+    ),
+    Host(
+        "too many logins at once",
+        "Unreachable",
+        "more logins at once",
+        lambda sshd, c: replace(c, port=listening(lambda client: client.sendall(b"Exceeded MaxStartups\r\n"))),
+    ),
+    Host(
+        "says why and hangs up",
+        "Unreachable",
+        r'with the words "no more \x1b[31mtoday"',
+        lambda sshd, c: replace(c, port=listening(lambda client: client.sendall(b"no more \x1b[31mtoday"))),
+    ),
+    Host(
         "speaks something else",
         "Unreachable",
         "no SSH handshake",

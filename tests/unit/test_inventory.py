@@ -512,3 +512,32 @@ def test_a_vaulted_value_that_stays_closed_is_named(
     file = str(vaulted / password) if password else None
     with pytest.raises(BadInput, match=f"inv/group_vars/all.yml:2: token {why}"):
         load("inv", limit=None, rootpath=tmp_path, vault_password_file=file)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "found", "place"),
+    [
+        ("[defaults]\n", {}, {}, ""),
+        ("[privilege_escalation]\n# ours\nbecome_method = doas\n", {}, {"method": "doas"}, "ansible.cfg:3"),
+        ("[privilege_escalation]\nbecome_user=deploy\n", {}, {"user": "deploy"}, "ansible.cfg:2"),
+        ("[sudo_become_plugin]\nflags = -H -i\n", {}, {"flags": "-H -i"}, "ansible.cfg:2"),
+        ("[defaults]\n", {"ANSIBLE_BECOME_METHOD": "su"}, {"method": "su"}, "$ANSIBLE_BECOME_METHOD"),
+        ("[defaults]\n", {"ANSIBLE_SUDO_EXE": "/opt/sudo"}, {"exe": "/opt/sudo"}, "$ANSIBLE_SUDO_EXE"),
+    ],
+)
+def test_how_root_is_become_may_stand_in_ansibles_settings(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: str,
+    environment: dict[str, str],
+    found: dict[str, str],
+    place: str,
+) -> None:
+    write(tmp_path, {"ansible.cfg": settings, "hosts.yml": "all: {hosts: {a: , b: {ansible_become_user: root}}}\n"})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    hosts = load("hosts.yml", limit=None, rootpath=tmp_path).hosts
+    said = {name.removeprefix("ansible_become_"): value for name, value in hosts["a"].variables.items()}
+    assert said == found
+    assert set(hosts["a"].places.values()) == ({place} if place else set())
+    assert hosts["b"].variables["ansible_become_user"] == "root"

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from siteproof.asks.questions import Output, Question
+import re
+
+from siteproof.asks.questions import Command, Output, Question
 from siteproof.asks.stderr import unknown_words
 from siteproof.errors import PrivilegeRefused, ToolFailed, ToolMissing, Withheld
 from siteproof.text.redaction import REDACTED
 
 MISSING = "siteproof: not on this host: "
 """What the `need` function of the batch prints before it ends with status 127."""
+
+# coreutils' timeout and env, busybox's, sudo, sudo-rs, doas.
+_ROOT_LACKS = re.compile(
+    r"^(?:(?:timeout|env): (?:failed to run command |can't execute )?['‘](?P<by_timeout>[^\s'’/]+)['’]: No such file.*|"
+    r"(?:sudo|doas): ['‘]?(?P<by_sudo>[^\s'’:/]+)['’]?: command not found)$",
+    re.MULTILINE,
+)
 
 
 def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]) -> None:
@@ -22,10 +31,16 @@ def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]
     missing = [line for line in lines if line.startswith(MISSING)]
     if output.status == 127 and missing:
         raise ToolMissing(f"{question.host} has no {missing[-1].removeprefix(MISSING)}", host=question.host)
+    as_root = isinstance(question, Command) and question.root
+    if as_root and output.status != 0 and (lacks := _ROOT_LACKS.search(output.errors)):
+        raise ToolMissing(
+            f"{where}: root has no {lacks['by_timeout'] or lacks['by_sudo']} on the PATH that sudo or doas gives it "
+            "(secure_path); the login user may have it: --check-access says where, and a link in /usr/local/bin mends "
+            "it, if root alone may write there",
+            host=question.host,
+        )
     refused = [line for line in lines if line.startswith(("sudo:", "doas:"))]
     if output.status != 0 and refused:
-        if "command not found" in refused[-1]:
-            raise ToolMissing(f"{where}: {refused[-1]}", host=question.host)
         raise PrivilegeRefused(f"{where}: {refused[-1]}", host=question.host)
     if output.status in answers:
         return

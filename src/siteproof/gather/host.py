@@ -22,7 +22,7 @@ from siteproof.transport.patience import Patience
 from siteproof.transport.session import MOST_CHANNELS, Session
 from siteproof.transport.ssh.dial import Dialer
 from siteproof.transport.ssh.ssh_session import SshSession
-from siteproof.transport.wire import ConnectionLost
+from siteproof.transport.wire import ConnectionLost, HeldOff
 
 T = TypeVar("T")
 Lane = Callable[[], None]
@@ -157,6 +157,8 @@ class Host:
                 try:
                     self._session = self._connect()
                 except HostError as error:
+                    if isinstance(error, HeldOff):  # another try would prolong it
+                        self._failure = error
                     raise ConnectionLost(f"{error}, after a connection was lost", host=error.host) from error
             return self._session
 
@@ -216,18 +218,14 @@ class Host:
                 self._batch(session, round_, [question], as_root)
 
     def _batch(self, session: Session, round_: Round, commands: Collection[Command], as_root: bool) -> None:
-        try:
-            with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
-                for command, attempt in answers:
-                    self._introduce()
-                    if isinstance(attempt.answer, GivenUp):
-                        round_.give_up(command, self._patience.given_up(command))
-                        continue
-                    self._patience.saw(command, attempt)
-                    round_.record(command, attempt)
-        except ChannelRefused as error:
-            for command in commands:
-                round_.record(command, Attempt(time.time(), 0.0, error))
+        with closing(session.batch(list(commands), self._run, as_root=as_root)) as answers:
+            for command, attempt in answers:
+                self._introduce()
+                if isinstance(attempt.answer, GivenUp):
+                    round_.give_up(command, self._patience.given_up(command))
+                    continue
+                self._patience.saw(command, attempt)
+                round_.record(command, attempt)
 
     def _introduce(self) -> None:
         """Write down who the host is before any of its answers: other processes judge as soon as they find them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from siteproof.asks import Command, Output, Question, Stream
@@ -93,6 +95,8 @@ def sudoers_fragment(suite: Suite) -> str:
             f"--sudoers: {', '.join(with_password)} has a password for sudo, so that everything goes through one root "
             "shell, for which no fragment can be exact; leave the password out where the fragment is installed"
         )
+    if by_doas := [host for host in granted if connections[host].become_method != "sudo"]:
+        raise BadInput(f"--sudoers: {', '.join(by_doas)} has doas, which reads no sudoers (ansible_become_method)")
     fragment = sudoers.fragment(granted, users, {h: connections[h].expected_hostname or h for h in granted})
     if suite.redactor.text(fragment) != fragment:
         raise BadInput(
@@ -129,11 +133,29 @@ class Access:
     """Some host lacks something that the plan needs."""
 
 
-def _access_questions(host: str, tools: Sequence[str]) -> list[Command]:
-    script = "".join(f"command -v {tool} >/dev/null || echo {tool}\n" for tool in tools)
+_ROOTS_TOOLS = """\
+each='for tool; do command -v "$tool" >/dev/null || echo "$tool"; done; echo end'
+lacking=$($ROOT sh -c "$each" sh {tools} 2>/dev/null)
+case $lacking in *end) ;; *) exit 0 ;; esac
+for tool in ${{lacking%end}}; do echo "$tool $(command -v "$tool")"; done
+echo end"""
+"""Which tools root's PATH lacks there, each with where the login user has it. A fragment of ours lets nobody ask, and
+has a PATH of its own."""
+
+
+def _access_questions(host: str, commands: Sequence[Command]) -> list[Command]:
+    script = "".join(f"command -v {tool} >/dev/null || echo {tool}\n" for tool in _tools(commands))
     return [
         Command(host, "which tools are there", 5, "reads", f"{script}echo end"),
         Command(host, "sudo", 5, "reads", "$ROOT id -u", root=True),
+        Command(
+            host,
+            "which tools root has",
+            5,
+            "reads",
+            _ROOTS_TOOLS.format(tools=" ".join(_roots_tools(commands))),
+            root=True,
+        ),
     ]
 
 
@@ -145,7 +167,7 @@ def check_access(suite: Suite, ask: Callable[[int, Collection[Question]], None])
         needed.setdefault(question.host, [])
         if isinstance(question, Command):
             needed[question.host].append(question)
-    asked = {host: _access_questions(host, _tools(commands)) for host, commands in sorted(needed.items())}
+    asked = {host: _access_questions(host, commands) for host, commands in sorted(needed.items())}
     if suite.gatherer is not None:
         ask(1, [q for questions in asked.values() for q in questions])
     connections = connections_of(suite.site.inventory)
@@ -157,12 +179,21 @@ def _tools(commands: Sequence[Command]) -> list[str]:
     return sorted({tool for command in commands for tool in command.tools})
 
 
+def _roots_tools(commands: Sequence[Command]) -> list[str]:
+    found = {"id"}
+    for command in commands:
+        found |= set(re.findall(r"\$(?:ROOT|\{ROOT\})[ \t]+([A-Za-z][\w.-]*)", command.script))
+        with suppress(BadInput):  # --sudoers says what is wrong with it
+            found |= {words[0] for words in sudoers.root_commands(command) if re.fullmatch(r"[\w.-]+", words[0])}
+    return sorted(found)
+
+
 Row = tuple[str, str, str, str, bool]
 
 
 def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool, connection: Connection | None) -> Row:
     """Host, how it was reached, sudo, missing tools, and whether everything the plan needs is there."""
-    tools, root = (suite.store.get(question) for question in questions)
+    tools, root, roots = (suite.store.get(question) for question in questions)
     record = suite.store.host_records().get(host)
     user = f" as {record.login_user}" if record and record.login_user else ""
     if isinstance(tools, HostError):
@@ -170,14 +201,20 @@ def _row(suite: Suite, host: str, questions: Sequence[Command], needs_root: bool
     if not isinstance(tools, Output) or not tools.text.endswith("end\n"):
         return host, f"unknown: {tools if isinstance(tools, ProbeError) else 'no answer'}", "-", "-", False
     missing = tools.text.split()[:-1]
+    lacks: list[str] = []
+    if needs_root and isinstance(roots, Output) and roots.text.endswith("end\n"):
+        for tool, _, place in (line.partition(" ") for line in roots.text.splitlines()[:-1]):
+            if tool not in missing:
+                has = f"; the login user has {place}" if place else ""
+                lacks.append(f"{tool} (not on the PATH that root gets by sudo or doas, secure_path{has})")
     is_root = isinstance(root, Output) and root.status == 0 and root.text.strip() == "0"
     said = "root" if is_root else "refused" if needs_root else "not needed"
     return (
         host,
         f"reached{user}{_through(connection)}",
         said,
-        ", ".join(missing) or "none",
-        (is_root or not needs_root) and not missing,
+        ", ".join([*missing, *lacks]) or "none",
+        (is_root or not needs_root) and not missing and not lacks,
     )
 
 

@@ -16,7 +16,6 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from siteproof.asks import MISSING, Command
 from siteproof.transport.patience import GIVE_UP_S, IN_VAIN_S
@@ -41,9 +40,38 @@ for tool; do command -v "$tool" >/dev/null 2>&1 || {{ echo "{MISSING}$tool" >&2;
 """
 _NO_SUDO = """no_sudo() { echo "sudo: not used, because ansible_become is false for this host" >&2; exit 1; }
 """
-_PRELUDE = """cd /
-PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin LC_ALL=C NONCE=%(run_nonce)s
+_PRELUDE = """unset CDPATH ENV BASH_ENV POSIXLY_CORRECT LANGUAGE NLSPATH GREP_OPTIONS GREP_COLOR GREP_COLORS TIME_STYLE
+unset QUOTING_STYLE BLOCKSIZE BLOCK_SIZE LS_BLOCK_SIZE DF_BLOCK_SIZE DU_BLOCK_SIZE TABSIZE COLUMNS LINES
+unset LOCALDOMAIN RES_OPTIONS HOSTALIASES SYSTEMD_PAGER SYSTEMD_COLORS SYSTEMD_URLIFY SYSTEMD_LOG_LEVEL PAGER
+cd /
+PATH=${PATH:-/usr/bin:/bin} LC_ALL=C NONCE=%(run_nonce)s
 export PATH LC_ALL NONCE
+roots_own() {
+for at in "$1" "${1%%/*}" /usr; do
+[ -d "$at" ] && ! [ -h "$at" ] || return
+line=$(ls -ldn "$at" 2>/dev/null) || return
+# shellcheck disable=SC2086 # its words
+set -- $line
+[ "$3" = 0 ] || return
+case $line in
+d????-??-*) ;;
+d???????-?[!+]*) [ "$4" = 0 ] || return ;;
+*) return 1 ;;
+esac
+done
+}
+add() {
+for each; do
+case :$path: in *":$each:"*) continue ;; esac
+case $each in /usr/local/*) roots_own "$each" || continue ;; esac
+path=$path:$each
+done
+}
+path=$PATH
+if [ "$(id -u)" = 0 ]; then add /usr/local/sbin /usr/local/bin /usr/sbin /sbin
+else path=$path:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin
+fi
+PATH=$path
 nonce=%(nonce)s
 functions=%(functions)s
 if timeout -k 1 1 true; then timeout="timeout -k 1"
@@ -60,7 +88,7 @@ mark() { printf '\\n%%s %%s\\n' "$nonce" "$1 $2"; printf '\\n%%s %%s\\n' "$nonce
 frame() {
 eval "waited=\\${waited_$6:-0}"
 [ "$waited" -lt %(give_up)d ] || { mark "$1" %(given_up)s; return; }
-DEADLINE=$2 ROOT=$sudo${sudo:+${limit:+ $limit $3}}
+DEADLINE=$2 ROOT=$sudo${sudo:+${limit:+ $limit $3}${wider:+ $wider}}
 export DEADLINE ROOT
 now
 begun=$up
@@ -77,13 +105,20 @@ eval "waited_$6=$waited"
 }
 mark start "${timeout:-%(no_timeout)s}"
 """
-# sudo may allow no more than the commands themselves; then the limit is sudo's own (see `sudoers`).
-_NARROW = """limit=$timeout
+# sudo may allow no more than the commands themselves; then the limit is sudo's own (see `sudoers`), and so is the PATH.
+# Else a directory that root's PATH lacks there, and that is root's alone to change, is added to it (`secure_path`).
+_NARROW = """limit=$timeout wider=
 # shellcheck disable=SC2086 # several words, or none
-[ -z "$sudo" ] || [ -z "$limit" ] || $sudo -l $limit 1 true </dev/null >/dev/null 2>&1 || limit="""
+[ -z "$sudo" ] || [ -z "$limit" ] || $sudo%(lists)s $limit 1 true </dev/null >/dev/null 2>&1 || limit=
+# shellcheck disable=SC2016,SC2086 # root's own; several words
+if [ -n "$sudo" ] && [ -n "$limit" ] && path=$($sudo $limit 1 sh -c 'echo "$PATH"' </dev/null 2>/dev/null); then
+case $path in
+'' | *[!A-Za-z0-9:/._-]*) ;;
+*) given=$path; add /usr/local/sbin /usr/local/bin /usr/sbin /sbin; [ "$path" = "$given" ] || wider="env PATH=$path" ;;
+esac
+fi"""
 
-Sudo = Literal["sudo -n", "no_sudo", ""]
-"""How a shell that is not root's runs one command as root: it does, it says that it may not, it is root's after all."""
+NO_SUDO = "no_sudo"
 
 
 @dataclass(frozen=True)
@@ -116,10 +151,20 @@ def used_up(command: Command, answer: Answer, seconds: float) -> bool:
 
 
 def script(
-    commands: Sequence[Command], *, nonce: str, run: RunContext, sudo: Sudo, stop_unless_first: bool = False
+    commands: Sequence[Command],
+    *,
+    nonce: str,
+    run: RunContext,
+    sudo: str,
+    lists: bool = True,
+    stop_unless_first: bool = False,
 ) -> bytes:
-    """The shell script that asks `commands` in order. `stop_unless_first`: no other is run if the first fails."""
-    functions = _NEED + _NO_SUDO if sudo == "no_sudo" else _NEED
+    """The shell script that asks `commands` in order. `stop_unless_first`: no other is run if the first fails.
+
+    `sudo` is how a shell that is not root's runs one command as root: words that do so without asking (`sudo -n`),
+    NO_SUDO where it may not, nothing where it is root's after all. `lists`: it tells by `-l` whether it may.
+    """
+    functions = _NEED + _NO_SUDO if sudo == NO_SUDO else _NEED
     names = {
         "run_nonce": shlex.quote(run.nonce),
         "nonce": nonce,
@@ -129,8 +174,10 @@ def script(
         "given_up": _GIVEN_UP,
         "in_vain": IN_VAIN_S * 100,
         "sudo": sudo,
-        "narrow": _NARROW if sudo == "sudo -n" and any(command.root for command in commands) else "limit=$timeout",
+        "narrow": "limit=$timeout wider=",
     }
+    if sudo not in ("", NO_SUDO) and any(command.root for command in commands):
+        names["narrow"] = _NARROW % {"lists": " -l" if lists else ""}
     # Slow ones wait as a matter of course. The shell knows what is waited for by a number.
     numbers: dict[str, int] = {"": 0}
     waits = [numbers.setdefault("" if c.slow else c.waits, len(numbers)) for c in commands]

@@ -6,15 +6,11 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from siteproof.errors import BadInput
 from siteproof.transport.backend import Backend
+from siteproof.transport.privilege import Escalation
 from siteproof.transport.variables import Variables
-
-_LONGEST_PASSWORD = 254
-"""What sudo reads at once; older ones leave the rest of a longer line to whoever reads next."""
-_BECOME_PASSWORD = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,10 @@ class Connection:
     options: tuple[tuple[str, str], ...] = ()
     """What `-o` says, as it stands there, lower-case names; the first of a name stands."""
     become: bool = True
-    """sudo may be used. Means nothing for root."""
+    """sudo or doas may be used. Means nothing for root."""
+    become_method: Literal["sudo", "doas"] = "sudo"
+    become_program: str = "sudo"
+    """What is run for it: its name, or where it is."""
     become_password: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     connect_timeout_s: float = 5.0
@@ -53,29 +52,36 @@ class Connection:
         read = Variables(name, variables, places, hidden)
         backend = Backend.from_variables(name, read)
         if backend is not None:
+            becomes = Escalation.from_variables(read, backend.user)
             return Connection(
                 name=name,
                 address=backend.url,
                 user=backend.user,
-                become=read.flag("ansible_become", default=True),
-                become_password=_password_for_stdin(read),
+                become=becomes.allowed,
+                become_method=becomes.method,
+                become_program=becomes.program,
+                become_password=becomes.password,
                 expected_hostname=read.text("siteproof_hostname"),
                 expected_machine_id=read.text("siteproof_machine_id"),
                 in_lab=read.text("siteproof_lab") is not None,
                 backend=backend,
             )
         arguments = _ssh_arguments(read, "ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+        user = read.text("ansible_user", "ansible_ssh_user") or arguments.user
+        becomes = Escalation.from_variables(read, user)
         keys = [read.text("ansible_ssh_private_key_file", "ansible_private_key_file")]
         return Connection(
             name=name,
             address=read.text("ansible_host", "ansible_ssh_host") or name,
             port=read.port("ansible_port", "ansible_ssh_port") or arguments.port,
-            user=read.text("ansible_user", "ansible_ssh_user") or arguments.user,
+            user=user,
             key_files=tuple(key for key in [*keys, *arguments.key_files] if key),
             ssh_config=arguments.config,
             options=tuple(arguments.options),
-            become=read.flag("ansible_become", default=True),
-            become_password=_password_for_stdin(read),
+            become=becomes.allowed,
+            become_method=becomes.method,
+            become_program=becomes.program,
+            become_password=becomes.password,
             password=read.text("ansible_ssh_password", "ansible_ssh_pass", "ansible_password"),
             connect_timeout_s=read.seconds("ansible_ssh_timeout", "ansible_timeout") or 5.0,
             expected_hostname=read.text("siteproof_hostname"),
@@ -86,22 +92,6 @@ class Connection:
     @property
     def secrets(self) -> tuple[str, ...]:
         return tuple(secret for secret in (self.password, self.become_password) if secret)
-
-
-def _password_for_stdin(read: Variables) -> str | None:
-    """sudo takes it from one line. Raises BadInput, and does not show it."""
-    password = read.text(*_BECOME_PASSWORD)
-    if password is None:
-        return None
-    try:
-        encoded = password.encode()
-    except UnicodeEncodeError:
-        encoded = b"\0"
-    if len(encoded) > _LONGEST_PASSWORD or re.search(rb"[\0\r\n]", encoded):
-        name = next(name for name in _BECOME_PASSWORD if read.find([name]))
-        wanted = f"one line of text, without a NUL, of at most {_LONGEST_PASSWORD} bytes"
-        raise BadInput(f"{read.said(name)} must be {wanted}: sudo reads no other password")
-    return password
 
 
 @dataclass

@@ -25,7 +25,7 @@ from siteproof.errors import (
 )
 from siteproof.evidence.store import Attempt
 from siteproof.transport import batch, identity
-from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext, Sudo
+from siteproof.transport.batch import Answer, Frames, OutOfFrame, RunContext
 from siteproof.transport.channel import Carrier
 from siteproof.transport.connection import Connection
 from siteproof.transport.identity import Identity
@@ -97,8 +97,8 @@ class Session(ABC):
         """Ask `commands` in order and yield each with its attempt, as it comes.
 
         Before anything else is asked on a connection, the host says who it is; other threads wait for that. `as_root`:
-        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here, and
-        ChannelRefused where the host could not be asked who it is; what was yielded stands.
+        in a root shell that sudo opens with the password. Raises HostError where nothing more can be asked here, as
+        where it cannot be asked who it is; what was yielded stands.
         """
         if as_root:
             self._introduce(run)
@@ -162,8 +162,8 @@ class Session(ABC):
 
     def _identify(self, attempt: Attempt) -> None:
         name, answer = self.connection.name, attempt.answer
-        if isinstance(answer, ChannelRefused):
-            raise answer
+        if isinstance(answer, ChannelRefused):  # the first on its connection: no other will be let in
+            raise Unreachable(f"{name} lets {self.login_user} in, and then opens no session: {answer}", host=name)
         if isinstance(answer, ProbeError):
             raise Unreachable(f"{name} did not say who it is: {answer}", host=name) from answer
         found = identity.read(answer)
@@ -177,8 +177,11 @@ class Session(ABC):
     ) -> Generator[Answered]:
         """One channel's worth: answers in order, at least one, until all are in or a command has ended the channel."""
         nonce = secrets.token_hex(16)
-        sudo: Sudo = "" if as_root else "sudo -n" if self.connection.become else "no_sudo"
-        script = batch.script(commands, nonce=nonce, run=run, sudo=sudo, stop_unless_first=stop_unless_first)
+        sudo = "" if as_root else f"{self.connection.become_program} -n" if self.connection.become else batch.NO_SUDO
+        lists = self.connection.become_method == "sudo"
+        script = batch.script(
+            commands, nonce=nonce, run=run, sudo=sudo, lists=lists, stop_unless_first=stop_unless_first
+        )
         try:
             with self._shell(as_root) as shell:
                 shell.send(script)

@@ -32,13 +32,13 @@ class RootPrompt:
     """
 
     _LINE = (
-        """exec sh -c 'echo >&2; exec env LC_ALL=C SUDO_PROMPT="$2$1" sudo -S sh -c "$3" sh "$2" "$1"' sh {} {} """
+        """exec sh -c 'echo >&2; exec env LC_ALL=C SUDO_PROMPT="$2$1" {} -S sh -c "$3" sh "$2" "$1"' sh {} {} """
         """'echo "$2$1"; while IFS= read -r line; do [ "$line" = "$2$1" ] && exec sh -s; done'"""
     )
 
-    def __init__(self) -> None:
+    def __init__(self, sudo: str = "sudo") -> None:
         first, second = secrets.token_hex(16), secrets.token_hex(16)
-        self.line = self._LINE.format(first, second)
+        self.line = self._LINE.format(sudo, first, second)
         self.root = f"{first}{second}\n".encode()
         """Root's shell then skips all up to the same line: it would take what sudo left of a password for a command."""
         self._asks = re.compile(rb"(?:\A|\n)(?:%b|\[sudo: %b\] Password: ?)\Z" % ((f"{second}{first}".encode(),) * 2))
@@ -84,12 +84,12 @@ class Shell(ABC):
     def start(self) -> None:
         self._execute("exec sh -s")
 
-    def start_as_root(self, host: str, password: str, timeout_s: float) -> None:
+    def start_as_root(self, host: str, password: str, timeout_s: float, sudo: str = "sudo") -> None:
         """The password goes through stdin, once, when sudo has asked for it in our words, and never otherwise.
 
         Raises PrivilegeRefused with what was said or asked instead, or ToolMissing.
         """
-        prompt = RootPrompt()
+        prompt = RootPrompt(sudo)
         self._execute(prompt.line)
         stdout, stderr, answered = b"", b"", 0
         end = time.monotonic() + timeout_s

@@ -45,6 +45,14 @@ class Refused(Exception):
         self.code = code
 
 
+class HeldOff(Unreachable):
+    """sshd takes no connection from here for some time, and for longer with each try. In the evidence: Unreachable."""
+
+    @property
+    def kind(self) -> str:
+        return Unreachable.__name__
+
+
 class ConnectionLost(Unreachable):
     """The connection was there and is not any more. It may be made again; in the evidence it is Unreachable."""
 
@@ -87,6 +95,8 @@ class Packetizer(paramiko.packet.Packetizer):
     def __init__(self, sock: Any) -> None:
         super().__init__(sock)
         self._to = sock
+        self.first_words = ""
+        """The last line that came where its version was due, whole or not."""
 
     @property
     def no_version(self) -> bool:
@@ -126,6 +136,8 @@ class Packetizer(paramiko.packet.Packetizer):
     def _read_timeout(self, timeout: float) -> bytes:
         read: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
         self._before_version += len(read)
+        lines = [line for line in read[-_LONGEST_SAID:].decode("utf-8", "replace").splitlines() if line.strip()]
+        self.first_words = lines[-1] if lines else self.first_words
         if self.no_version:
             raise paramiko.SSHException("too much before its version")
         return read
@@ -144,11 +156,29 @@ class Transport(paramiko.Transport):
         super().__init__(sock, packetizer_class=Packetizer)
         self._refusals: dict[int, Refused] = {}
         self._opening = threading.local()
+        self._parting = ""
 
     @property
     def no_version(self) -> bool:
         packetizer: Packetizer = self.packetizer  # type: ignore[assignment]
         return packetizer.no_version
+
+    @property
+    def first_words(self) -> str:
+        """What the server said instead of its version; empty where it said its version."""
+        packetizer: Packetizer = self.packetizer  # type: ignore[assignment]
+        return "" if self.remote_version else one_line(packetizer.first_words)
+
+    @property
+    def last_words(self) -> str:
+        """With which the server hung up, or else what it said while we logged in; PAM's reasons are among that."""
+        # Not get_banner(), which knows nothing any more once the connection has ended.
+        banner: bytes = getattr(self.auth_handler, "banner", None) or b""
+        return self._parting or one_line(" ".join(banner.decode("utf-8", "replace").split()))
+
+    def _parse_disconnect(self, message: Message) -> None:
+        message.get_int()
+        self._parting = one_line(message.get_text())
 
     def open(
         self, kind: Literal["session", "direct-tcpip"], timeout_s: float, target: tuple[str, int] | None = None

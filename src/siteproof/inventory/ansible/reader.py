@@ -37,6 +37,7 @@ from ansible.vars.manager import VariableManager
 from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 from jinja2 import Environment, TemplateError, meta
 
+from siteproof.inventory.ansible import become
 from siteproof.inventory.ansible.rendering import Rendering, is_template
 from siteproof.inventory.ansible.trouble import Ears, Refused, origin_of, refusal
 from siteproof.inventory.ansible.vault import Closed, Opened, leaves
@@ -260,6 +261,9 @@ class Reader:
                     self._opened.keep(str(name), str(connection[name]))
             else:
                 _refuse_near_miss(name)
+        for name, value, place in become.settings(connection.get("ansible_become_method")):
+            if connection.get(name) in (None, ""):
+                connection[name], places[name] = value, place
         groups = [group.name for group in sort_groups(host.get_groups())]
         return {"name": host.name, "groups": groups, "variables": connection, "places": places, "facts": facts}
 

@@ -59,7 +59,12 @@ class BackendSession(Session):
             shell = ProcessShell(self._backend)
             try:
                 if as_root:
-                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
+                    shell.start_as_root(
+                        self.connection.name,
+                        self.connection.become_password or "",
+                        START_S,
+                        self.connection.become_program,
+                    )
                 else:
                     shell.start()
                 if self._backend.kind != "local":

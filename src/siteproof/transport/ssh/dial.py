@@ -13,11 +13,11 @@ from typing import Any
 import paramiko
 from paramiko.pkey import UnknownKeyType
 
-from siteproof.errors import AuthenticationRefused, HostKeyMismatch, HostKeyUnknown, Unreachable
+from siteproof.errors import AuthenticationRefused, HostError, HostKeyMismatch, HostKeyUnknown, Unreachable
 from siteproof.machine.child import Child
 from siteproof.transport.ssh import known_hosts, ssh_config
 from siteproof.transport.ssh.ssh_config import Login
-from siteproof.transport.wire import Refused, Transport, hang_up, one_line, words
+from siteproof.transport.wire import HeldOff, Refused, Transport, hang_up, one_line, words
 
 _AUTHENTICATION_S = 10.0
 """sshd may look the client up in the DNS, and PAM may wait, so this is apart from the connect timeout."""
@@ -27,6 +27,9 @@ _SLOW_KEY_EXCHANGE = "mlkem768x25519-sha256"
 """Asked for last. Of the ciphers, GCM is asked for first: paramiko compares the others' MACs byte by byte in Python."""
 
 
+_HELD_OFF = "Not allowed at this time"
+"""In place of a version: PerSourcePenalties of OpenSSH 9.8 and later, which are on by default."""
+_TOO_MANY = "Exceeded MaxStartups"
 _LAST_WORDS = 4096
 """As many bytes of what a ProxyCommand says are kept."""
 _LAST_WORDS_S = 1.0
@@ -40,6 +43,8 @@ class Dialer:
 
     def __init__(self) -> None:
         self._jumps: dict[Place, Transport] = {}
+        self._closed_jumps: dict[Place, HostError] = {}
+        """What will be no better for the next host behind it. Many tries are what sshd holds a client off for."""
         self._jump_locks: dict[Place, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -77,8 +82,14 @@ class Dialer:
         with lock:
             transport = self._jumps.get(place)
             if transport is None or not transport.is_active():
+                if (closed := self._closed_jumps.get(place)) is not None:
+                    raise type(closed)(closed.message)
                 through = self._through(self._jump_transport(tuple(before)), hop) if before else _connect(hop)
-                transport = _log_in(hop, through)
+                try:
+                    transport = _log_in(hop, through)
+                except (AuthenticationRefused, HostKeyMismatch, HostKeyUnknown, HeldOff) as error:
+                    self._closed_jumps[place] = error
+                    raise
                 with self._lock:
                     self._jumps[place] = transport
             return transport
@@ -167,14 +178,30 @@ def _shake_hands(transport: Transport, route: Login, known: known_hosts.Known) -
     if transport.is_active() and transport.initial_kex_done:
         return
     if not in_time:
-        heard = one_line(transport.remote_version) or "not a word"
+        heard = one_line(transport.remote_version) or transport.first_words or "not a word"
         raise Unreachable(f"{route.where}: no SSH handshake within {route.timeout_s:g} s, heard: {heard}")
     error = transport.get_exception()
     if transport.no_version:
         raise Unreachable(f"{route.where}: says too much before an SSH banner comes") from error
     if not transport.remote_version:
-        raise Unreachable(f"{route.where}: accepted the connection, then closed it without an SSH banner") from error
+        raise _not_spoken_to(route, transport.first_words) from error
     raise Unreachable(f"{route.where}: the SSH handshake failed: {words(error)}") from error
+
+
+def _not_spoken_to(route: Login, said: str) -> Unreachable:
+    """The connection was closed where the server's version was due."""
+    if not said:
+        return Unreachable(f"{route.where}: accepted the connection, then closed it without an SSH banner")
+    closed = f'{route.where}: closed the connection with the words "{said}"'
+    if said == _HELD_OFF:
+        return HeldOff(
+            f"{closed}: it holds this machine's address off for a while (PerSourcePenalties of OpenSSH 9.8 and later), "
+            "after logins from there that failed or were broken off, and each further one prolongs it: wait, look for "
+            "the cause in its sshd's log, or take the address out by PerSourcePenaltyExemptList"
+        )
+    if said == _TOO_MANY:
+        return Unreachable(f"{closed}: more logins at once than its MaxStartups or PerSourceMaxStartups allows")
+    return Unreachable(closed)
 
 
 def _verify_host_key(transport: Transport, route: Login, known: known_hosts.Known) -> None:
@@ -217,9 +244,15 @@ def _authenticate(transport: Transport, route: Login) -> None:
                 tried.append(words(error))
                 break
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise Unreachable(f"{route.where}: the connection broke while logging in: {words(error)}") from error
+            raise Unreachable(
+                f"{route.where}: the connection broke while logging in: {words(error)}{_host_said(transport)}"
+            ) from error
     with_what = f"tried {'; '.join(tried)}" if tried else "there was no key and no password to try"
-    raise AuthenticationRefused(f"{route.where} does not let {route.user} in: {with_what}")
+    raise AuthenticationRefused(f"{route.where} does not let {route.user} in: {with_what}{_host_said(transport)}")
+
+
+def _host_said(transport: Transport) -> str:
+    return f'; the host said: "{said}"' if (said := transport.last_words) else ""
 
 
 Credential = tuple[Callable[[], list[str]], str]

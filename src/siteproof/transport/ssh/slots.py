@@ -24,6 +24,7 @@ class Slots:
         self._most = most
         self._taken = 0
         self._changed = threading.Condition()
+        self._waited_in_vain = False
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -48,10 +49,12 @@ class Slots:
                 except Refused:
                     if self._alone():
                         give_up = give_up or time.monotonic() + _LAST_CLOSES_S
-                        if time.monotonic() > give_up:
+                        if self._waited_in_vain or time.monotonic() > give_up:
+                            self._waited_in_vain = True  # nor is the next one waited for, until one has been opened
                             raise
                         time.sleep(_AGAIN_S)
                     continue
+                self._waited_in_vain = False
                 yield opened
                 return
 

@@ -54,12 +54,19 @@ class SshSession(Session):
             with self._slots.open(lambda: self._transport.open("session", _OPEN_S)) as channel, closing(channel):
                 shell = ChannelShell(channel)
                 if as_root:
-                    shell.start_as_root(self.connection.name, self.connection.become_password or "", START_S)
+                    shell.start_as_root(
+                        self.connection.name,
+                        self.connection.become_password or "",
+                        START_S,
+                        self.connection.become_program,
+                    )
                 else:
                     shell.start()
                 yield shell
         except Refused as refused:
-            raise ChannelRefused(f"{self.connection.name}: sshd refused one more session: {refused}") from refused
+            raise ChannelRefused(
+                f"{self.connection.name}: sshd refused one more session: {refused} (MaxSessions)"
+            ) from refused
         except (paramiko.SSHException, OSError, EOFError) as error:
             self.close()
             raise self._lost(words(error)) from error
@@ -77,10 +84,11 @@ class SshSession(Session):
             return Unreachable(f"{name}: logged in, but sshd does not run a shell", host=name)
         said = [line for each in frames.rest for line in each.decode("utf-8", "replace").strip().splitlines()]
         status = "" if shell.exit_status is None else f" with status {shell.exit_status}"
+        silent = ", and without a word: /bin/false, a nologin, or a ForceCommand of sshd's?"
         return Unreachable(
             f"{name}: logged in, but the login shell ended{status} instead of running `sh -s`"
             # A profile may talk before it fails: the reason comes first or last.
-            f"{': ' + one_line(' … '.join(dict.fromkeys((said[0], said[-1])))) if said else ''}",
+            f"{': ' + one_line(' … '.join(dict.fromkeys((said[0], said[-1])))) if said else silent}",
             host=name,
         )
 
