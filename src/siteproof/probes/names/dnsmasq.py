@@ -42,14 +42,12 @@ class Port53:
 
     program: str
     dnsmasq: Forwarding | None = None
-    unread: str = ""
-    """Why its configuration is not told, where it is dnsmasq."""
 
 
 def port_53(router: Host, zone: str, addresses: Collection[Address]) -> Ask[Port53]:
     """Which program on `router` answers at all `addresses`; of dnsmasq, what it does with `zone`.
 
-    Raises NoControl where it cannot be told who that is.
+    Raises NoControl where it cannot be told who that is, or with what dnsmasq runs.
     """
     own = zone.replace(".", r"\.")
     about = rf"(([^/]*\.)?{own}\.?|#|\*[^/]*)"
@@ -78,10 +76,7 @@ def parse(output: Output, zone: str, addresses: Collection[Address]) -> Port53:
     processes = answering(sockets(sections[f"listening {tool}"], tool), addresses)
     if processes[0].name != "dnsmasq":
         return Port53(processes[0].name)
-    try:
-        return Port53("dnsmasq", _configured(sections, _the_parent(sections, {p.pid for p in processes}), zone))
-    except NoControl as error:
-        return Port53("dnsmasq", None, error.message)
+    return Port53("dnsmasq", _configured(sections, _the_parent(sections, {p.pid for p in processes}), zone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +328,9 @@ class _Reader:
             self.perhaps(path, changed)
             for line in lines:
                 address, *names = line.partition("#")[0].split() or [""]
-                self.of_hosts(path, address, names, expand=self.expands)
+                # As dnsmasq does, with a word in its log.
+                if _address(address) is not None:
+                    self.of_hosts(path, address, names, expand=self.expands)
 
     def of_hosts(self, path: str, address: str, names: list[str], *, expand: bool) -> None:
         said = f"{path}: {address} {' '.join(names)}"
@@ -350,6 +347,8 @@ class _Reader:
             return
         for line in filter(None, self.text("leases", self.leases)[1]):
             address, _, name = line.partition(" ")
+            if _address(address) is None:
+                raise Unparseable(f"not of a file of leases: {line[:100]!r}")
             if name not in ("", "*"):
                 self.of_hosts(self.leases, address, [name], expand=True)
 

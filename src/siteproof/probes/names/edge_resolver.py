@@ -38,14 +38,12 @@ class EdgeResolver(Ask[Forwarding]):
         if there.program == "unbound":
             own, forwards = self.overrides.read(recorded), self.forwards.read(recorded)
             return Forwarding(forwards.get(self.zone), own.hiding, own.records)
-        if there.program != "dnsmasq":
+        if there.dnsmasq is None:
             raise NoControl(
                 f"{there.program} answers on port 53, and only of {' and '.join(KNOWN)} it is known how to ask what "
                 "they forward, and what they answer themselves",
                 host=host,
             )
-        if there.dnsmasq is None:
-            raise NoControl(there.unread, host=host)
         return self._as_it_runs(there.dnsmasq, recorded)
 
     def _as_it_runs(self, written: Forwarding, recorded: Callable[[Question], Recorded]) -> Forwarding:
