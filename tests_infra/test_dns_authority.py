@@ -2,15 +2,15 @@
 
 from ipaddress import IPv4Address
 
-from siteproof.asks import Ask, both, note, total, uniform, witnessed
+from siteproof.asks import Ask, note, total, uniform, witnessed
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl
 from siteproof.facts.dns import Asker, Dns, Ingress, Name, Resolving, Zone, in_zone
 from siteproof.invariants import Defaults
 from siteproof.probes.names.dig import Nothing, each_way, replies
 from siteproof.probes.names.dns import Reply, dns_reply
+from siteproof.probes.names.edge_resolver import edge_forwarding
 from siteproof.probes.names.kernel import kernel_addresses
-from siteproof.probes.names.unbound import unbound_forwards, unbound_overrides
 from siteproof.probes.path.ip import host_addresses
 
 # Nobody has a host of this name; who gets an answer for it gets one for everything.
@@ -25,26 +25,31 @@ BOTH_WAYS = "dig or drill over UDP, beside the answer over TCP"
     "dns-edge-override",
     also=("dns-pfsense-override",),
     severity="critical",
-    witness="what names answer there and at the authority, over TCP and UDP, beside what unbound-control says",
+    witness="what names answer there and at the authority, over TCP and UDP, beside what the resolver is told to do",
 )
 async def test_edge_forwards_the_zone_to_its_authority(edge: Resolving, zone: Zone, dns: Dns) -> None:
     """The edge's resolver answers on every segment, and for the site's zone what the authority says, by asking it.
 
-    Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides) and reload
-    unbound; take away what answers in front of the forward (local-zone, local-data, a host override): it is a pin like
+    Forward the site's zone to its authority servers (pfSense: Services, DNS Resolver, Domain Overrides; dnsmasq:
+    `server=/home.example/10.0.20.201`) and restart the resolver; take away what answers in front of the forward
+    (unbound: local-zone, local-data; dnsmasq: `address=`, `local=`, a hosts file; any host override): it is a pin like
     any other.
     """
     authority = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
     general = await each_way(replies(edge, dns.control_name, dns.edge.addresses, control=authority))
     assert {way: reply and reply.rcode for way, reply in general.items()} == uniform(general, "NOERROR")
     assert await not_the_authoritys(edge, zone, dns) == {}
-    own, forwards = await both(unbound_overrides(edge, zone.name), unbound_forwards(edge))
+    own = await edge_forwarding(edge, zone.name, dns.edge.addresses)
     names = [zone.name, *(name.name for name in dns.names_in(zone))]
     assert {n: kind for n, kind in own.hiding.items() if n == "." or any(in_zone(name, n) for name in names)} == {}
     assert {name: own.records[name] for name in names if name in own.records} == {}
     if others := own.records.keys() - set(names):
-        note(f"unbound has records of its own in the zone: {', '.join(sorted(others))}")
-    assert forwards.get(zone.name) == frozenset(dns.authority.servers)
+        note(f"the resolver has records of its own in the zone: {', '.join(sorted(others))}")
+    for remark in own.remarks:
+        note(remark)
+    assert own.forwards == frozenset(dns.authority.servers)
+    if own.doubt:
+        raise NoControl(own.doubt)
 
 
 async def not_the_authoritys(edge: Resolving, zone: Zone, dns: Dns) -> dict[str, Reply]:
@@ -54,19 +59,20 @@ async def not_the_authoritys(edge: Resolving, zone: Zone, dns: Dns) -> dict[str,
     """
     control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
     soa = dns_reply(edge, zone.name, at=dns.authority.servers[0], kind="SOA")
-    asks = dict[tuple[Name, str, str], Ask[Reply | Nothing | None]]()
-    for name in dns.names_in(zone):
-        asks |= {
-            (name, "there", w): a for w, a in replies(edge, name.name, dns.authority.servers, control=control).items()
-        }
-        asks |= {(name, "here", w): a for w, a in replies(edge, name.name, dns.edge.addresses, control=soa).items()}
-    said, strange = dict[Name, list[frozenset[Address]]](), dict[str, Reply]()
+    asks = dict[tuple[str, str, str], Ask[Reply | Nothing | None]]()
+    for name in map(str, dns.names_in(zone)):
+        there = replies(edge, name, dns.authority.servers, control=control)
+        asks |= {(name, "there", way): ask for way, ask in there.items()}
+        asks |= {(name, "here", way): a for way, a in replies(edge, name, dns.edge.addresses, control=soa).items()}
+    own = replies(edge, zone.name, dns.edge.addresses, kind="SOA", control=soa)
+    asks |= {("SOA", "here", way): ask for way, ask in own.items()}
+    said, strange = dict[str, list[frozenset[Address]]](), dict[str, Reply]()
     answers = {key: reply for key, reply in (await each_way(asks)).items() if reply}
     for (name, place, _), reply in answers.items():
         if place == "there":
             said.setdefault(name, []).append(reply.addresses)
     for (name, place, way), reply in answers.items():
-        if place == "here" and (reply.authoritative or not reply.empty):
+        if place == "here" and name != "SOA" and not passed_on(reply, answers.get(("SOA", "here", way))):
             if name not in said:
                 raise NoControl(f"no server of the authority tells {edge.host} what {name} is")
             # One by one: to a plan's stand-ins all are equal.
@@ -75,11 +81,20 @@ async def not_the_authoritys(edge: Resolving, zone: Zone, dns: Dns) -> dict[str,
     return strange
 
 
+def passed_on(reply: Reply, soa: Reply | None) -> bool:
+    """Whether a resolver says that a name has no address, and not by its own word.
+
+    dnsmasq passes on that the authority has spoken; who has the zone's serial forwards the zone.
+    """
+    return reply.empty and (not reply.authoritative or (soa is not None and soa.serial is not None))
+
+
 @invariant("dns-rebind-strip", witness=BOTH_WAYS)
 async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, name: Name, dns: Dns) -> None:
     """Where the authority has an address for a name, the edge's resolver does not answer with none.
 
-    Except the site's zone from the rebind protection (unbound: `private-domain`; pfSense: DNS Rebind Check).
+    Except the site's zone from the rebind protection (unbound: `private-domain`; dnsmasq: `rebind-domain-ok`; pfSense:
+    DNS Rebind Check).
     """
     resolvers = [address for address in dns.edge.addresses if address not in dns.authority.servers]
     if len(resolvers) < len(dns.edge.addresses):
@@ -87,9 +102,13 @@ async def test_rebind_protection_lets_the_sites_own_names_pass(edge: Resolving, 
     control = dns_reply(edge, dns.control_name, at=dns.edge.addresses[0])
     authority = replies(edge, name.name, dns.authority.servers, control=control)
     resolver = replies(edge, name.name, resolvers, control=control)
-    answers = await each_way(authority | resolver)
+    of_zone = replies(edge, dns.zone_of(name), resolvers, kind="SOA", control=control)
+    soas = {f"{way}, of the zone": ask for way, ask in of_zone.items()}
+    answers = await each_way(authority | resolver | soas)
     there = [reply for way in authority if (reply := answers.get(way))]
-    stripped = [way for way in resolver if (reply := answers.get(way)) and reply.empty and not reply.authoritative]
+    stripped = [
+        way for way in resolver if (reply := answers.get(way)) and passed_on(reply, answers.get(f"{way}, of the zone"))
+    ]
     if stripped and not there:
         raise NoControl(f"no server of the authority answers whether {name} has an address")
     lost = stripped if any(reply.addresses for reply in there) else []

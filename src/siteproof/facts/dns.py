@@ -62,7 +62,7 @@ class Authority(Declared):
 
 
 class EdgeResolver(Declared):
-    """The resolver on the router, unbound, which forwards the site's zones to the authority."""
+    """The resolver on the router (unbound or dnsmasq), which forwards the site's zones to the authority."""
 
     routers: str | Unseen
     addresses: Annotated[tuple[Address, ...], Field(min_length=1)]
@@ -162,7 +162,7 @@ class Dns(Family):
         asked_from: routers                # hosts that may ask them; or {none: "no login on the router"}
         ingress: services                  # where the aliases must lead to; or {none: "a load balancer"}
       edge:
-        routers: routers                   # their unbound forwards the zones; or {none: "it is dnsmasq"}
+        routers: routers                   # unbound or dnsmasq, which forwards the zones; or {none: "it is Technitium"}
         addresses: [10.0.20.1, 192.168.0.1]  # where it listens, on each segment
       outside:
         vantages: outside_vantage          # or {none: "no machine outside yet"}
@@ -195,6 +195,10 @@ class Dns(Family):
 
     def names_in(self, zone: Zone) -> tuple[Name, ...]:
         return tuple(name for name in self.names if in_zone(name.name, zone.name))
+
+    def zone_of(self, name: Name) -> str:
+        """The zone that `name` is in; of several, one in the other, the inner one."""
+        return max((zone for zone in self.zones if in_zone(name.name, zone)), key=len)
 
     def subjects(self, hosts: HostsOf) -> Subjects:
         fleets = [Fleet(how.hosts, hosts("clients", how.hosts)) for how in self.clients]

@@ -86,3 +86,15 @@ def _half_an_answer(reply: dns.message.QueryMessage, chain: dns.message.Chaining
     if dns.rdatatype.NS in authorities:
         return "it refers to other servers"
     return f"an alias of {chain.canonical_name}, and no more" if chain.cnames else ""
+
+
+def texts(message: dns.message.Message, name: str) -> list[str] | None:
+    """The texts that a server has of a name of the class CHAOS; None where it has none, or will not tell."""
+    asked = (dns.name.from_text(name), dns.rdataclass.CH, dns.rdatatype.TXT)
+    if not isinstance(message, dns.message.QueryMessage) or message.flags & dns.flags.TC:
+        raise Unparseable("not a whole reply to a DNS query")
+    if not message.flags & dns.flags.QR or [(q.name, q.rdclass, q.rdtype) for q in message.question] != [asked]:
+        raise Unparseable(f"the reply is not about {name}")
+    if not message.answer:
+        return None
+    return [text.decode("ascii", "replace") for r in message.answer for record in r for text in record.strings]

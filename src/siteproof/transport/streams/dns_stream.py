@@ -40,7 +40,10 @@ def _query(question: Stream) -> bytes:
     parameters = dict(question.parameters)
     # The id follows from the question, so that a replayed answer still belongs to it.
     identifier = int(question.key[:4], 16)
-    return dns.message.make_query(parameters["name"], parameters["type"], use_edns=False, id=identifier).to_wire()
+    query = dns.message.make_query(
+        parameters["name"], parameters["type"], parameters.get("class", "IN"), use_edns=False, id=identifier
+    )
+    return query.to_wire()
 
 
 def _receive(channel: Either, length: int, end: float, what: str) -> bytes:
