@@ -25,9 +25,11 @@ from recorded import Recording
 
 from siteproof.asks import Command, Output, Stream, stderr
 from siteproof.errors import ProbeError, Unanswered
+from siteproof.probes.common.log_words import Said
 from siteproof.probes.edge.nat import Forward, NatRules
 from siteproof.probes.pulls.crictl import Pull
 from siteproof.probes.pulls.crictl_images import Again
+from siteproof.probes.swarm.dockerd import AllocatorLog
 from siteproof.probes.swarm.model import SwarmState
 from siteproof.probes.swarm.swarm_canary import CanaryRun
 
@@ -117,6 +119,8 @@ def judged(answer: Any) -> Any:
         return replace(answer, failure="said" if answer.failure else "")
     if isinstance(answer, CanaryRun):
         return replace(answer, errors=("said",) if answer.errors else ())
+    if isinstance(answer, AllocatorLog):
+        return replace(answer, exhausted=_quoting(answer.exhausted), raced=_quoting(answer.raced))
     if isinstance(answer, NatRules):
         return replace(answer, forwards=tuple(map(_without_words, answer.forwards)))
     if isinstance(answer, SwarmState) and answer.unread:
@@ -125,6 +129,10 @@ def judged(answer: Any) -> Any:
         return answer
     parts = tuple(map(judged, answer))
     return Unknown() if Unknown() in parts else parts
+
+
+def _quoting(found: Said) -> Said:
+    return replace(found, examples=("said",) * len(found.examples))
 
 
 def _without_words(forward: Forward) -> Forward:

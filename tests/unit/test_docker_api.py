@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -187,6 +188,11 @@ def test_before_docker_29_nobody_counts_what_is_left() -> None:
 def test_an_endpoint_without_an_address_is_not_there_yet() -> None:
     found = view(changed(VIEW, "network", "Containers", "lb-proxy", "IPv4Address", to=""))
     assert [endpoint.name for endpoint in found.endpoints] == [e.name for e in view(VIEW).endpoints[1:]]
+
+
+def test_a_workers_count_is_its_own_and_not_the_swarms() -> None:
+    assert view(VIEW).available == {IPv4Network("10.10.0.0/16"): 65484}
+    assert view(changed(VIEW, "info", "Swarm", "ControlAvailable", to=False)).available is None
 
 
 def test_a_node_that_does_not_know_the_overlay_has_nothing_on_it() -> None:

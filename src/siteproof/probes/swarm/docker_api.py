@@ -141,7 +141,7 @@ def parse_view(output: Output, overlay: str) -> NodeView:
     from siteproof.probes.swarm.documents.nodes import member
 
     sections = split(output.text, "clock", "info", "network")
-    return view(sections, member(sections), overlay)
+    return view(sections, *member(sections), overlay)
 
 
 def parse_networks(output: Output) -> tuple[Network, ...]:

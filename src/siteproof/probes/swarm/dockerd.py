@@ -7,15 +7,51 @@ from dataclasses import dataclass
 
 from siteproof.asks import SMALL, Ask, Host, Output, command
 from siteproof.errors import NoControl, Unparseable
+from siteproof.probes.common.log_words import EXAMPLES, FORGET, Dialect, LogWords, Said, print_counts
 from siteproof.probes.common.sections import END, Sections, section, split
 
 UNIT = "docker.service"
 
-# dockerd's first words in every life, and the only proof that the journal reaches back to its start.
+# dockerd's first words in every life, and the only proof that the journal reaches back to its start. Soon after them it
+# says its version: so the words that follow are that version's, whatever has been installed since.
 FIRST_WORDS = "Starting up"
-EXHAUSTED = ("could not find an available IP", "task allocation failure", "Failed allocation for service")
-RACED = ("key modified", "remove failed")
-EXAMPLES = 20
+VERSION_WORDS = "Docker daemon"
+EXHAUSTED = LogWords(
+    "dockerd",
+    "no address was left",
+    (
+        Dialect(
+            (20, 10),
+            (30, 0),
+            ("could not find an available IP", "task allocation failure", "Failed allocation for service"),
+            "https://github.com/moby/swarmkit/blob/master/manager/allocator/network.go and moby's cnmallocator, "
+            "read in 20.10.27, 23.0, 24.0, 25.0, 26.1, 27.5, 28.0, 28.5, 29.0 and 29.7",
+        ),
+    ),
+)
+_REMOVED = ("key modified", "remove failed")
+# Up to 28.0 a removed network's count of endpoints was taken out of the store only if nobody had changed it meanwhile.
+# Since there is no such count, removals that meet show where one address has two endpoints for a moment.
+RACED = LogWords(
+    "dockerd",
+    "two removals met",
+    (
+        Dialect(
+            (20, 10),
+            (28, 1),
+            _REMOVED,
+            "https://github.com/moby/moby/blob/v28.0.4/libnetwork/endpoint_cnt.go, and deleteFromStore in store.go; "
+            "read in 20.10.27, 23.0, 25.0, 27.5 and 28.0, seen on 20.10.24",
+        ),
+        Dialect(
+            (28, 1),
+            (30, 0),
+            (*_REMOVED, "rmServiceBinding [^ ]+ possible transient state"),
+            "https://github.com/moby/moby/blob/docker-v29.7.2/daemon/libnetwork/service_common.go; "
+            "read in 28.1, 28.5, 29.0 and 29.7, seen on 29.0",
+        ),
+    ),
+)
 TICKS = 100
 """Per second, in /proc/PID/stat, on every architecture of Linux."""
 
@@ -31,22 +67,24 @@ cat /proc/uptime || exit
 """
 _DAEMON = f"{_SHOW}{END}"
 
+_COUNTED = (*EXHAUSTED.names("exhausted"), *RACED.names("raced"))
+
 # The lines are counted on the host: a daemon that retries for weeks logs more than anybody wants to carry. Each start
 # begins the count anew.
 _JOURNAL = rf"""\
 {_SHOW}
 {section("log")}
 {{ $ROOT journalctl --quiet --no-pager -o cat -u {UNIT}; printf 'siteproof status %s\n' $?; }} | awk '
-    /^siteproof status [0-9]+$/ {{ status = $3; next }}
-    /msg="{FIRST_WORDS}"/ {{ first = $0; lines = exhausted = raced = shown = 0 }}
-    {{ lines++ }}
-    /{"|".join(EXHAUSTED)}/ {{ exhausted++; example[shown++ % {EXAMPLES}] = substr($0, 1, 400) }}
-    /{"|".join(RACED)}/ {{ raced++; example[shown++ % {EXAMPLES}] = substr($0, 1, 400) }}
-    END {{
-        print "first " first; print "lines " lines; print "exhausted " exhausted + 0; print "raced " raced + 0
-        for (i = 0; i < shown && i < {EXAMPLES}; i++) print "example " example[i]
-        exit status == "" ? 1 : status
-    }}' || exit
+/^siteproof status [0-9]+$/ {{ status = $3; next }}
+/msg="{FIRST_WORDS}"/ {{ first = $0; daemon = version = ""; lines = 0; {FORGET} }}
+/msg="{VERSION_WORDS}"/ {{ daemon = version = $0; sub(/.* version="?/, "", version); sub(/[" ].*/, "", version) }}
+{{ lines++ }}
+{EXHAUSTED.awk("exhausted")}
+{RACED.awk("raced")}
+END {{
+print "first " first; print "daemon " daemon; print "version " version; print "lines " lines + 0
+{print_counts(*_COUNTED)}exit status == "" ? 1 : status
+}}' || exit
 {END}
 """
 
@@ -73,11 +111,12 @@ class AllocatorLog:
     """What dockerd logged about addresses since it started."""
 
     daemon: Daemon
-    exhausted: int
-    """Lines that say that no address was left."""
-    raced: int
-    """Lines that say that two removals met; a symptom of lost addresses, not their number."""
-    examples: tuple[str, ...]
+    version: str
+    """Its own, as it said it at its start."""
+    exhausted: Said
+    """That no address was left."""
+    raced: Said
+    """That two removals met; a symptom of lost addresses, not their number."""
 
 
 def daemon(node: Host) -> Ask[Daemon]:
@@ -142,13 +181,26 @@ def parse_log(output: Output) -> AllocatorLog:
     sections = split(output.text, "unit", "process", "uptime", "log")
     alive = parse_daemon(sections)
     told = [line.partition(" ")[::2] for line in sections["log"].splitlines()]
-    if [name for name, _ in told[:4]] != ["first", "lines", "exhausted", "raced"]:
+    head = ("first", "daemon", "version", "lines", *_COUNTED, "all")
+    if tuple(name for name, _ in told[: len(head)]) != head:
         raise Unparseable(f"the journal was not counted: {sections['log'][:200]!r}")
-    first, *numbers = (value for _, value in told[:4])
+    first, said, version, *numbers = (value for _, value in told[: len(head)])
     if f'msg="{FIRST_WORDS}"' not in first:
         raise NoControl("the journal does not reach back to the start of dockerd, so what it lacks was not seen")
-    lines, exhausted, raced = map(int, numbers)
-    examples = tuple(value for name, value in told[4:] if name == "example")
-    if lines < 1 or len(examples) != min(exhausted + raced, EXAMPLES) or len(told) != 4 + len(examples):
-        raise Unparseable(f"the journal has {exhausted} and {raced} such lines of {lines}, and shows {len(examples)}")
-    return AllocatorLog(alive, exhausted, raced, examples)
+    if not version or not re.search(rf' version="?{re.escape(version)}"?(?: |$)', said):
+        raise NoControl(f"dockerd does not say in the journal which version it is, so nobody knows its words: {said!r}")
+    lines, *counts, total = map(int, numbers)
+    counted = dict(zip(_COUNTED, counts, strict=True))
+    shown = told[len(head) :]
+    wanted = [f"example-{name}" for name in _COUNTED for _ in range(min(counted[name], EXAMPLES))]
+    if lines < 1 or sum(counts) != total or [name for name, _ in shown] != wanted:
+        raise Unparseable(f"the journal has {counted} such lines of {lines}, and shows {len(shown)}")
+
+    def of(words: LogWords, name: str) -> Said:
+        found = [
+            Said(counted[each], tuple(line for kind, line in shown if kind == f"example-{each}"))
+            for each in words.names(name)
+        ]
+        return words.said(version, found)
+
+    return AllocatorLog(alive, version, of(EXHAUSTED, "exhausted"), of(RACED, "raced"))

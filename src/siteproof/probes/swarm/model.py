@@ -179,4 +179,4 @@ class NodeView:
     """The overlay's id; empty where nothing of this node is on it, so that the node does not know it."""
     endpoints: tuple[NetworkEndpoint, ...]
     available: Mapping[IPv4Network, int] | None
-    """Addresses that the allocator still has, by subnet; None before Docker 29, and on a worker."""
+    """Addresses that the allocator still has, by subnet; None before Docker 29, and of a worker, who does not know."""

@@ -82,7 +82,7 @@ class _View(Document):
     Name: Text
     Containers: Entries[str, _Container] | None
     Status: _Status | None = None
-    """Left out before Docker 29, and by a worker."""
+    """Left out before Docker 29 (API 1.52). A worker's is of its own endpoints alone, as if the rest were free."""
 
 
 def networks(sections: Sections) -> tuple[tuple[Network, ...], tuple[Unread, ...]]:
@@ -98,8 +98,11 @@ def networks(sections: Sections) -> tuple[tuple[Network, ...], tuple[Unread, ...
     return tuple(found), odd
 
 
-def view(sections: Sections, node: str, overlay: str) -> NodeView:
-    """What `node`, which is this node's id in the swarm, has on the overlay; nothing where it does not know it."""
+def view(sections: Sections, node: str, manages: bool, overlay: str) -> NodeView:
+    """What `node`, which is this node's id in the swarm, has on the overlay; nothing where it does not know it.
+
+    What the allocator still has is taken from who `manages` the swarm alone: only there it is the swarm's.
+    """
     found = document(sections, "network")
     if found == {"message": f"network {overlay} not found"}:
         return NodeView(node, "", (), None)
@@ -107,7 +110,7 @@ def view(sections: Sections, node: str, overlay: str) -> NodeView:
     if network.Name != overlay:
         raise Unparseable(f"dockerd's API was asked for the network {overlay}, and gives {network.Name!r}")
     available = None
-    if network.Status and (counts := network.Status.IPAM.Subnets) is not None:
+    if manages and network.Status and (counts := network.Status.IPAM.Subnets) is not None:
         available = {IPv4Network(s): each.DynamicIPsAvailable for s, each in counts.items() if ":" not in s}
     # A canary of ours is none of the site's.
     endpoints = [

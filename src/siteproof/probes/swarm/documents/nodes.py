@@ -72,12 +72,15 @@ class _Node(Document):
     Spec: _Spec
 
 
-def member(sections: Sections) -> str:
-    """The node's own id in the swarm. Raises NoControl where it is not active in one, or this was said long ago."""
+def member(sections: Sections) -> tuple[str, bool]:
+    """The node's own id in the swarm, and whether it is a manager.
+
+    Raises NoControl where it is not active in one, or this was said long ago.
+    """
     found = document(sections, "info")
     swarm = _active(found)
     _of_now(read(_Info, found, "info").SystemTime, sections)
-    return swarm.NodeID
+    return swarm.NodeID, swarm.ControlAvailable
 
 
 def manager(sections: Sections) -> tuple[str, float, tuple[IPv4Network, ...]]:
