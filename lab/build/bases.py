@@ -32,6 +32,8 @@ class Base:
     less: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     """Files that other bases leave out."""
+    off: tuple[str, ...] = ()
+    """Units that only these packages bring, and that no host is to have started by itself."""
     finish: str = "set -eu"
     """A script that ends the making; $1 is the base's root."""
 
@@ -76,6 +78,12 @@ done
             "tcsh",
             "zsh",
             "locales",
+        ),
+        off=(
+            "netavark-dhcp-proxy.service",
+            "netavark-dhcp-proxy.socket",
+            "netavark-firewalld-reload.service",
+            "man-db.timer",
         ),
         kept=("/usr/share/locale/de/*", "/usr/share/fish/*", "/usr/share/zsh/*"),
         # gawk ranks higher where both are: a host that is to have it says so.

@@ -75,7 +75,7 @@ def inputs(name: str, machine: Machine) -> dict[str, object]:
         "packages": base.packages,
         "left out": LEFT_OUT,
         "kept": base.kept,
-        "switched off": SWITCHED_OFF,
+        "switched off": (*SWITCHED_OFF, *base.off),
         "finish": (FINISH, base.finish),
     }
 
@@ -120,7 +120,7 @@ def make(commands: Commands, name: str, machine: Machine, target: Path) -> None:
         env={"TMPDIR": str(work)},
     )  # fmt: skip
     commands.run(part(name), ["sh", own_finish, root])
-    commands.run(part(name), ["sh", finish, root, *SWITCHED_OFF])
+    commands.run(part(name), ["sh", finish, root, *SWITCHED_OFF, *base.off])
     cache.publish(root, target)
     cache.remove(work)
 
