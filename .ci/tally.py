@@ -4,7 +4,7 @@
 
 The folder holds what the environments wrote: `tox.json` and `tox-proof.json` are tox's own `--result-json`, of
 `tox run` and of `tox run -e proof`. A JUnit file `<environment>.xml` or `<environment>-part-<part>.xml` is pytest's,
-`sample.json` and `proof.json` are from `python -m lab prove --json`, `replays.json` is from `python -m lab replays`. A
+`sample.json`, `proof.json` and `other.json` are from `python -m lab prove --json`, `replays.json` is from `python -m lab replays`. A
 test counts once, and so does a fault, however often it was tried: it passed if it never failed. An environment that
 counts nothing itself (lint, types) is one. An environment that failed though nothing that it counted did is one more
 failure, and so is a tox that did not come to its end: what broke off is never counted as passed. Takes nothing but
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 RUNS = ("tox.json", "tox-proof.json")
-FAULTS = {"sample.json": "sample", "proof.json": "proof", "replays.json": "proof"}
+FAULTS = {"sample.json": "sample", "proof.json": "proof", "replays.json": "proof", "other.json": "proof"}
 """Files that count faults, and of which environment."""
 
 Outcomes = dict[str, bool]
@@ -47,8 +47,9 @@ def of_tests(path: Path) -> Outcomes:
 
 
 def of_faults(path: Path) -> Outcomes:
-    faults = json.loads(path.read_text(encoding="utf-8"))["faults"]
-    return {f"the fault {fault['id']}": bool(fault["ok"]) for fault in faults}
+    told = json.loads(path.read_text(encoding="utf-8"))
+    where = f" on {told['site']}" if path.stem == "other" else ""
+    return {f"the fault {fault['id']}{where}": bool(fault["ok"]) for fault in told["faults"]}
 
 
 def counted(folder: Path) -> dict[str, Outcomes]:

@@ -1,9 +1,10 @@
-"""The README's four figures, from what a run of the project's proof wrote; `--write` puts them there.
+"""The README's figures, and the table of what was seen on which versions, from what a run of the project's proof wrote;
+`--write` puts them there.
 
-`register.json` is the suite's `--register`, `proof.json` is from `python -m lab prove --json`, `replays.json` is from
-`python -m lab replays --json`, and `corruption.json` is what the corruption tests counted. Fails where a figure is not
-whole: a check without a proof, a fault not noticed exactly, an answer of yesterday that was believed, a damaged one
-that was read as another.
+`register.json` is the suite's `--register`, `proof.json` is from `python -m lab prove --json`, `other.json` the same of
+the other site, `replays.json` is from `python -m lab replays --json`, and `corruption.json` is what the corruption
+tests counted. Fails where a figure is not whole: a check without a proof, a fault not noticed exactly, an answer of
+yesterday that was believed, a damaged one that was read as another.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from lab.paths import PROJECT
+from lab.seen import of_tools
 
-FILES = ("register.json", "proof.json", "corruption.json", "replays.json")
+FILES = ("register.json", "proof.json", "other.json", "corruption.json", "replays.json")
+VERSIONS = PROJECT / "docs/versions.md"
+_EVERYWHERE = (
+    "awk", "cat", "date", "find", "grep", "head", "ls", "mktemp", "readlink", "sed", "setsid", "sha256sum", "sleep", "sort",
+    "tail", "tr", "xargs",
+)  # fmt: skip
+"""Tools of every userland, which most checks ask; the table of tools has them."""
 BEGIN, END = "<!-- figures: written by `tox run -e figures` -->", "<!-- end of figures -->"
 BLOCK = re.compile(f"(?<={re.escape(BEGIN)}\n).*(?={re.escape(END)})", re.DOTALL)
 
@@ -44,11 +52,20 @@ class Figures:
     """Of these, the ones by which a check that has a witness was held."""
     unwitnessed: int
     """Checks that say that they have none."""
+    elsewhere_tried: int
+    """Faults that were tried on the other site; `elsewhere_exact` of them were noticed exactly."""
+    elsewhere_exact: int
+    both: int
+    """Faults noticed exactly on both sites."""
+    held: int
+    """Checks that the other site shows; `held_on_both` hold there as on the first."""
+    held_on_both: int
 
     @property
     def whole(self) -> bool:
         proven = self.proven == self.checks > 0 and self.exactly == self.faults > 0
-        return proven and self.misread == 0 < self.tried and self.believed == 0 < self.lies
+        elsewhere = self.elsewhere_exact == self.elsewhere_tried > 0 and self.held_on_both == self.held > 0
+        return proven and elsewhere and self.misread == 0 < self.tried and self.believed == 0 < self.lies
 
     def markdown(self) -> str:
         elsewhere = f"; {self.elsewhere} more cannot be shown on the lab and say why" if self.elsewhere else ""
@@ -60,6 +77,9 @@ class Figures:
             f"| {self.proven} / {self.checks} |\n"
             f"| faults noticed by exactly the checks that they name, and by none once healed{again} "
             f"| {self.exactly} / {self.faults} |\n"
+            f"| checks of another site, other in releases, daemons and addresses, that hold there as on the first "
+            f"| {self.held_on_both} / {self.held} |\n"
+            f"| faults noticed as exactly on both sites | {self.both} / {self.faults} |\n"
             f"| damaged answers misread, of {self.recordings} recordings of real tools "
             f"| {self.misread} / {self.tried:,} |\n"
             f"| tools believed that gave yesterday's answers while a fault stood; {self.unwitnessed} checks have no "
@@ -70,10 +90,13 @@ class Figures:
 def figures(
     register: Sequence[Mapping[str, Any]],
     proof: Mapping[str, Any],
+    other: Mapping[str, Any],
     corruption: Mapping[str, Any],
     replays: Mapping[str, Any],
 ) -> Figures:
     exact = [fault for fault in proof["faults"] if fault["ok"]]
+    there = [fault for fault in other["faults"] if fault["ok"]]
+    here_held, there_held = set(proof.get("seen", {})), set(other.get("seen", {}))
     violated, unknown = _ids(exact, "violated"), _ids(exact, "unknown")
     shown = [entry["id"] for entry in register if not entry["unproven_because"]]
     counts = [corruption["answers"], corruption["verdicts"]]
@@ -90,6 +113,11 @@ def figures(
         lies=len(replays["faults"]),
         believed=sum(not lie["ok"] for lie in replays["faults"]),
         unwitnessed=sum(bool(entry["unwitnessed_because"]) for entry in register),
+        elsewhere_tried=len(other["faults"]),
+        elsewhere_exact=len(there),
+        both=len({fault["id"] for fault in exact} & {fault["id"] for fault in there}),
+        held=len(there_held),
+        held_on_both=len(here_held & there_held),
     )
 
 
@@ -104,13 +132,57 @@ def with_figures(text: str, found: Figures) -> str:
     return BLOCK.sub(lambda _: found.markdown(), text)
 
 
+def versions(sites: Sequence[Mapping[str, Any]]) -> str:
+    """What runs on each site, and on which versions of which tools each check was seen to hold there."""
+    names = [site["site"] for site in sites]
+    lines = [
+        "# Seen on",
+        "",
+        "Written by `tox run -e figures -- --write`, from the proof of each site. What is not here may work all the same;",
+        "what a tool says in words that nobody knows is unknown, never held.",
+        "",
+        "## What runs there",
+        "",
+        *_table("daemon", names, [site["running"] for site in sites]),
+        "",
+        "## What is asked there",
+        "",
+        *_table("tool", names, [of_tools(site["seen"]) for site in sites]),
+        "",
+        "## Which check was seen to hold, by what",
+        "",
+    ]
+    checks = sorted({check for site in sites for check in site["seen"]})
+    lines += [f"| check | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for check in checks:
+        cells = [
+            "—"
+            if check not in site["seen"]
+            else "; ".join(
+                f"{tool} {', '.join(said)}" for tool, said in site["seen"][check].items() if tool not in _EVERYWHERE
+            )
+            or "its own streams and the shell"
+            for site in sites
+        ]
+        lines.append(f"| `{check}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(what: str, names: Sequence[str], sites: Sequence[Mapping[str, Sequence[str]]]) -> list[str]:
+    lines = [f"| {what} | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for each in sorted({key for site in sites for key in site}, key=str.lower):
+        lines.append(f"| {each} | {' | '.join(', '.join(site.get(each, ())) or '—' for site in sites)} |")
+    return lines
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.figures", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("directory", type=Path, help="where the four files are")
     parser.add_argument("--write", action="store_true", help="put them into the README")
     options = parser.parse_args(arguments)
     try:
-        found = figures(*(json.loads((options.directory / name).read_text()) for name in FILES))
+        told = [json.loads((options.directory / name).read_text()) for name in FILES]
+        found = figures(*told)
     except FileNotFoundError as error:
         print(f"{error.filename} is not there: `tox run -e proof` makes it", file=sys.stderr)
         return 4
@@ -118,6 +190,7 @@ def main(arguments: Sequence[str]) -> int:
     readme = PROJECT / "README.md"
     if options.write:
         readme.write_text(with_figures(readme.read_text(), found))
+        VERSIONS.write_text(versions(told[1:3]))
     return 0 if found.whole else 1
 
 

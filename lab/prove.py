@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from lab import breaking, lifecycle, state, suite
+from lab import breaking, lifecycle, seen, state, suite
 from lab.errors import LabError
 from lab.faults import Expected, Fault, Faults
 from lab.following import Edge
@@ -76,15 +76,18 @@ def prove_all(lab: str, site: Topology, known: Faults, faults: Sequence[Fault], 
     names = [lab] if labs == 1 else [f"{lab}-{number}" for number in range(1, labs + 1)]
     queue = _Queue(faults, 1 if how.alone else MOST_TOGETHER)
     with ThreadPoolExecutor(labs) as pool:
-        proofs = [
-            proof
-            for proofs in pool.map(lambda name: _prove_on(name, site, known, queue, how), names)
-            for proof in proofs
-        ]
+        provers = list(pool.map(lambda name: _prove_on(name, site, known, queue, how), names))
+    proofs = [proof for prover in provers for proof in prover.done]
     proofs.sort(key=lambda proof: faults.index(proof.fault))
     ok = all(proof.ok for proof in proofs)
     if out:
-        report = {"faults": [proof.as_json() for proof in proofs], "ok": ok}
+        report = {
+            "site": site.site,
+            "faults": [proof.as_json() for proof in proofs],
+            "absent": dict(known.absent),
+            "ok": ok,
+            **next((prover.site_seen for prover in provers if prover.site_seen), {}),
+        }
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     failed = sum(not proof.ok for proof in proofs)
@@ -148,12 +151,12 @@ class _Queue:
             return left
 
 
-def _prove_on(lab: str, site: Topology, known: Faults, queue: _Queue, how: How) -> list[Proof]:
+def _prove_on(lab: str, site: Topology, known: Faults, queue: _Queue, how: How) -> _Prover:
     with lab_up(lab, site.site), tempfile.TemporaryDirectory(prefix="siteproof-prove-") as directory:
         _heal_leftovers(lab, site, known)
         prover = _Prover(lab, site, known, Path(directory), how.changes)
         prover.prove_from(queue)
-        return prover.done
+        return prover
 
 
 class _Prover:
@@ -166,6 +169,8 @@ class _Prover:
     def __init__(self, lab: str, site: Topology, known: Faults, directory: Path, changes: bool) -> None:
         self._changes = changes
         self.done: list[Proof] = []
+        self.site_seen: dict[str, Any] = {}
+        """What was held by which versions of which tools, and what runs on the hosts; empty where all was never held."""
         self._lab = lab
         self._site = site
         self._known = known
@@ -278,6 +283,9 @@ class _Prover:
             if not self._healthy.ok:
                 self._renew("it is not healthy")
                 self._healthy = suite.judge(self._lab, self._site.site, next(self._runs), self._changes)
+        if self._healthy.ok and not self.site_seen:
+            running = seen.running(lifecycle.must_run(self._lab), self._site)
+            self.site_seen = {"seen": seen.seen(self._healthy.path), "running": running}
         return self._healthy
 
     def _heal(self, proofs: Sequence[Proof]) -> bool:
