@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lab import kernel
+from lab import disks, kernel
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,11 +49,15 @@ def operator(spec: dict[str, Any], link: socket.socket) -> None:
 
 def contained(spec: dict[str, Any], link: socket.socket) -> None:
     user_namespace = spec["user_namespace"]
-    os.chdir(spec["directory"])
+    directory = Path(spec["directory"])
+    os.chdir(directory)
+    if not (directory / disks.IMAGE).exists():
+        disks.make(spec["mke2fs"], directory)
+    disks.mount(directory)
     trees = {target: shifted(source, user_namespace, read_only=True) for target, source in spec["binds"].items()}
     trees |= {target: shifted(source, user_namespace) for target, source in spec["disks"].items()}
     attach(shifted(spec["base"], user_namespace, read_only=True), "base")
-    attach(shifted("layer", user_namespace), "layer")
+    attach(shifted(f"{disks.MOUNTED}/layer", user_namespace), "layer")
     # Root of the user namespace may not pass through the machine's directories: from here on all paths are relative.
     kernel.setns(user_namespace, kernel.CLONE_NEWUSER)
     os.setgroups([])
@@ -74,7 +78,7 @@ def contained(spec: dict[str, Any], link: socket.socket) -> None:
     kernel.mount("overlay", "root", "overlay", 0, "lowerdir=base,upperdir=layer/upper,workdir=layer/work,userxattr")
     for target, tree in trees.items():
         attach(tree, "root" + target)
-    kernel.mount("tmpfs", "root/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755")
+    in_memory("root/run", "size=256m,mode=755")
     Path("root/run/host").mkdir()
     Path("root/run/host/notify").touch()
     kernel.mount("notify", "root/run/host/notify", "", kernel.MS_BIND)
@@ -87,6 +91,11 @@ def contained(spec: dict[str, Any], link: socket.socket) -> None:
         os.execv("/bin/sleep", ["sleep", "infinity"])
     environment = {"container": "siteproof-lab", "PATH": PATH, "NOTIFY_SOCKET": "/run/host/notify", "TERM": "dumb"}
     os.execve("/lib/systemd/systemd", ["systemd", "--show-status=false"], environment)
+
+
+def in_memory(target: str, options: str) -> None:
+    """Bounded as the disk is: without a size it is half of the machine's memory."""
+    kernel.mount("tmpfs", target, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
 
 
 def shifted(source: str, user_namespace: int, read_only: bool = False) -> int:
@@ -107,15 +116,15 @@ def enter_root(*, read_only_sys: bool) -> None:
     kernel.mount("proc", "proc", "proc", PLAIN)
     kernel.mount("sysfs", "sys", "sysfs", PLAIN | (kernel.MS_RDONLY if read_only_sys else 0))
     kernel.mount("cgroup2", "sys/fs/cgroup", "cgroup2", PLAIN)
-    kernel.mount("tmpfs", "dev", "tmpfs", kernel.MS_NOSUID, "mode=755")
+    kernel.mount("tmpfs", "dev", "tmpfs", kernel.MS_NOSUID, "size=1m,mode=755")
     for device in DEVICES:
         Path("dev", device).touch()
         kernel.mount(f"/dev/{device}", f"dev/{device}", "", kernel.MS_BIND)
     for name in ("pts", "shm"):
         Path("dev", name).mkdir()
     kernel.mount("devpts", "dev/pts", "devpts", PLAIN & ~kernel.MS_NODEV, "newinstance,ptmxmode=0666,mode=620,gid=5")
-    kernel.mount("tmpfs", "dev/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV)
-    kernel.mount("tmpfs", "tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=1777")
+    in_memory("dev/shm", "size=64m,mode=1777")
+    in_memory("tmp", "size=512m,mode=1777")
     for name, target in (
         ("ptmx", "pts/ptmx"),
         ("fd", "/proc/self/fd"),

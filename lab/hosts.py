@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, files, kernel
+from lab import cgroups, disks, files, kernel
 from lab.build import Built
+from lab.build.machine import find_tool
 from lab.errors import LabError
 from lab.holder import IDS, first_id
 from lab.paths import PROJECT
@@ -130,7 +131,8 @@ def start_host(plan: Plan, host: Host, holder: int, keeper: int) -> Starting:
             "base": str(plan.base_of(host)),
             "cgroup": str(cgroups.create(plan.cgroup / host.name, first_id(plan.name))),
             "binds": _operator_binds(directory, host) if host.mode == "operator" else _sources(host, plan.parts),
-            "disks": {path: str(_disk(directory, path)) for path in host.disks},
+            "mke2fs": find_tool("mke2fs"),
+            "disks": {path: f"{disks.MOUNTED}/{_disk(path)}" for path in host.disks},
             "sysctl": dict(host.sysctl),
             "read_only_sys": host.read_only_sys,
             "link": theirs.fileno(),
@@ -158,17 +160,19 @@ def wait_for_pid(plan: Plan, starting: Starting) -> int:
 
 
 def _make_directory(directory: Path, plan: Plan, host: Host) -> None:
-    for part in ("layer/upper", "layer/work", "root", "base"):
+    for part in ("root", "base", "layer"):
         (directory / part).mkdir(parents=True)
-    for disk in host.disks:
-        _disk(directory, disk).mkdir(parents=True)
+    content = directory / disks.CONTENT
+    for part in ("layer/upper", "layer/work", *map(_disk, host.disks)):
+        (content / part).mkdir(parents=True)
     if host.mode != "operator":
-        files.write_host(directory / "layer/upper", host, plan.site, plan.parts.assets, plan.base_of(host), plan.name)
+        upper = content / "layer/upper"
+        files.write_host(upper, host, plan.site, plan.parts.assets, plan.base_of(host), plan.name)
 
 
-def _disk(directory: Path, path: str) -> Path:
-    """Where a directory lives that must not be on an overlay, since its owner mounts overlays on it."""
-    return directory / "disk" / path.strip("/").replace("/", "-")
+def _disk(path: str) -> str:
+    """Where on the host's disk a directory is that must not be on an overlay, since its owner mounts overlays on it."""
+    return f"disks/{path.strip('/').replace('/', '-')}"
 
 
 def _sources(host: Host, built: Built) -> dict[str, str]:

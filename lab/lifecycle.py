@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from lab import cgroups, hosts, kernel, network, paths, ready, ssh, state, topology
+from lab import cgroups, disks, hosts, kernel, network, paths, ready, ssh, state, topology
 from lab.build import BuildError, build, built
 from lab.enter import command_on
 from lab.errors import LabError, UsageError, nearest
@@ -206,6 +206,7 @@ def _remove(name: str) -> None:
     cgroups.remove(paths.cgroup(name))
     if last and last.boot_id == kernel.boot_id():
         _wait_gone(last.holder, "the holder")  # out of its control group already, it may still wait for its children
+    disks.clear(run)
     (run / "state.json").unlink(missing_ok=True)
     if run.exists():
         shutil.rmtree(run)

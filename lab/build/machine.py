@@ -17,6 +17,7 @@ _DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Tool to package. None of these packages starts anything when it is installed.
 HOST_TOOLS = {
     "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
     "nft": "nftables",
     "ip": "iproute2",
     "openssl": "openssl",

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_command import lab_ok, needs_root, own_lab, start
+from lab_command import lab, lab_ok, needs_root, own_lab, start
 
-from lab import paths
+from lab import disks, paths
 from lab import state as states
 from lab.kernel import process_start
 
@@ -45,6 +45,7 @@ class Machine:
     cgroups: list[str]
     processes: list[str]
     runs: list[str]
+    loops: list[str]
 
 
 def snapshot(name: str) -> Machine:
@@ -57,6 +58,7 @@ def snapshot(name: str) -> Machine:
         cgroups=sorted(_cgroups(name)),
         processes=sorted(_processes(name)),
         runs=[str(p) for p in (paths.run_dir(name), paths.cgroup(name)) if p.exists()],
+        loops=sorted([*_others_loops(), *_loops(name).values()]),
     )
 
 
@@ -123,6 +125,27 @@ def _processes(name: str) -> Iterator[str]:
             yield f"{entry.name} {line or groups}"
 
 
+def _loops(name: str) -> dict[str, str]:
+    """The loop devices that have a file of this lab's, and the file."""
+    found = {}
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            file = path.read_text().strip()
+            if file.startswith(f"{paths.run_dir(name)}/"):
+                found[path.parent.parent.name] = file
+    return found
+
+
+def _is_in_use(loop: str) -> bool:
+    return Path("/sys/block", loop, "loop/backing_file").exists()
+
+
+def _others_loops() -> list[str]:
+    """Those of the machine. Of the labs' own numbers, other labs take some and give some back."""
+    names = [path.name for path in Path("/sys/block").glob("loop*")]
+    return [name for name in names if int(name.removeprefix("loop")) not in disks.NUMBERS]
+
+
 def _namespaces(pid: int) -> set[str]:
     found = set()
     for kind in ("net", "mnt", "pid", "user", "uts", "ipc", "cgroup"):
@@ -180,8 +203,12 @@ def test_up_and_down_leave_the_machine_as_it_was(name: str) -> None:
     pids = [process.pid for process in state.hosts.values()]
     made = set().union(*(_namespaces(pid) for pid in pids)) - _namespaces(os.getpid())
     assert len([namespace for namespace in made if namespace.startswith("net:")]) == len(pids)
+    loops = _loops(name)
+    assert len(loops) == len(pids) - 1, "every host but the operator has a disk"
 
     lab_ok(name, "down")
+    # A number that is there again is another lab's by now.
+    assert not [loop for loop in loops if Path("/sys/block", loop).exists() and not _is_in_use(loop)]
     assert_same(before, snapshot(name))
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and process_start(int(entry.name)) is not None:
@@ -240,3 +267,31 @@ def test_a_host_cannot_write_what_is_the_machines(name: str) -> None:
     for host in ("cp1", "isp1"):
         assert lab_ok(name, "exec", host, "--", "sh", "-c", f"{script}; echo tried") == "tried\n", host
     lab_ok(name, "down")
+
+
+def test_a_host_fills_its_own_disk_and_neither_the_machines_nor_its_neighbours(name: str) -> None:
+    lab_ok(name, "up")
+    lab_ok(name, "exec", "lan1", "--", "sh", "-c", "echo still here >/root/kept")
+    for host, directory in (("lan1", "/root"), ("cp1", "/var/lib/containerd")):
+        dd = lab(name, "exec", host, "--", "dd", "if=/dev/zero", f"of={directory}/big", "bs=1M")
+        assert dd.returncode != 0
+        assert "No space left on device" in dd.stderr, host
+        said = lab_ok(name, "exec", host, "--", "stat", "-c", "%s", f"{directory}/big")
+        assert disks.SIZE * 0.8 < int(said) < disks.SIZE, host
+        lab_ok(name, "exec", "dns", "--", "sh", "-c", "echo written >/root/written && sync")
+    run = paths.run_dir(name)
+    taken = {path: path.lstat().st_blocks * 512 for path in run.rglob("*") if path.is_file()}
+    for path, bytes_taken in taken.items():
+        assert bytes_taken <= (disks.SIZE if path.name == disks.IMAGE else 1 << 20), path
+    assert sum(taken.values()) < 3 * disks.SIZE
+
+    # Switched off and on again: what was on it is on it.
+    lab_ok(name, "exec", "lan1", "--", "rm", "/root/big")
+    lab_ok(name, "restart", "lan1")
+    assert lab_ok(name, "exec", "lan1", "--", "cat", "/root/kept") == "still here\n"
+    for directory, bound in (("/tmp", 1 << 29), ("/dev/shm", 1 << 26), ("/run", 1 << 28)):  # noqa: S108
+        said = lab_ok(name, "exec", "lan1", "--", "stat", "-f", "-c", "%b %S", directory)
+        blocks, size = map(int, said.split())
+        assert blocks * size <= bound, directory
+    lab_ok(name, "down")
+    assert _loops(name) == {}
