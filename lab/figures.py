@@ -24,8 +24,8 @@ from lab.seen import of_tools
 FILES = ("register.json", "proof.json", "other.json", "corruption.json", "replays.json")
 VERSIONS = PROJECT / "docs/versions.md"
 _EVERYWHERE = (
-    "awk", "cat", "date", "find", "grep", "head", "ls", "mktemp", "readlink", "sed", "setsid", "sha256sum", "sleep", "sort",
-    "tail", "tr", "xargs",
+    "awk", "cat", "date", "find", "grep", "head", "ls", "mktemp", "readlink", "sed", "setsid", "sha256sum", "sleep",
+    "sort", "tail", "tr", "xargs",
 )  # fmt: skip
 """Tools of every userland, which most checks ask; the table of tools has them."""
 BEGIN, END = "<!-- figures: written by `tox run -e figures` -->", "<!-- end of figures -->"
@@ -138,8 +138,8 @@ def versions(sites: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "# Seen on",
         "",
-        "Written by `tox run -e figures -- --write`, from the proof of each site. What is not here may work all the same;",
-        "what a tool says in words that nobody knows is unknown, never held.",
+        "Written by `tox run -e figures -- --write`, from the proof of each site. What is not here may work",
+        "all the same; what a tool says in words that nobody knows is unknown, never held.",
         "",
         "## What runs there",
         "",

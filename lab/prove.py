@@ -170,7 +170,7 @@ class _Prover:
         self._changes = changes
         self.done: list[Proof] = []
         self.site_seen: dict[str, Any] = {}
-        """What was held by which versions of which tools, and what runs on the hosts; empty where all was never held."""
+        """What was held by which versions of which tools, and what runs on the hosts; empty if all was never held."""
         self._lab = lab
         self._site = site
         self._known = known

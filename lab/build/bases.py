@@ -23,6 +23,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
+# What no host of a base runs is not in it: it would be built, kept and looked at for nothing.
+_CONTAINERS = ("containerd", "runc", "docker.io", "docker-registry")
+_SERVERS = ("unbound", "bind9", "bind9-utils")
+_COMPILER = ("tcc", "libc6-dev")
+
+
 @dataclass(frozen=True)
 class Base:
     release: str = OWN
@@ -50,7 +56,7 @@ BASES: Mapping[str, Base] = {
         "bullseye",
         pockets=("",),
         more=("dnsmasq",),
-        less=("systemd-resolved",),
+        less=("systemd-resolved", "libnss-resolve", *_CONTAINERS, *_SERVERS, *_COMPILER),
         finish="""
 set -eu
 for name in iptables ip6tables; do
@@ -62,7 +68,6 @@ done
         "trixie",
         pockets=("", "-updates", "-security"),
         more=(
-            "docker-cli",
             "podman",
             "nsd",
             "haproxy",
@@ -79,6 +84,7 @@ done
             "zsh",
             "locales",
         ),
+        less=("docker.io", "bind9", "bind9-utils", *_COMPILER),
         off=(
             "netavark-dhcp-proxy.service",
             "netavark-dhcp-proxy.socket",
@@ -94,7 +100,7 @@ chroot "$1" locale-gen
 chroot "$1" update-alternatives --quiet --set awk /usr/bin/mawk
 """,
     ),  # fmt: skip
-    "sid": Base("sid", pockets=("",), more=("docker-cli",)),
+    "sid": Base("sid", pockets=("",), more=("docker-cli",), less=("docker-registry", *_SERVERS, *_COMPILER)),
 }
 
 
