@@ -273,3 +273,29 @@ def test_what_a_login_sets_does_not_change_its_tools(shell: list[str], monkeypat
     assert said[-1] == "/"
     assert not [line for line in said if line.split("=")[0] in changes.keys() - {"LANG"}]
     assert "LC_ALL=C" in said
+
+
+NO_JSON = """#!/bin/sh
+case $1 in -j) echo 'Option "-j" is unknown, try "ip -help".' >&2; exit 255 ;; esac
+[ "$*" != "-4 route show" ] || exit 2
+echo "text of $*"
+"""
+
+
+@pytest.mark.parametrize(
+    ("ip", "status", "said"),
+    [
+        (NO_JSON, 2, "siteproof: text\ntext of link show\nsiteproof: end of text\nsiteproof: text\n"),
+        ('#!/bin/sh\necho "[$*]"\n', 0, "[-j link show]\n[-j -4 route show]\n"),
+        ("#!/bin/sh\necho broken >&2; exit 1\n", 1, ""),
+    ],
+    ids=["no json", "json", "broken"],
+)
+@pytest.mark.parametrize("shell", SHELLS_OF_PATH)
+def test_an_ip_without_json_is_asked_for_text(
+    shell: list[str], tmp_path: Path, path: str, ip: str, status: int, said: str
+) -> None:
+    (tmp_path / "ip").write_text(ip)
+    (tmp_path / "ip").chmod(0o755)
+    (answer,) = ask(shell, path, [command("need ip; ip -j link show || exit; ip -j -4 route show || exit")])
+    assert (answer.status, answer.stdout) == (status, said.encode())

@@ -19,6 +19,13 @@ _ROOT_LACKS = re.compile(
     re.MULTILINE,
 )
 
+# A busybox that does not know an option says which, in most applets, and then how it is used.
+_BUSYBOX = re.compile(
+    r"^(?:(?P<tool>[\w.+-]+): (?P<said>(?:unrecognized|unrecognised|invalid option|unknown|bad)\b[^\n]*)\n)?"
+    r"(?P<version>BusyBox v[\w.]+)[^\n]*multi-call binary\.\n+Usage: (?P<usage>[\w.+-]+)",
+    re.MULTILINE,
+)
+
 
 def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]) -> None:
     """Raise where the status says that the tool did not answer."""
@@ -31,6 +38,13 @@ def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]
     missing = [line for line in lines if line.startswith(MISSING)]
     if output.status == 127 and missing:
         raise ToolMissing(f"{question.host} has no {missing[-1].removeprefix(MISSING)}", host=question.host)
+    if output.status not in answers and (small := _BUSYBOX.search(output.errors)):
+        tool = small["tool"] or small["usage"]
+        raise ToolMissing(
+            f"{where}: {tool} there is that of {small['version']}, which does not know what is asked"
+            f"{': ' + small['said'].strip() if small['said'] else ''} (docs/hosts.md says which tools know it)",
+            host=question.host,
+        )
     as_root = isinstance(question, Command) and question.root
     if as_root and output.status != 0 and (lacks := _ROOT_LACKS.search(output.errors)):
         raise ToolMissing(

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from siteproof.asks import MISSING, Command
+from siteproof.asks.dialects import translated
 from siteproof.transport.patience import GIVE_UP_S, IN_VAIN_S
 
 MARGIN_S = 2
@@ -110,8 +111,13 @@ mark start "${timeout:-%(no_timeout)s}"
 _NARROW = """limit=$timeout wider=
 # shellcheck disable=SC2086 # several words, or none
 [ -z "$sudo" ] || [ -z "$limit" ] || $sudo%(lists)s $limit 1 true </dev/null >/dev/null 2>&1 || limit=
+# Root's timeout may be another than ours.
 # shellcheck disable=SC2016,SC2086 # root's own; several words
-if [ -n "$sudo" ] && [ -n "$limit" ] && path=$($sudo $limit 1 sh -c 'echo "$PATH"' </dev/null 2>/dev/null); then
+if [ -n "$sudo" ] && [ -n "$limit" ]; then
+for limit in "$limit" timeout ''; do
+[ -n "$limit" ] && path=$($sudo $limit 1 sh -c 'echo "$PATH"' </dev/null 2>/dev/null) && break
+path=
+done
 case $path in
 '' | *[!A-Za-z0-9:/._-]*) ;;
 *) given=$path; add /usr/local/sbin /usr/local/bin /usr/sbin /sbin; [ "$path" = "$given" ] || wider="env PATH=$path" ;;
@@ -189,7 +195,7 @@ def script(
 
 def _frame(index: int, command: Command, waits_for: int) -> str:
     limits = f"{command.deadline_s:g} {whole_deadline_s(command)} {limit_s(command)}"
-    return f"frame {index} {limits} {shlex.quote(command.script)} {waits_for}"
+    return f"frame {index} {limits} {shlex.quote(translated(command.script))} {waits_for}"
 
 
 def whole_deadline_s(command: Command) -> int:

@@ -10,8 +10,10 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from siteproof.asks import ADDRESS, SMALL, Ask, Host, Output, command
+from siteproof.asks.dialects import TEXT
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, Sections, from_json, section, split, words
+from siteproof.probes.path import ip_text
 
 VERSION = {"ip": "ip -V", "ss": "ip -V"}
 
@@ -317,6 +319,8 @@ def _array(sections: Sections, name: str) -> list[dict[str, Any]]:
 
     An empty object stands where a filter left something out, and is nothing. Before 5.1 a route's type has no key.
     """
+    if sections[name].lstrip().startswith(TEXT):
+        return ip_text.links_in(sections[name]) if name in ("links", "addresses") else ip_text.routes_in(sections[name])
     found = from_json(_KEYLESS_TYPE.sub(r'{"type":"\1",', sections[name]), "ip -j")
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise Unparseable(f"ip -j printed no list of objects: {sections[name][:200]!r}")

@@ -30,6 +30,7 @@ _KEYS = frozenset(
 )
 """Of docker's settings of registries; what is left out is told from what has another name."""
 _CERTIFICATES = "/etc/docker/certs.d"
+_NOTHING = "No such file or directory"
 # `*.c*rt`: authorities' .crt, and .cert of the client. The directory itself comes last, and shows that find came to its
 # end. The `?` is the slash: no word but the first is a path that is there, since find could be made to start at each
 # (see root_tools).
@@ -40,7 +41,7 @@ $ROOT {DOCKER} info --format '{_FORMAT}' || exit
 listed=$($ROOT find -L {_CERTIFICATES} -maxdepth 2 -depth -path '?{_CERTIFICATES[1:]}/*/*.c*rt' -print \\
     -o -path '?{_CERTIFICATES[1:]}' -print 2>&1) ||
     case $listed in
-    "find: '{_CERTIFICATES}': No such file or directory") ;;
+    "find: '{_CERTIFICATES}': {_NOTHING}" | "find: {_CERTIFICATES}: {_NOTHING}") ;;
     *) printf '%s\\n' "$listed" >&2; exit 1 ;;
     esac
 printf '%s\\n' "$listed"
@@ -73,7 +74,7 @@ def parse(output: Output) -> Dockerd:
 
 def _certificates(lines: list[str]) -> list[str]:
     *found, last = lines
-    if last == f"find: '{_CERTIFICATES}': No such file or directory" and not found:
+    if last in (f"find: '{_CERTIFICATES}': {_NOTHING}", f"find: {_CERTIFICATES}: {_NOTHING}") and not found:
         return []
     if last != _CERTIFICATES:
         raise ValueError(f"find did not come to the end of {_CERTIFICATES}: {last}")
