@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from siteproof.errors import NoControl
-from siteproof.runtimes.containerd import Containerd, NotTaken, Version, parse_hosts, registry_settings
+from siteproof.runtimes.containerd import Containerd, parse_hosts
+from siteproof.runtimes.containerd_settings import NotTaken, Version, registry_settings
 from siteproof.runtimes.dockerd import Dockerd
 from siteproof.runtimes.pull_route import Image, Proxies, PullRoute, RegistryEndpoint, rewritten, upstream_url
 
