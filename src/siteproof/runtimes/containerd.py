@@ -68,7 +68,7 @@ class Containerd:
     """Files beside or in place of a hosts.toml that end in .crt (of authorities) or .cert (the client's own)."""
 
     touched: tuple[str, ...] = ()
-    """Configuration that is no newer than the process, and was put there, moved, taken away or given rights after it."""
+    """Configuration that was written before the process began, and moved, taken away or given rights after it."""
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -93,8 +93,8 @@ class Containerd:
         """Raises NoControl where it may have been started with another configuration than the one that is there."""
         if self.touched:
             raise NoControl(
-                f"{', '.join(self.touched)}: put there, moved, taken away or given rights after containerd started, and "
-                "written before; whether it runs with what is there, a restart makes sure"
+                f"{', '.join(self.touched)}: moved, taken away or given rights after containerd started; "
+                "whether it runs with what is there, a restart makes sure"
             )
 
     def route(self, registry: str) -> PullRoute:

@@ -126,7 +126,7 @@ dated() {
 files_of() {
     printf '%s\n%s\n' "$1" "$2" | while IFS= read -r wanted; do
         [ -n "$wanted" ] || continue
-        directory=${wanted%/*} found=
+        directory=${wanted%/*} matched=
         why=$(owned "$directory" 2>&1) || case $? in
         2) case $wanted:$without_file in *'*'*:* | *:yes) continue ;; esac ;;
         *) printf '%s\n' "$why" >&2; exit 1 ;;
@@ -136,7 +136,7 @@ files_of() {
             printf '%s\n' "$entries" >&2
             exit 1
         }
-        case $wanted in *'*'*) found=yes ;; esac
+        case $wanted in *'*'*) matched=yes ;; esac
         while read -r written changed kind path; do
             # shellcheck disable=SC2254 # it is a pattern
             case $kind:$path in
@@ -145,13 +145,13 @@ files_of() {
             *:$wanted)
                 case ${path#"$directory/"} in */*) continue ;; esac
                 owned "$path" || exit 1
-                found=yes
+                matched=yes
                 printf 'times %s %s\nchanged %s f %s\n' "$written" "$path" "$changed" "$path" ;;
             esac
         done <<ENTRIES
 $entries
 ENTRIES
-        [ -n "$found$without_file" ] || { echo "$wanted is not there any more" >&2; exit 1; }
+        [ -n "$matched$without_file" ] || { echo "$wanted is not there any more" >&2; exit 1; }
     done
 }
 
