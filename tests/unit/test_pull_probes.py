@@ -77,6 +77,37 @@ def test_a_configuration_that_was_written_after_the_start() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changed", "touched"),
+    [
+        ("999400.5 f /etc/containerd/config.toml\n999400 d /etc/containerd/conf.d", ()),
+        ("999600.5 f /etc/containerd/config.toml", ("/etc/containerd/config.toml",)),
+        ("999600 d /etc/containerd/conf.d", ("/etc/containerd/conf.d",)),
+        ("999600 f /etc/containerd/conf.d/new.toml\n999600 d /etc/containerd/conf.d", ()),
+    ],
+)
+def test_what_was_put_there_with_its_old_time_or_taken_away_is_a_doubt(changed: str, touched: tuple[str, ...]) -> None:
+    times = TIMES + ("\n999600 /etc/containerd/conf.d/new.toml" if "new.toml" in changed else "")
+    seen = containerd_registries.parse(output(sections(**{**CONTAINERD, "times": times}, changed=changed, **HOSTS)))
+    assert seen.touched == touched
+    if touched:
+        with pytest.raises(NoControl, match=touched[0]):
+            seen.sure()
+    else:
+        seen.sure()
+
+
+def test_without_a_file_its_defaults_count() -> None:
+    parts = {**CONTAINERD, "times": "1000000 5000 450000", "changed": "", "defaults": "/etc/containerd/config.toml"}
+    assert containerd_registries.parse(output(sections(**parts, **HOSTS))).newer_than_process == ()
+
+
+@pytest.mark.parametrize("changed", ["Usage: find", "999600 x /etc/containerd/conf.d", "f /etc/containerd/conf.d"])
+def test_what_is_no_time_of_the_configuration(changed: str) -> None:
+    with pytest.raises(Unparseable):
+        containerd_registries.parse(output(sections(**CONTAINERD, changed=changed, **HOSTS)))
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         {"runtime": "Usage: crictl [OPTIONS]"},

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from siteproof.errors import NoControl
-from siteproof.runtimes.containerd import Containerd, NotTaken, Version, parse_hosts, registry_settings
+from siteproof.errors import NoControl, Unparseable
+from siteproof.runtimes.containerd import Containerd, parse_hosts
+from siteproof.runtimes.containerd_settings import NotTaken, Version, config_path_of, registry_settings
 from siteproof.runtimes.dockerd import Dockerd
 from siteproof.runtimes.pull_route import Image, Proxies, PullRoute, RegistryEndpoint, rewritten, upstream_url
 
@@ -267,6 +268,34 @@ def test_the_transfer_service_takes_a_list_of_roots_for_one(
     assert urls(seen.route(FORGEJO)) == wanted
     lost = wanted == [UPSTREAM]
     assert (list(seen.problems()), seen.route(FORGEJO).problem != "") == ([f"{ROOT}/{FORGEJO}/hosts.toml"] * lost, lost)
+
+
+@pytest.mark.parametrize("version", ["2.1.10", "v2.4.3", "2.5.0", "3.0.0"])
+def test_a_transfer_service_that_nobody_has_looked_at_may_know_lists(version: str) -> None:
+    seen = containerd(version, A, config_path=TWO)
+    for ask in (lambda: seen.route(FORGEJO), seen.problems, lambda: seen.lost_roots):
+        with pytest.raises(Unparseable, match="nobody has looked"):
+            ask()
+    assert urls(containerd(version, A, config_path=ROOT).route(FORGEJO)) == [MIRROR, UPSTREAM]
+    assert urls(containerd(version, A, config_path=TWO, pulls_itself=True).route(FORGEJO)) == [MIRROR, UPSTREAM]
+
+
+@pytest.mark.parametrize(
+    ("version", "dumped", "has_mirrors", "is_for_the_daemon"),
+    [
+        ("1.7.24", "", False, ""),
+        ("2.1.9", "", False, ""),
+        ("2.2.0", TWO, False, TWO),
+        ("2.2.2", "", False, TWO),
+        ("2.4.2+unknown", "", False, TWO),
+        ("2.4.2", "", True, ""),
+        ("2.4.2", ROOT, False, ROOT),
+    ],
+)
+def test_an_empty_config_path_is_two_directories_since_2_2(
+    version: str, dumped: str, has_mirrors: bool, is_for_the_daemon: str
+) -> None:
+    assert config_path_of(Version.parse(version), dumped, has_mirrors) == is_for_the_daemon
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""containerd: from its configuration and its hosts.toml files to the route of a pull.
+"""containerd: from its settings and its hosts.toml files to the route of a pull. The settings: `containerd_settings`.
 
 What differs between versions was read in containerd's own sources, 1.5.18 to 2.3, and in k3s' issues on its fork:
 
@@ -11,8 +11,6 @@ What differs between versions was read in containerd's own sources, 1.5.18 to 2.
   the same, and the fork in k3s and RKE2 goes nowhere (there, `server = ""` is the registry itself)
 - without `config_path`, `registry.mirrors` counts, and the registry itself comes last unless it is one of the mirrors;
   how an endpoint is verified then stands in `registry.configs`, by its own host and not by the registry's name
-- from 2.1 on the CRI plugin leaves pulls to the transfer service, unless it is told to pull by itself or has a setting
-  that makes it: the transfer service takes the whole of `config_path` for one directory, whatever colons are in it
 - the fork in k3s and RKE2 has `rewrite`: another name of the repository at this endpoint, which others do not know
 """
 
@@ -25,69 +23,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from siteproof.errors import Unparseable
+from siteproof.errors import NoControl, Unparseable
+from siteproof.runtimes.containerd_settings import (
+    LegacyTls,
+    NotTaken,
+    Version,
+    pairs,
+    pulls_by_transfer,
+    read_toml,
+    roots_of,
+    telling,
+)
 from siteproof.runtimes.pull_route import ALL, Capability, Proxies, PullRoute, RegistryEndpoint, is_local, upstream_url
 
 HOSTS_FILE = "hosts.toml"
-MOST_DOTS = 200
-"""In one line of a TOML file. A key `a.a.a…` takes tomllib the square of its parts, 64 KiB of it more than 20 s."""
-CRI_PLUGINS = ("io.containerd.cri.v1.images", "io.containerd.grpc.v1.cri")
-
-
-@dataclass(frozen=True, order=True)
-class Version:
-    """`1.6.20~ds1`, `v2.0.0-rc.1`, `v1.7.11-k3s2`."""
-
-    major: int
-    minor: int
-    patch: int
-    text: str = ""
-
-    @staticmethod
-    def parse(text: str) -> Version:
-        """Raises ValueError where no version stands."""
-        match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text)
-        if match is None:
-            raise ValueError(f"not a version of containerd: {text!r}")
-        return Version(int(match[1]), int(match[2]), int(match[3]), text)
-
-    @property
-    def is_k3s(self) -> bool:
-        """The fork in k3s and RKE2."""
-        return "-k3s" in self.text
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class LegacyTls:
-    """How `registry.configs` has an endpoint be verified, where there is no `config_path`."""
-
-    skip_verify: bool = False
-    ca: tuple[str, ...] = ()
-    client: bool = False
-    """It wants a certificate of the node's."""
-
-
-@dataclass(frozen=True)
-class RegistrySettings:
-    """What the CRI plugin's configuration says of registries, of any version."""
-
-    config_path: str
-    mirrors: Mapping[str, tuple[str, ...]]
-    tls: Mapping[str, LegacyTls]
-    """By an endpoint's host and port."""
-    rewrites: Mapping[str, tuple[tuple[str, str], ...]]
-    """Of mirrors, in the fork of k3s."""
-    headers: tuple[str, ...]
-    """Names of headers that every endpoint is sent."""
-    pulls_itself: bool
-    """It is told to pull without the transfer service, or has a setting that makes it."""
-
-
-class NotTaken(ValueError):
-    """containerd does not take this hosts.toml."""
 
 
 @dataclass(frozen=True)
@@ -118,26 +67,35 @@ class Containerd:
     certificates: tuple[str, ...] = ()
     """Files beside or in place of a hosts.toml that end in .crt (of authorities) or .cert (the client's own)."""
 
+    touched: tuple[str, ...] = ()
+    """Configuration that was written before the process began, and moved, taken away or given rights after it."""
+
     @property
     def roots(self) -> tuple[str, ...]:
-        """Where directories of registries are looked for."""
-        if self.by_transfer_service:
-            return (self.config_path.rstrip("/"),) if self.config_path else ()
-        return tuple(root.rstrip("/") for root in self.config_path.split(":") if root)
+        """Where directories of registries are looked for. Raises Unparseable where nobody knows."""
+        return roots_of(self.version, self.config_path, self.pulls_itself)
 
     @property
     def by_transfer_service(self) -> bool:
-        return (self.version.major, self.version.minor) >= (2, 1) and not self.pulls_itself
+        return pulls_by_transfer(self.version, self.pulls_itself)
 
     @property
     def lost_roots(self) -> str:
-        """Why no directory is looked into at all; empty where they are."""
-        if self.by_transfer_service and ":" in self.config_path:
+        """Why no directory is looked into at all; empty where they are. Raises as `roots` does."""
+        if self.by_transfer_service and ":" in self.config_path and self.roots:
             return (
                 f"containerd {self.version} takes the config_path {self.config_path!r} for one directory: its transfer "
                 "service knows no list, and use_local_image_pull is not set"
             )
         return ""
+
+    def sure(self) -> None:
+        """Raises NoControl where it may have been started with another configuration than the one that is there."""
+        if self.touched:
+            raise NoControl(
+                f"{', '.join(self.touched)}: moved, taken away or given rights after containerd started; "
+                "whether it runs with what is there, a restart makes sure"
+            )
 
     def route(self, registry: str) -> PullRoute:
         """The way of pulls from `registry`. Raises Unparseable where others than root may say which it is."""
@@ -229,13 +187,6 @@ class Containerd:
         return replace(endpoint, skip_verify=tls.skip_verify, ca=tls.ca, unasked=unasked)
 
 
-def read_toml(text: str) -> dict[str, Any]:
-    """What `text` says. Raises tomllib.TOMLDecodeError, also where a line has more than MOST_DOTS."""
-    if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
-        raise tomllib.TOMLDecodeError(f"a line with more than {MOST_DOTS} dots")
-    return tomllib.loads(text)
-
-
 def parse_hosts(
     text: str, version: Version, directory: str = ""
 ) -> tuple[list[RegistryEndpoint], list[RegistryEndpoint | None] | None]:
@@ -296,7 +247,7 @@ def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str
     ca = settings.get("ca", [])
     if not isinstance(ca, str | list) or not all(isinstance(file, str) for file in ca):
         raise NotTaken("`ca` is neither a file nor a list of files")
-    rewrites = _pairs(settings.get("rewrite")) if version.is_k3s else ()
+    rewrites = pairs(settings.get("rewrite")) if version.is_k3s else ()
     return RegistryEndpoint(
         url=f"{parts.scheme}://{parts.netloc}{path}",
         origin="mirror" if origin == "mirror" else "upstream",
@@ -314,23 +265,10 @@ def _endpoint(url: str, settings: Mapping[str, Any], directory: str, origin: str
 def _unasked(settings: Mapping[str, Any]) -> Iterable[str]:
     for key in sorted(settings.keys() - _READ):
         if key == "header" and isinstance(headers := settings[key], dict):
-            if others := _telling(headers):
+            if others := telling(headers):
                 yield f"header {', '.join(others)}"
         elif settings[key] not in ("", [], {}):
             yield key
-
-
-def _telling(headers: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of headers that may change an answer."""
-    return tuple(sorted(name for name in headers if name.lower() != "user-agent"))
-
-
-def _pairs(rewrite: object) -> tuple[tuple[str, str], ...]:
-    if rewrite is None:
-        return ()
-    if not isinstance(rewrite, dict) or not all(isinstance(text, str) for text in rewrite.values()):
-        raise NotTaken("`rewrite` is no table of texts")
-    return tuple(rewrite.items())
 
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -358,45 +296,3 @@ def _capabilities(listed: object) -> frozenset[Capability]:
 
 def _default(registry: str) -> RegistryEndpoint:
     return RegistryEndpoint(upstream_url(registry), "upstream", skip_verify=is_local(registry))
-
-
-def registry_settings(config: Mapping[str, Any]) -> RegistrySettings:
-    """What the CRI plugin in containerd's configuration, of any version, says of registries.
-
-    Raises ValueError where there is no CRI plugin to read it from.
-    """
-    plugins = config.get("plugins", {})
-    for name in CRI_PLUGINS:
-        if isinstance(plugins, dict) and isinstance(plugin := plugins.get(name), dict) and "registry" in plugin:
-            registry = plugin["registry"]
-            mirrors, configs = registry.get("mirrors") or {}, registry.get("configs") or {}
-            return RegistrySettings(
-                config_path=str(registry.get("config_path", "")),
-                mirrors={host: tuple(m.get("endpoint") or ()) for host, m in mirrors.items()},
-                tls={host: _legacy_tls(c["tls"]) for host, c in configs.items() if c.get("tls")},
-                rewrites={host: _pairs(m["rewrite"]) for host, m in mirrors.items() if m.get("rewrite")},
-                headers=_telling(registry.get("headers") or {}),
-                pulls_itself=_pulls_itself(plugin, registry),
-            )
-    raise ValueError("containerd's configuration has no CRI plugin with a registry section")
-
-
-def _legacy_tls(tls: Mapping[str, Any]) -> LegacyTls:
-    ca = tls.get("ca_file", "")
-    return LegacyTls(
-        skip_verify=tls.get("insecure_skip_verify") is True,
-        ca=(ca,) if ca else (),
-        client=bool(tls.get("cert_file") or tls.get("key_file")),
-    )
-
-
-def _pulls_itself(plugin: Mapping[str, Any], registry: Mapping[str, Any]) -> bool:
-    """Told to, or by a setting that the transfer service does not have: then the plugin falls back by itself."""
-    return (
-        plugin.get("use_local_image_pull") is True
-        or plugin.get("disable_snapshot_annotations", True) is False
-        or plugin.get("discard_unpacked_layers") is True
-        or plugin.get("image_pull_with_sync_fs") is True
-        or plugin.get("max_concurrent_downloads", 3) != 3
-        or any(registry.get(key) for key in ("mirrors", "configs", "auths"))
-    )

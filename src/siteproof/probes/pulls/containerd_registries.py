@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import resources
 
 from siteproof.asks import Ask, Host, Output, command
@@ -11,7 +11,8 @@ from siteproof.errors import Unparseable
 from siteproof.probes.common.root_words import PIDS
 from siteproof.probes.common.sections import Sections, split
 from siteproof.probes.pulls.crictl import CONTAINERDS, CRICTL_SETTINGS, TOOLS
-from siteproof.runtimes.containerd import HOSTS_FILE, Containerd, Version, read_toml, registry_settings
+from siteproof.runtimes.containerd import HOSTS_FILE, Containerd
+from siteproof.runtimes.containerd_settings import Version, config_path_of, read_toml, registry_settings
 from siteproof.runtimes.pull_route import Proxies
 
 _SCRIPT = CRICTL_SETTINGS + CONTAINERDS + resources.files(__package__).joinpath("containerd_registries.sh").read_text()
@@ -38,22 +39,26 @@ def containerd_registries(node: Host) -> Ask[Containerd]:
 def parse(output: Output) -> Containerd:
     """Raises Unparseable where a part is missing or was not printed by the tool that should have read it."""
     of_files = ("hosts ", "whole ", "directory ", "absent ", "foreign ", "link ", "certificate ")
-    sections = split(output.text, "runtime", "config", "environment", "times", of_files)
+    sections = split(output.text, "runtime", "config", "environment", "times", "changed", "defaults", of_files)
     runtime = dict(re.findall(r"^(\w+): +(\S+)$", sections["runtime"], re.MULTILINE))
     if runtime.get("RuntimeName") != "containerd":
         raise Unparseable(f"crictl does not speak to containerd: {sections['runtime'][:200]!r}")
+    version = Version.parse(runtime["RuntimeVersion"])
     settings = registry_settings(read_toml(_barred(sections["config"])))
+    config_path = config_path_of(version, settings.config_path, bool(settings.mirrors))
     *variables, last = _barred(sections["environment"]).splitlines()
     if last != "SITEPROOF_END=":
         raise Unparseable(f"the environment of containerd was not read to its end: {last!r}")
     environment = {name: value for name, _, value in (line.partition("=") for line in variables)}
+    newer = _newer(sections)
     return Containerd(
-        version=Version.parse(runtime["RuntimeVersion"]),
-        config_path=settings.config_path,
+        version=version,
+        config_path=config_path,
         mirrors=settings.mirrors,
-        directories=_directories(sections, settings.config_path),
+        directories=_directories(sections, config_path),
         proxies=Proxies.of(environment),
-        newer_than_process=_newer(sections["times"]),
+        newer_than_process=newer,
+        touched=_touched(sections, newer),
         foreign=frozenset(_foreign(sections)),
         tls=settings.tls,
         rewrites=settings.rewrites,
@@ -95,12 +100,35 @@ def _barred(text: str) -> str:
     return "\n".join(line[2:] for line in lines)
 
 
-def _newer(text: str) -> tuple[str, ...]:
+def _newer(sections: Sections) -> tuple[str, ...]:
     """`now uptime start-in-ticks`, then `written path` for each file: the files written after the process started."""
-    first, *rest = text.strip().splitlines()
-    now, uptime, started = (int(number) for number in first.split())
-    start = now - uptime + started / _TICKS
+    start, rest = _times(sections)
     files = [(float(written), path) for written, _, path in (line.partition(" ") for line in rest)]
-    if not files:
+    if not files and "defaults" not in sections:
         raise Unparseable("containerd's configuration file is not there")
-    return tuple(path for written, path in files if written > start + _GRACE_S)
+    return tuple(dict.fromkeys(path for written, path in files if written > start + _GRACE_S))
+
+
+def _times(sections: Sections) -> tuple[float, list[str]]:
+    """When the process started, and the lines that follow."""
+    first, *rest = sections["times"].strip().splitlines()
+    now, uptime, started = (int(number) for number in first.split())
+    return now - uptime + started / _TICKS, rest
+
+
+def _touched(sections: Sections, newer: Collection[str]) -> tuple[str, ...]:
+    """What was touched after the start but not written: `changed f path` of a file, `written d path` of a directory.
+
+    A file that is moved or copied there may have been written long before. One that was taken away is seen in the
+    directory alone, which also changes by what is none of the configuration. What was recorded before has none of it.
+    """
+    start, _ = _times(sections)
+    found = []
+    for line in sections.get("changed", "").strip().splitlines():
+        if (match := re.fullmatch(r"(\d+(?:\.\d+)?) ([fd]) (/.*)", line)) is None:
+            raise Unparseable(f"not a time of containerd's configuration: {line[:200]!r}")
+        if float(match[1]) > start + _GRACE_S and match[3] not in newer:
+            # A directory that a newer file lies in has changed by that.
+            if match[2] == "f" or not any(path.rpartition("/")[0] == match[3] for path in newer):
+                found.append(match[3])
+    return tuple(dict.fromkeys(found))

@@ -14,14 +14,15 @@ shown() {
 }
 
 echo '== siteproof runtime'
-$ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" version || exit
+runtime=$($ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" version) || exit
+printf '%s\n' "$runtime"
 containerds || exit
 
 config_of() {
-    config=/etc/containerd/config.toml listens='' previous=
+    config=/etc/containerd/config.toml given='' listens='' previous=
     while IFS= read -r word; do
-        case $word in --config=* | -config=*) config=${word#*=} ;; esac
-        case $previous in -c | --config | -config) config=$word ;; esac
+        case $word in --config=* | -config=*) config=${word#*=} given=yes ;; esac
+        case $previous in -c | --config | -config) config=$word given=yes ;; esac
         case $word in --address=* | -address=*) listens=${word#*=} ;; esac
         case $previous in -a | --address | -address) listens=$word ;; esac
         previous=$word
@@ -59,12 +60,98 @@ dumped_by() {
     return 1
 }
 
-imports_are_roots() {
-    imports=$(printf '%s\n' "$1" | grep '^imports = \[.*\]$') ||
+# All of the configuration file at $1; of a dump, nobody can tell what stands in it.
+main_file() {
+    for known in /etc/containerd/config.toml /var/run/docker/containerd/containerd.toml \
+        /var/lib/rancher/k3s/agent/etc/containerd/config.toml /var/lib/rancher/rke2/agent/etc/containerd/config.toml; do
+        [ "$known" = "$1" ] || continue
+        $ROOT cat $known
+        return
+    done
+    cat "$1"
+}
+
+# The files and patterns that the configuration file $1 imports, a line each; $2 is the dump. Before 2.0 it lists the files
+# that were read, and no pattern. Since 2.2 it has the default pattern always, and only a file that names it imports it;
+# without any file nothing is imported.
+imports_of() {
+    [ -z "$without_file" ] || return 0
+    listed_imports=$(printf '%s\n' "$2" | grep '^imports = \[.*\]$') ||
         { echo "containerd does not say which files it imports" >&2; return 1; }
-    imports=${imports#*[}
-    printf '%s\n' "${imports%]}" | tr ',' '\n' | sed -n "s/^ *[\"']\\(.*\\)[\"']\$/\\1/p" | while IFS= read -r imported; do
-        owned "$imported" || exit 1
+    listed_imports=${listed_imports#*[}
+    main=$(main_file "$1") || return
+    named=$(printf '%s\n' "$main" | sed -n -e 's/[[:space:]]#.*//' -e '/^[[:space:]]*imports[[:space:]]*=/,/\]/p' |
+        tr '\n' ' ' | sed -e 's/^[^[]*\[//' -e 's/\].*//')
+    seen=
+    { printf '%s\n' "${listed_imports%]}" | tr ',' '\n'
+      printf '%s\n' "$named" | tr ',' '\n' | sed 's/^/named/'; } |
+        sed -n "s/^\(named\)\{0,1\}[[:space:]]*[\"']\(.*\)[\"'][[:space:]]*\$/\1\2/p" | while IFS= read -r imported; do
+        case $imported in
+        named*) imported=${imported#named} ;;
+        '/etc/containerd/conf.d/*.toml') case $named in *"$imported"*) ;; *) continue ;; esac ;;
+        esac
+        case $imported in
+        "$1") continue ;;
+        /*) ;;
+        *'*'*)
+            case $runtime in *'RuntimeVersion: '*[\ v]1.*)
+                echo "$imported is imported from where containerd was started" >&2; exit 1 ;;
+            esac
+            imported=${1%/*}/$imported ;;
+        *) imported=${1%/*}/$imported ;;
+        esac
+        case ${imported%/*} in *'*'*) echo "$imported: a directory's name is a pattern" >&2; exit 1 ;; esac
+        case $seen in *"|$imported|"*) continue ;; esac
+        seen="$seen|$imported|"
+        printf '%s\n' "$imported"
+    done
+}
+
+# Whatever is in the directory $1, and itself: when it was written and changed, what it is, and its path.
+dated() {
+    for place in /etc/containerd /etc/containerd/conf.d /etc/containerd/config.d /var/run/docker/containerd \
+        /var/lib/rancher/k3s/agent/etc/containerd /var/lib/rancher/k3s/agent/etc/containerd/config.toml.d \
+        /var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.d \
+        /var/lib/rancher/rke2/agent/etc/containerd /var/lib/rancher/rke2/agent/etc/containerd/config.toml.d \
+        /var/lib/rancher/rke2/agent/etc/containerd/config-v3.toml.d; do
+        [ "$place" = "$1" ] || continue
+        $ROOT find -L $place -maxdepth 1 -printf '%T@ %C@ %y %p\n'
+        return
+    done
+    find -L "$1" -maxdepth 1 -printf '%T@ %C@ %y %p\n'
+}
+
+# Which files the configuration at $1 is of, with their times: itself, and what matches the patterns $2. A line that
+# begins with `times` is of a file, with when it was written, one with `changed` of what may hide that.
+files_of() {
+    printf '%s\n%s\n' "$1" "$2" | while IFS= read -r wanted; do
+        [ -n "$wanted" ] || continue
+        directory=${wanted%/*} matched=
+        why=$(owned "$directory" 2>&1) || case $? in
+        2) case $wanted:$without_file in *'*'*:* | *:yes) continue ;; esac ;;
+        *) printf '%s\n' "$why" >&2; exit 1 ;;
+        esac
+        entries=$(dated "$directory" 2>&1) || {
+            case $wanted:$entries in *'*'*":find: '$directory': No such file or directory") continue ;; esac
+            printf '%s\n' "$entries" >&2
+            exit 1
+        }
+        case $wanted in *'*'*) matched=yes ;; esac
+        while read -r written changed kind path; do
+            # shellcheck disable=SC2254 # it is a pattern
+            case $kind:$path in
+            d:"$directory")
+                case $wanted:$without_file in *'*'*:* | *:yes) printf 'changed %s d %s\n' "$written" "$path" ;; esac ;;
+            *:$wanted)
+                case ${path#"$directory/"} in */*) continue ;; esac
+                owned "$path" || exit 1
+                matched=yes
+                printf 'times %s %s\nchanged %s f %s\n' "$written" "$path" "$changed" "$path" ;;
+            esac
+        done <<ENTRIES
+$entries
+ENTRIES
+        [ -n "$matched$without_file" ] || { echo "$wanted is not there any more" >&2; exit 1; }
     done
 }
 
@@ -72,14 +159,18 @@ imports_are_roots() {
 chosen=
 for process in $found; do
     config_of "$process"
-    owned "$config" || exit 1
+    without_file=''
+    why=$(owned "$config" 2>&1) || case $?:$given in
+    2:) without_file=yes ;; # containerd then takes its defaults, unless it was told of a file
+    *) printf '%s\n' "$why" >&2; exit 1 ;;
+    esac
     dumped_by "${process#*=}" "$config" || exit 1
-    imports_are_roots "$dumped" || exit 1
+    imported=$(imports_of "$config" "$dumped") || exit 1
     case $(printf '%s\n' "$dumped" | sed -n '/^disabled_plugins.*]/p;/^disabled_plugins[^]]*$/,/]/p') in
     *'"cri"'* | *"'cri'"* | *.cri[\"\']* | *.cri.*) continue ;;
     esac
     [ -z "$chosen" ] || { echo "several processes called containerd offer the CRI" >&2; exit 1; }
-    chosen=$process configuration=$dumped settings=$config socket=$listens
+    chosen=$process configuration=$dumped settings=$config socket=$listens imports=$imported defaults=$without_file
 done
 if [ -z "$chosen" ]; then
     passed=$(printf '%s\n' "$listed" | sed -n 's/^SITEPROOF_PASSED=//p' | head -n 3 | tr '\n' ';')
@@ -89,7 +180,8 @@ fi
 
 # Else the answers would be of two daemons.
 [ -n "$socket" ] || socket=$(printf '%s\n' "$configuration" |
-    sed -n "/^\[grpc\]/,/^\[/s/^[[:space:]]*address = [\"']\(.*\)[\"']\$/\1/p" | head -n 1)
+    sed -n -e "/^\[grpc\]/,/^\[/s/^[[:space:]]*address = [\"']\(.*\)[\"']\$/\1/p" \
+        -e "/server\.v1\.grpc[\"']\]/,/\[/s/^[[:space:]]*address = [\"']\(.*\)[\"']\$/\1/p" | head -n 1)
 case $socket in /var/run/*) socket=${socket#/var} ;; esac
 [ "unix://$socket" = "$endpoint" ] || {
     printf 'crictl is asked at %s, and the containerd that offers the CRI listens at %.200s\n' "$endpoint" "$socket" >&2
@@ -107,28 +199,33 @@ lines_of "$chosen" | sed -n -e '1,/^SITEPROOF_ENVIRONMENT=$/d' -e 's|=\([a-zA-Z0
 printf '\n== siteproof times\n'
 read -r uptime _ </proc/uptime
 printf '%s %s %s\n' "$(date +%s)" "${uptime%.*}" "$(started "$(told "$chosen" BEGUN)")"
-known=
-for written in /etc/containerd/config.toml /var/run/docker/containerd/containerd.toml \
-    /var/lib/rancher/k3s/agent/etc/containerd/config.toml /var/lib/rancher/rke2/agent/etc/containerd/config.toml; do
-    [ "$written" = "$settings" ] || continue
-    known=yes
-    $ROOT find -L $written -maxdepth 0 -printf '%T@ %p\n' || exit
-done
-[ -n "$known" ] || find -L "$settings" -maxdepth 0 -printf '%T@ %p\n' || exit
+without_file=$defaults
+files=$(files_of "$settings" "$imports") || exit
+printf '%s\n' "$files" | sed -n 's/^times //p'
 case $settings in /var/lib/rancher/*)
     $ROOT find -L /etc/rancher -mindepth 2 -maxdepth 2 -name registries.yaml -printf '%T@ %p\n' || exit ;;
 esac
+printf '\n== siteproof changed\n'
+printf '%s\n' "$files" | sed -n 's/^changed //p'
+[ -z "$defaults" ] || printf '\n== siteproof defaults\n%s\n' "$settings"
 
 # What others than root may change below the directory is named, and not looked into: so `-depth`, which would put the
 # directory itself last, is not to be had. That find began it says itself, by naming the directory; that it came to its end,
 # its status; that all of a file was read, the file's `whole`. There is one starting point with the depth right behind it,
 # and no other word is a path, not even the end of sed's (`\x20` is a blank): whoever joins the words anew would have find
 # start there, without any depth (see root_tools).
-printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\)[\"']\$/\1/p" | tr ':' '\n' | {
+{
+    printf '%s\n' "$configuration" | sed -n "s/^[[:space:]]*config_path = [\"']\(.*\)[\"']\$/\1/p"
+    # Since 2.2 these are the default, which the dump need not show.
+    case $(printf '%s\n' "$runtime" | sed -n 's/^RuntimeVersion:[[:space:]]*v\{0,1\}//p') in
+    2.[2-9]* | 2.1[0-9]* | [3-9].*) echo /etc/containerd/certs.d:/etc/docker/certs.d ;;
+    esac
+} | tr ':' '\n' | {
     before=
     while IFS= read -r wanted; do
         wanted=${wanted%/}
-        case "$before|" in "$wanted|" | *"|$wanted|"*) continue ;; esac
+        [ -n "$wanted" ] || continue
+        case "$before|" in *"|$wanted|"*) continue ;; esac
         before="$before|$wanted" status=
         why=$(owned "$wanted" 2>&1) || [ $? = 2 ] || { printf '%s\n' "$why" >&2; exit 1; }
         for root in /etc/containerd/certs.d /etc/docker/certs.d \
