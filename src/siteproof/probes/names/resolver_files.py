@@ -51,6 +51,8 @@ _ROOTS_PLACES = (
     *("/etc/netctl", "/var/lib/iwd", "/var/lib/connman"),
 )
 """As those, and they may be root's alone."""
+_NETWORKD_PLACES = ("/etc/systemd/network", "/run/systemd/network")
+"""Open files, but for those that netplan makes for networkd since 0.107: they are root's and its group's."""
 
 # As grep -iE reads it. No blank in it, since sudo does not know where words end; no $ and no quote, for sh.
 _SHOWN = (
@@ -66,6 +68,7 @@ _SCRIPT = f"""\
 show() {{
     for file; do
         [ -e "$file" ] || continue
+        [ -r "$file" ] || case $file in {" | ".join(f"{place}/*" for place in _NETWORKD_PLACES)}) continue ;; esac
         {section("file ")}"$file"
         [ ! -f "$file" ] || sed '/^[[:space:]]*[#;]/d' "$file" || exit
     done
@@ -103,6 +106,11 @@ for own in {" ".join(_ROOTS_PLACES)}; do
     fi
     found "$own" "$lines"
     [ "$own" != /etc/network/interfaces ] || sourced=$lines
+done
+for own in {" ".join(_NETWORKD_PLACES)}; do
+    [ -e "$own" ] && ! open "$own" || continue
+    lines=$($ROOT find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
+    found "$own" "$lines"
 done
 """
 # ifupdown's file may lead anywhere; what it leads to is read with the rights of who logs in.
