@@ -68,7 +68,7 @@ _GLIB = r"\*\* \([^()\n]*\): WARNING \*\*: [0-9:.]+: "
 TOOLS: Mapping[str, tuple[Known, ...]] = {
     "busctl": (
         Known(
-            r"Call failed: .*\bnot found",
+            r"Call failed: .*\b(?:not found|does not have any RR of the requested type)",
             "Call failed: Name 'nx.home.example' not found",
             "busctl ends with a status, which the script looks at and prints",
             "https://github.com/systemd/systemd/blob/main/src/busctl/busctl.c",
