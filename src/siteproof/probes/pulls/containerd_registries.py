@@ -127,8 +127,8 @@ def _touched(sections: Sections, newer: Collection[str]) -> tuple[str, ...]:
     for line in sections.get("changed", "").strip().splitlines():
         if (match := re.fullmatch(r"(\d+(?:\.\d+)?) ([fd]) (/.*)", line)) is None:
             raise Unparseable(f"not a time of containerd's configuration: {line[:200]!r}")
-        if float(match[1]) > start + _GRACE_S and match[3] not in newer:
-            # A directory that a newer file lies in has changed by that.
-            if match[2] == "f" or not any(path.rpartition("/")[0] == match[3] for path in newer):
-                found.append(match[3])
+        # A directory that a newer file lies in has changed by that.
+        known = match[3] in newer or (match[2] == "d" and any(p.rpartition("/")[0] == match[3] for p in newer))
+        if float(match[1]) > start + _GRACE_S and not known:
+            found.append(match[3])
     return tuple(dict.fromkeys(found))
