@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -56,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    add("build", build, "make the base root, certificates and registry content every lab stands on")
+    maker = add("build", build, "make the base roots, programs, certificates and registry content a site stands on")
+    maker.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…", help="meanwhile run this, which waits more")
     add("up", up, "bring the lab up (builds first if needed); returns when its data path works")
     add("down", down, "remove the lab")
     add("status", status, "say what runs and what is broken; exit 3 if the lab is not up").add_argument(
@@ -119,12 +121,16 @@ def build(options: argparse.Namespace) -> int:
     from lab.build import BuildError
     from lab.build import build as make
 
+    command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    meanwhile = subprocess.Popen(command) if command else None
     try:
         parts = make(topology.load(options.site).wanted, _say(time.monotonic()))
     except BuildError as error:
         raise LabError(str(error)) from error
+    finally:
+        status = meanwhile.wait() if meanwhile else 0
     print(f"built: {', '.join(map(str, (*parts.bases.values(), parts.assets, *parts.bin.values())))}")
-    return 0
+    return status
 
 
 def with_tools(options: argparse.Namespace) -> int:
