@@ -24,12 +24,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str]) -> int:
     try:
-        options, rest = _parser().parse_known_args(arguments)
-        if rest and options.command is not run:
-            raise UsageError(f"unrecognized arguments: {' '.join(rest)}")
-        if options.command is run:
-            # What is not the lab's is pytest's, also without `--`.
-            options.argv = [*rest, *(options.argv[1:] if options.argv[:1] == ["--"] else options.argv)]
+        own, of_pytest = _split(arguments) if arguments[:1] == ["run"] else (arguments, [])
+        options = _parser().parse_args(own)
+        options.argv = of_pytest or getattr(options, "argv", [])
         topology.known(options.site)
         options.name = paths.lab_name(options.name, options.site)
         command: Callable[[argparse.Namespace], int] = options.command
@@ -39,6 +36,20 @@ def main(arguments: Sequence[str]) -> int:
         return error.status
     except KeyboardInterrupt:
         return 130
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of `run`: what is the lab's, and what is pytest's, which is all else, also without `--` between them."""
+    own, of_pytest, left = list(arguments[:1]), list[str](), list(arguments[1:])
+    while left and left[0] != "--":
+        word = left.pop(0)
+        if word.partition("=")[0] in ("--site", "--name"):
+            own += [word, *([left.pop(0)] if "=" not in word and left else [])]
+        elif word in ("-h", "--help"):
+            own.append(word)
+        else:
+            of_pytest.append(word)
+    return own, [*of_pytest, *left[1:]]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a healthy run's report.json, for the faults that break tools (default: %(default)s)",
     )
     job = add("run", run, "bring the lab up, run the suite on it, and leave the lab as it was found")
-    job.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- PYTEST…")
+    job.add_argument("argv", nargs="*", metavar="PYTEST…", help="what is not the lab's goes to pytest")
     proof = add("prove", prove, "show that every fault is noticed by what should, and by nothing else")
     proof.add_argument("--changes", action="store_true", help="with the checks that change something on a host")
     proof.add_argument("--labs", type=int, default=1, help="prove on so many labs side by side (default: %(default)s)")
