@@ -111,9 +111,7 @@ def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> No
     """If not: `tox run -e proof`, and then `tox run -e figures -- --write`."""
     [written] = BLOCK.findall((PROJECT / "README.md").read_text())
     rows = re.findall(r"\| ([\d,]+) / ([\d,]+) \|", written)
-    (proven, checks), (exactly, faults), (held_there, of_there), (both, of_both), (misread, tried), (believed, lies) = (
-        rows
-    )
+    (proven, checks), (exactly, faults), there, (both, of_both), (misread, tried), (believed, lies) = rows
     elsewhere = load(topology.load("other"))
     assert (there[0], of_both, int(both)) == (there[1], faults, len(elsewhere.by_id))
     assert int(both) * 3 >= int(faults) * 2
