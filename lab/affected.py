@@ -27,7 +27,7 @@ OF_CHECKS = ("analysis", "facts", "probes", "runtimes")
 # The site itself: the hosts, what runs on them, and what is declared of them.
 SITE = ("inventories/{site}", "lab/sites/{site}/topology.toml", "lab/sites/{site}/daemons", "lab/daemons", "lab/build")
 MACHINERY = ("src", "lab", "conftest.py", "pyproject.toml")
-FAULTS = ("lab/faults", "lab/steps.toml", "lab/sites/{site}/steps.toml", "lab/sites/{site}/exceptions.toml")
+FAULTS = ("lab/faults", "lab/steps.toml", "lab/exceptions.toml", "lab/sites/{site}/steps.toml")
 OTHER_SITES = ("lab/sites", "inventories")
 
 Reasons = dict[str, str]
@@ -199,7 +199,7 @@ def _written_at(root: Path, revision: str, site: str) -> Written | None:
     try:
         names = _git(root, "ls-tree", "--name-only", "-z", revision, "lab/faults/").split("\0")
         files = {PurePosixPath(name).stem: text(name) for name in names if name.endswith(".toml")}
-        found = Written(files, text("lab/steps.toml"), own("exceptions.toml"), own("steps.toml"))
+        found = Written(files, text("lab/steps.toml"), text("lab/exceptions.toml"), own("steps.toml"))
         tomllib.loads(found.steps)
     except (UsageError, tomllib.TOMLDecodeError):
         return None

@@ -133,7 +133,7 @@ class Written:
         return Written(
             {path.stem: path.read_text() for path in sorted((directory / "faults").glob("*.toml"))},
             (directory / "steps.toml").read_text(),
-            (directory / "sites" / site / "exceptions.toml").read_text(),
+            (directory / "exceptions.toml").read_text(),
             (directory / "sites" / site / "steps.toml").read_text(),
         )
 

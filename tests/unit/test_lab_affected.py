@@ -29,7 +29,7 @@ FILES = {
     ),
     "lab/faults/path.toml": FAULTS.format(name="link-narrow", host="cp1", root="mtu-node[cp1]"),
     "lab/steps.toml": STEPS,
-    "lab/sites/lab/exceptions.toml": "",
+    "lab/exceptions.toml": "",
     "lab/sites/lab/steps.toml": "",
     "lab/sites/other/topology.toml": "",
     "lab/prove.py": "",
