@@ -21,6 +21,8 @@ class Planned:
 
     check: str
     host: str | None
+    among: tuple[str, ...] = ()
+    """The hosts that it is of, where it is looked at from no one host and is of no others."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Plan:
     """The results of a site, by `id[subject]`, and what each check declares to follow from.
 
     An edge is what it is to the suite's report, which prints a finding under its root: it holds on one host, and from
-    anywhere where the root is not looked at on the follower's host at all.
+    anywhere where the root is not looked at on the follower's host at all; what is of some hosts follows from no other.
     """
 
     results: Mapping[str, Planned]
@@ -67,7 +69,9 @@ class Plan:
         root = self.results[key]
         for follower in self._followers.get(root.check, ()):
             for other in self._by_check.get(follower, ()):
-                host = self.results[other].host
+                host, among = self.results[other].host, self.results[other].among
+                if among and root.host is not None and root.host not in among:
+                    continue
                 if host == root.host or (root.check, host) not in self._looked_at:
                     yield other
 
@@ -93,7 +97,9 @@ def from_register(register: Any) -> Plan:
             follows[check] = list(entry["follows"])
             files[check] = entry["check"].partition("::")[0]
             for subject in entry["subjects"]:
-                results[f"{check}[{subject['subject']}]"] = Planned(check, subject["host"])
+                results[f"{check}[{subject['subject']}]"] = Planned(
+                    check, subject["host"], tuple(subject.get("among", ()))
+                )
     except (KeyError, TypeError, AttributeError) as error:
         raise LabError(f"this is not what the suite's --register writes: {error!r}") from None
     return Plan(results, follows, files)

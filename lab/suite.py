@@ -31,6 +31,8 @@ class Result:
     verdict: str
     message: str
     text: str
+    among: tuple[str, ...] = ()
+    """The hosts that it is of, where it is of no others."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Report:
     @cached_property
     def plan(self) -> Plan:
         """What a fault can make something else of: what the inventory declares away stays so."""
-        held = {key: Planned(r.check, r.host) for key, r in self.results.items() if r.verdict == HELD}
+        held = {key: Planned(r.check, r.host, r.among) for key, r in self.results.items() if r.verdict == HELD}
         return Plan(held, self.follows)
 
     @property
@@ -129,6 +131,7 @@ def _result(entry: dict[str, Any]) -> Result:
         check=entry["id"],
         nodeid=entry["nodeid"],
         host=entry["host"],
+        among=tuple(entry["among"]),
         verdict=entry["verdict"],
         message=str(entry["message"] or ""),
         text=json.dumps(seen, ensure_ascii=False),

@@ -51,8 +51,9 @@ class SeenCheck:
     """As pytest names it."""
     asks: tuple[str, ...]
     """The probes that it names."""
-    subjects: tuple[tuple[str, str | None], ...] = ()
-    """What it is to be looked at on this site: each subject, with the host that it is looked at from, if it is one."""
+    subjects: tuple[tuple[str, str | None, tuple[str, ...]], ...] = ()
+    """What it is to be looked at on this site: each subject, with the host that it is looked at from, if it is one, and
+    the hosts that it is of, if it is of no others."""
     probe_class: ProbeClass = "reads"
     """The heaviest of what its subjects on this site can be foreseen to ask."""
 

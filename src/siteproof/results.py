@@ -65,6 +65,8 @@ class Result:
     nodeid: str
     message: str = ""
     """Why: for a violation what is wrong, for unknown which answer is missing, else empty."""
+    among: tuple[str, ...] = ()
+    """The hosts that the subject is of, where it has no vantage point and is of no others."""
     expected: str | None = None
     seen: str | None = None
     declared_at: str | None = None
@@ -117,6 +119,7 @@ class Result:
             "probe_class": found["class"],
             "verdict": Verdict(found["verdict"]),
             "notes": tuple(found["notes"]),
+            "among": tuple(found.get("among", ())),
             "evidence": tuple(EvidenceRef(**e) for e in found["evidence"]),
         }
         return Result(**known)

@@ -49,7 +49,7 @@ def scripts() -> Iterator[tuple[str, str]]:
     command = Command("host", "true", 5, "reads", "true", root=True)
     run = batch.RunContext("0123456789ab")
     for sudo, stop in product(("sudo -n", "no_sudo", ""), (True, False)):
-        made = batch.script([command, command], nonce="0" * 32, run=run, sudo=sudo, stop_unless_first=stop)  # type: ignore[arg-type]
+        made = batch.script([command, command], nonce="0" * 32, run=run, sudo=sudo, stop_unless_first=stop)
         yield f"batch, {sudo or 'as root'}{', stop' if stop else ''}", f"# shellcheck shell=sh\n{made.decode()}"
     yield "root's shell", f"# shellcheck shell=sh\n{shell.RootPrompt().line}\n"
     yield "end of a tree", f"# shellcheck shell=sh\n{process._END_TREE} end 1\n"

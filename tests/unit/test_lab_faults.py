@@ -487,3 +487,17 @@ def test_a_fault_of_every_host_stands_alone_and_no_batch_is_larger_than_the_most
     assert sorted(len(batch) for batch in batches) == [1, 2, 4]
     assert tuple(every.values()) in batches
     assert all(len(batch) == 1 for batch in together(faults, expected, most=1))
+
+
+def test_what_is_of_a_fleet_follows_from_none_but_its_own_hosts() -> None:
+    plan = Plan(
+        {
+            "mtu[a]": Planned("mtu", "a"),
+            "mtu[b]": Planned("mtu", "b"),
+            "alike[first]": Planned("alike", None, ("a",)),
+            "alike[second]": Planned("alike", None, ("b",)),
+            "all[site]": Planned("all", None),
+        },
+        {"alike": ["mtu"], "all": ["mtu"]},
+    )
+    assert set(plan.brought_along("mtu[a]")) == {"alike[first]", "all[site]"}

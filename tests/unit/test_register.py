@@ -133,11 +133,14 @@ def test_an_edge_of_a_check_that_the_lab_cannot_violate_needs_no_fault(tmp_path:
 
 
 def test_the_lab_is_given_the_checks_with_what_they_look_at(tmp_path: Path) -> None:
-    seen = replace(declared(), subjects=(("cp1-a", "cp1"), ("site", None)))
+    seen = replace(declared(), subjects=(("cp1-a", "cp1", ()), ("fleet", None, ("cp1", "cp2"))))
     proofs(tmp_path, checks={"mtu": seen})
     (given,) = json.loads((tmp_path / "given.json").read_text())
     assert given["id"] == "mtu"
-    assert given["subjects"] == [{"subject": "cp1-a", "host": "cp1"}, {"subject": "site", "host": None}]
+    assert given["subjects"] == [
+        {"subject": "cp1-a", "host": "cp1", "among": []},
+        {"subject": "fleet", "host": None, "among": ["cp1", "cp2"]},
+    ]
 
 
 def test_where_there_is_no_lab_there_are_no_faults(tmp_path: Path) -> None:
@@ -164,7 +167,7 @@ def test_a_lab_that_does_not_say_its_faults_is_refused(
 def test_the_real_lab_refuses_a_fault_that_names_no_check() -> None:
     command = ["python", "-m", "lab", "faults", "--json", "--register", "-"]
     with pytest.raises(BadInput, match="roots: .* names no result"):
-        ask_lab(command, {"mtu": replace(declared(), subjects=(("cp1", "cp1"),))}, ROOT)
+        ask_lab(command, {"mtu": replace(declared(), subjects=(("cp1", "cp1", ()),))}, ROOT)
 
 
 def test_what_the_site_excepts_would_come_along_with_some_fault(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from operators_project import CHECKS, WORKERS, Project
 
+from siteproof.judging.run import _follow
+from siteproof.results import Result, Verdict
+
 pytest_plugins = "pytester"
 
 CHAIN = '''
@@ -41,3 +44,18 @@ def test_a_host_between_that_is_down_is_one_cause(project: Project) -> None:
     assert ran.ret == 6
     assert ran.stdout.str().count("UNKNOWN") == 1, ran.stdout.str()
     ran.stdout.fnmatch_lines(["UNKNOWN*127.0.0.1:1*4 results unknown*"])
+
+
+def test_what_is_of_some_hosts_follows_from_none_but_theirs() -> None:
+    """Two fleets: what differs in the one is not told under a finding on a host of the other."""
+
+    def result(id: str, subject: str, host: str | None, among: tuple[str, ...] = ()) -> Result:
+        return Result(id, "", subject, host, Verdict.VIOLATED, "high", "reads", f"t.py::{id}[{subject}]", among=among)
+
+    results = [
+        result("mtu", "b", "b"),
+        result("alike", "first", None, ("a",)),
+        result("alike", "second", None, ("b", "c")),
+    ]
+    found = {r.name: r.follows_from for r in _follow(results, {"alike": ("mtu",)})}
+    assert found == {"mtu[b]": None, "alike[first]": None, "alike[second]": "mtu[b]"}

@@ -92,6 +92,11 @@ class Fleet:
     pattern: str
     hosts: tuple[str, ...]
 
+    @property
+    def among(self) -> tuple[str, ...]:
+        """What differs elsewhere is none of its."""
+        return self.hosts
+
     def __str__(self) -> str:
         return self.pattern
 

@@ -63,6 +63,8 @@ class Case:
     arguments: Mapping[str, Any]
     absent: str | None = None
     """Why the check does not apply."""
+    among: tuple[str, ...] = ()
+    """The hosts that the subject is of, where it has no vantage point and is of no others."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class Site:
         for values in itertools.product(*choices):
             shown = [v for v in values if v is not facts and v is not self.history]
             host = next((v.host for v in shown if isinstance(getattr(v, "host", None), str)), None)
-            yield Case("-".join(map(str, shown)), host, dict(zip(parameters, values, strict=True)))
+            among = () if host else tuple(name for v in shown for name in getattr(v, "among", ()))
+            yield Case("-".join(map(str, shown)), host, dict(zip(parameters, values, strict=True)), among=among)
 
     def _no_history(self) -> str | None:
         """Why nothing can be concluded from earlier runs yet."""

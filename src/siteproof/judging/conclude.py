@@ -80,6 +80,7 @@ def _bare(planned: Planned, verdict: Verdict, message: str) -> Result:
         probe_class=planned.probe_class,
         nodeid=planned.nodeid,
         message=message,
+        among=case.among,
         incident=invariant.incident,
         remedy=invariant.remedy,
     )

@@ -47,6 +47,8 @@ def _follow(results: Iterable[Result], follows: Mapping[str, tuple[str, ...]]) -
         for id in follows.get(result.id, ()):
             anywhere = (id, result.host) not in looked_at
             for other in violated:
+                if result.among and other.host is not None and other.host not in result.among:
+                    continue
                 if other.id == id and (anywhere or other.host == result.host):
                     return other
         return None

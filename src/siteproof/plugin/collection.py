@@ -164,6 +164,10 @@ def _seen(items: Sequence[pytest.Item]) -> invariants.SeenCheck:
         planned[0].invariant,
         items[0].nodeid.partition("[")[0],
         invariants.probes_of(function) if inspect.isfunction(function) else (),
-        tuple((p.case.id, p.case.host) for p in planned if p.case is not UNDECLARED and p.case.absent is None),
+        tuple(
+            (p.case.id, p.case.host, p.case.among)
+            for p in planned
+            if p.case is not UNDECLARED and p.case.absent is None
+        ),
         max((p.probe_class for p in planned), key=CLASSES.index),
     )

@@ -53,7 +53,9 @@ class Entry:
             "facts": [PREFIX + found.family],
             "remedy": found.remedy,
             "follows": list(found.follows),
-            "subjects": [{"subject": subject, "host": host} for subject, host in self.check.subjects],
+            "subjects": [
+                {"subject": subject, "host": host, "among": list(among)} for subject, host, among in self.check.subjects
+            ],
             "faults": list(self.faults),
             "unproven_because": found.unproven_because,
             "witness": found.witness,
