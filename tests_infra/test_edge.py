@@ -9,7 +9,7 @@ from siteproof.facts.edge import Edge, Gate, PublicAddress, Vantage
 from siteproof.invariants import Defaults
 from siteproof.probes.edge.iptables import iptables_forwards
 from siteproof.probes.edge.nat import Forward, Opened, together
-from siteproof.probes.edge.nft import nft_forwards
+from siteproof.probes.edge.nft import nf_tables_forwards
 from siteproof.probes.edge.nmap import tcp_scan
 from siteproof.probes.path.ip import uplinks
 
@@ -53,7 +53,7 @@ async def test_an_unlisted_port_ends_at_the_edge(vantage: Vantage, address: Publ
 
 def rules_of(router: str) -> Ask[list[Forward]]:
     """Every forward of every tool on a router."""
-    tools = both(nft_forwards(router), iptables_forwards(router))
+    tools = both(nf_tables_forwards(router), iptables_forwards(router))
     return tools.then(lambda found: [forward for tool in found for forward in tool.forwards])
 
 

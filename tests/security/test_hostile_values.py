@@ -60,6 +60,7 @@ GOOD: dict[str, Any] = {
     "arguments": ("/bin/sleep", "600"),
     "targets": (IPv4Address("192.0.2.2"), IPv4Address("192.0.2.3")),
     "servers": (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")),
+    "addresses": (IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")),
     "ports": (22, 80),
     "zone": "home.example",
     "right": frozenset({IPv4Address("192.0.2.1")}),

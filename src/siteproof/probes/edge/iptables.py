@@ -13,7 +13,7 @@ from siteproof.asks import MISSING, Ask, Host, Output, command, controlled
 from siteproof.errors import Unparseable
 from siteproof.probes.common.sections import END, section, split, words
 from siteproof.probes.edge.nat import NONE, Forward, NatRules, Ports, Reach
-from siteproof.probes.edge.nft import nft_forwards
+from siteproof.probes.edge.nft import nf_tables_forwards
 
 VERSION = {
     "iptables-legacy-save": "iptables-legacy-save --version",
@@ -121,7 +121,7 @@ def iptables_forwards(router: Host) -> Ask[NatRules]:
             may_use=("iptables-save", "iptables-nft-save", "iptables-legacy-save", "cat"),
             root=True,
         ),
-        nft_forwards(router),
+        nf_tables_forwards(router),
         silent=lambda rules: rules.opaque,
         seen=lambda rules: not rules.opaque,
         proves="nft lists rules of iptables, which iptables-save did not show",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from siteproof.asks import Ask, Host, Output, command
-from siteproof.errors import Unparseable
-from siteproof.probes.common.sections import from_json, words
+from siteproof.asks import SMALL, Ask, Host, Output, Question, Recorded, command
+from siteproof.errors import ToolMissing, Unparseable
+from siteproof.probes.common.sections import END, from_json, section, split, words
 from siteproof.probes.edge.nat import Forward, NatRules, Reach
 from siteproof.probes.edge.nft_terms import EVERY, Sets, matched, selected, unsettled
 
@@ -62,6 +62,64 @@ def nft_forwards(router: Host) -> Ask[NatRules]:
         tools=("nft",),
         root=True,
     )
+
+
+# Built in or loaded it has names, and without it nobody made a rule of it. The other one shows that names are told.
+_KERNEL = f"""\
+{section("kernel")}
+grep -cE ' (nf_tables_newrule|nf_register_net_hook)([[:space:]]|$)' /proc/kallsyms
+[ $? -le 1 ] || exit
+grep -oE ' (nf_tables_newrule|nf_register_net_hook)([[:space:]]|$)' /proc/kallsyms
+[ $? -le 1 ] || exit
+{END}
+"""
+
+
+def kernel_has_nf_tables(router: Host) -> Ask[bool]:
+    """Whether the kernel of `router` has nf_tables, by the names of its functions, which it tells everybody."""
+    return command(
+        router,
+        _KERNEL,
+        probe="nf_tables in /proc/kallsyms",
+        parse=parse_kernel,
+        at_most=SMALL,
+        tools=("grep",),
+    )
+
+
+def parse_kernel(output: Output) -> bool:
+    """Raises Unparseable where the kernel does not even tell the function that every netfilter has."""
+    count, *names = split(output.text, "kernel")["kernel"].split()
+    if "nf_register_net_hook" not in names or not set(names) <= {"nf_tables_newrule", "nf_register_net_hook"}:
+        raise Unparseable("the kernel does not tell its functions, or has no netfilter")
+    if count != str(len(names)):
+        raise Unparseable(f"grep counted {count} names, and printed {len(names)}")
+    return "nf_tables_newrule" in names
+
+
+@dataclass(frozen=True, eq=False)
+class NfTables(Ask[NatRules]):
+    """See `nf_tables_forwards`."""
+
+    nft: Ask[NatRules]
+    kernel: Ask[bool]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:  # type: ignore[override]
+        return (*self.nft.questions, *self.kernel.questions)
+
+    def read(self, recorded: Callable[[Question], Recorded]) -> NatRules:
+        try:
+            return self.nft.read(recorded)
+        except ToolMissing:
+            if self.kernel.read(recorded):
+                raise
+            return NatRules(())
+
+
+def nf_tables_forwards(router: Host) -> Ask[NatRules]:
+    """`nft_forwards`; none where there is no nft, and no nf_tables in the kernel either (an older router's)."""
+    return NfTables(nft_forwards(router), kernel_has_nf_tables(router))
 
 
 def parse_forwards(output: Output) -> NatRules:

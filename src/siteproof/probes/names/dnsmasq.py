@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from ipaddress import ip_address
 
-from siteproof.asks import ADDRESS, LINE, SMALL, Ask, Host, Output, Single, Stream, bounded, command, name_of
+from siteproof.asks import ADDRESS, HOST_NAME, LINE, SMALL, Ask, Host, Output, Single, Stream, bounded, command, name_of
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import Sections, split
@@ -49,7 +49,7 @@ def port_53(router: Host, zone: str, addresses: Collection[Address]) -> Ask[Port
 
     Raises NoControl where it cannot be told who that is, or with what dnsmasq runs.
     """
-    own = zone.replace(".", r"\.")
+    own = HOST_NAME(zone).text.replace(".", r"\.")
     about = rf"(([^/]*\.)?{own}\.?|#|\*[^/]*)"
     rest = rf"({'|'.join(_SETTINGS.split())})[[:space:]]*(=|#|$)"
     bulk = rf"({'|'.join(_DOMAINS.split())})[[:space:]]*=[[:space:]]*([^/\"[:space:]]|.*/{about}(/|$))"

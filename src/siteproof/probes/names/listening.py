@@ -17,8 +17,8 @@ _LINES = {
     "netstat": re.compile(r"(?P<protocol>tcp|udp)6? +\d+ +\d+ +(?P<at>\S+):53 +\S+ +(?:LISTEN +)?(?P<who>-|\d+/.+?) *"),
     "sockstat": re.compile(r"\S+ +(?P<who>\S+ +\d+) +\d+ +(?P<protocol>tcp|udp)[46]+ +(?P<at>\S+):53 +\S+ *"),
 }
-_OTHERS = re.compile(r"\S.*[:.]53\s.*")
-"""Where another port 53 stands in the line: of a connection, of a peer."""
+_TO_SOMEBODYS = re.compile(r"\S+ +\S+ +\d+ +\d+ +(?:tcp|udp)[46]+ +\S+ +\S+:53")
+"""A connection to another host's port 53, which sockstat shows too."""
 _WHO = {
     "ss": re.compile(r'\("(?P<name>(?:[^"\\]|\\.)+)",pid=(?P<pid>\d+),fd=\d+\)'),
     "netstat": re.compile(r"(?P<pid>\d+)/(?P<name>[^\s:]+).*"),
@@ -58,7 +58,7 @@ def sockets(text: str, tool: str) -> list[Socket]:
 def _sockets(text: str, tool: str) -> Iterator[Socket]:
     for line in filter(None, map(str.rstrip, text.splitlines())):
         if (found := _LINES[tool].fullmatch(line)) is None:
-            if not _OTHERS.fullmatch(line) or re.search(r"\b53\b.*users:", line):
+            if tool != "sockstat" or not _TO_SOMEBODYS.fullmatch(line):
                 raise Unparseable(f"not a line of {tool}: {line[:200]!r}")
             continue
         told = [Process(who["name"], int(who["pid"])) for who in _WHO[tool].finditer(found["who"] or "")]
