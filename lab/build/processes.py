@@ -18,7 +18,7 @@ SEALED = (
     "setpriv", "--pdeathsig", "KILL", "--",
     "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--propagation", "private", "--",
 )  # fmt: skip
-LIMIT_SECONDS = 1800
+LIMIT_SECONDS = 3600
 # A root shell opened by `su` may lack these, and the tools of a package installation are there.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _TROUBLE = re.compile(r"^E:|\berror\b|\bfailed\b|\bcannot\b|\bdenied\b|\bnot found\b|\bunable\b", re.IGNORECASE)
