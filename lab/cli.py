@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -68,8 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         return sub
 
-    maker = add("build", build, "make the base roots, programs, certificates and registry content a site stands on")
-    maker.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD…", help="meanwhile run this, which waits more")
+    add("build", build, "make the base roots, programs, certificates and registry content that a site stands on")
     add("up", up, "bring the lab up (builds first if needed); returns when its data path works")
     add("down", down, "remove the lab")
     add("status", status, "say what runs and what is broken; exit 3 if the lab is not up").add_argument(
@@ -132,16 +130,12 @@ def build(options: argparse.Namespace) -> int:
     from lab.build import BuildError
     from lab.build import build as make
 
-    command = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
-    meanwhile = subprocess.Popen(command) if command else None
     try:
         parts = make(topology.load(options.site).wanted, _say(time.monotonic()))
     except BuildError as error:
         raise LabError(str(error)) from error
-    finally:
-        status = meanwhile.wait() if meanwhile else 0
     print(f"built: {', '.join(map(str, (*parts.bases.values(), parts.assets, *parts.bin.values())))}")
-    return status
+    return 0
 
 
 def with_tools(options: argparse.Namespace) -> int:
