@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
@@ -134,6 +135,19 @@ def test_a_refusal_of_the_shipped_file_names_the_file(tmp_path: Path) -> None:
     wrong.write_text("[host]\n")
     with pytest.raises(TopologyError, match=r"^lab/topology.toml: host: unknown key"):
         load(place=tmp_path)
+
+
+def test_no_check_and_no_probe_names_the_other_site() -> None:
+    """What is judged there is judged by what its inventory says, and by nothing that was written for it."""
+    site = load("other")
+    common = {"operator", "attic", "desk", "gate", "entry", "vantage"}
+    own = {"attic.example", *site.hosts, *(str(a) for host in site.hosts.values() for a in host.addresses)} - common
+    own |= {str(network) for network in site.segments.values()}
+    words = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, sorted(own)))})(?![\w-])")
+    for place in ("src", "tests_infra"):
+        for path in (topology.HERE.parent / place).rglob("*"):
+            if path.suffix in (".py", ".sh", ".html", ".toml"):
+                assert not words.search(path.read_text()), path
 
 
 def test_a_site_that_is_not_there_is_refused() -> None:
