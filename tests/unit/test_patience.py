@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from ipaddress import IPv4Address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from siteproof.gather.base import Progress as Event
 from siteproof.gather.base import Report
 from siteproof.judging import rounds
 from siteproof.plugin import progress
+from siteproof.probes.names.dig import udp_reply
 from siteproof.transport import batch, patience
 from siteproof.transport.connection import Connection
 from siteproof.transport.patience import Patience
@@ -124,6 +126,30 @@ def test_a_server_is_silent_to_all_only_if_it_never_answered(
         kept.saw(stream(number), attempt)
     over = kept.over(stream(99))
     assert (None if over is None else type(over)) == expected
+
+
+DIG = "\n== siteproof said by dig\n{}\n\n== siteproof status\n{}\n\n== siteproof end\n"
+NOBODY = ";; connection timed out; no servers could be reached"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(DIG.format(NOBODY, 9), Unanswered, id="silence"),
+        pytest.param(DIG.format(NOBODY, 0), GivenUp, id="its words in an answer"),
+        pytest.param(DIG.format(";; ->>HEADER<<-", 9), GivenUp, id="another failure"),
+        pytest.param("", GivenUp, id="nothing"),
+    ],
+)
+def test_a_tool_that_says_that_nothing_came_back_shows_a_server_to_be_silent(
+    text: str, expected: type[ProbeError]
+) -> None:
+    """dig before 9.17 waits for what refuses it at once; a dead server is not asked by each name to the end for that."""
+    kept = Patience("here")
+    asks = [udp_reply("here", name, at=IPv4Address("192.0.2.1")).questions[0] for name in ("a.example", "b.example")]
+    for ask in asks:
+        kept.saw(ask, Attempt.of(Output(0, text.encode(), b"", 0, 4.1)))
+    assert type(kept.over(asks[0])) is expected
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,15 @@ def command(
     waits_for: str = "",
     needs: tuple[str, ...] = (),
     vain_on: tuple[int, ...] = (),
+    silence: str = "",
 ) -> Ask[T]:
     """An ask that runs a POSIX sh script on `host`. `probe` names it for people, `tools` lists what it runs.
 
     A missing tool is found before the script starts, so that no part of a pipeline can hide it; `may_use` are tools
     that the script looks for by itself. `script` is constant text; what is not comes in as `given`: variable -> its
     word, and `@` -> the positional parameters. `parse` reads `at_most` so many bytes.
-    `root_patterns`: variable -> what it may hold (see Command). `retries`, `retry_on`, `waits_for`, `needs`
-    and `vain_on` are Question's.
+    `root_patterns`: variable -> what it may hold (see Command). `retries`, `retry_on`, `waits_for`, `needs`, `vain_on`
+    and `silence` are Question's.
     """
     script = assignments(given or {}) + script
     question = Command(
@@ -66,6 +67,7 @@ def command(
         waits_for=waits_for,
         needs=needs,
         vain_on=vain_on,
+        silence=silence,
     )
     return Single(question, bounded(parse, at_most), answers)
 

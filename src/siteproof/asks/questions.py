@@ -40,8 +40,11 @@ class Question:
     vain_on: tuple[int, ...] = field(default=(), kw_only=True)
     """Statuses of what is slow that say, though they are answers, that it came to nothing: it has waited in vain."""
 
+    silence: str = field(default="", kw_only=True)
+    """A regular expression, or none: a tool's answer in which it is found says that nothing came back to it."""
+
     BESIDE: ClassVar[frozenset[str]] = frozenset(
-        {"probe_class", "retries", "retry_on", "waits_for", "needs", "vain_on"}
+        {"probe_class", "retries", "retry_on", "waits_for", "needs", "vain_on", "silence"}
     )
     """Fields that are about the question, and change nothing of what the host is asked."""
 

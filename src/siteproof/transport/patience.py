@@ -7,6 +7,7 @@ that has answered nothing at all to this host is silent to the others too.
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 
@@ -30,7 +31,7 @@ class _Wait:
     """In a row; by whom, in `examples`."""
     examples: list[str] = field(default_factory=list)
     silent: bool = True
-    """Nothing but silence has come, ever. Of a command nobody knows that here."""
+    """Nothing but silence has come, ever. Of a command its tool has to say so (`Question.silence`)."""
 
 
 class Patience:
@@ -47,7 +48,7 @@ class Patience:
             return
         with self._lock:
             wait = self._waits.setdefault(question.waits, _Wait())
-            wait.silent = wait.silent and isinstance(attempt.answer, Unanswered)
+            wait.silent = wait.silent and _silent(question, attempt)
             if _in_vain(question, attempt):
                 wait.seconds += attempt.seconds
                 if question.probe not in wait.examples:
@@ -76,6 +77,13 @@ class Patience:
         said = f"{question.probe} on {self._host} was not asked, since {what} kept others waiting in vain: {waited}"
         silent = what == question.waits and wait.silent and len(wait.examples) > 1
         return (Unanswered if silent else GivenUp)(said, host=self._host)
+
+
+def _silent(question: Question, attempt: Attempt) -> bool:
+    """Whether nothing came back from what it waited for: the server's end of it, or what the host's own tool says."""
+    if isinstance(attempt.answer, ProbeError):
+        return isinstance(attempt.answer, Unanswered)
+    return bool(question.silence) and re.search(question.silence, attempt.answer.text) is not None
 
 
 def _in_vain(question: Question, attempt: Attempt) -> bool:

@@ -45,6 +45,8 @@ echo $status
 """
 NO_REPLY = {"dig": 9, "drill": 1}
 _NOBODY = re.compile("no servers could be reached|no response from|Could not send or receive")
+# dig waits through all its tries before 9.17, also where the port is refused: a dead server keeps each for seconds.
+_SILENCE = rf"(?s)(?:{_NOBODY.pattern}).*\n== siteproof status\n[19]\n"
 
 _HEADER = re.compile(r"^;; ->>HEADER<<- opcode: QUERY, (?:status|rcode): ([A-Z]+), id: \d+\s*$", re.MULTILINE)
 _FLAGS = re.compile(
@@ -81,6 +83,7 @@ def udp_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Re
         may_use=("dig", "drill"),
         deadline_s=6,
         waits_for=f"{at} port 53 over UDP",
+        silence=_SILENCE,
         probe_class="sends",
     )
 
