@@ -144,7 +144,7 @@ NOBODY = ";; connection timed out; no servers could be reached"
 def test_a_tool_that_says_that_nothing_came_back_shows_a_server_to_be_silent(
     text: str, expected: type[ProbeError]
 ) -> None:
-    """dig before 9.17 waits for what refuses it at once; a dead server is not asked by each name to the end for that."""
+    """dig before 9.17 waits for what refuses it at once; a dead server is not asked each name to the end for that."""
     kept = Patience("here")
     asks = [udp_reply("here", name, at=IPv4Address("192.0.2.1")).questions[0] for name in ("a.example", "b.example")]
     for ask in asks:
