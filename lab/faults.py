@@ -20,6 +20,7 @@ from lab.topology import FIRST, HERE, Topology, TopologyError, sites
 
 VERDICTS = ("violated", "unknown", "held")
 KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence", "not_on"]
+KEYS += ["roots_on"]
 HELD = "held"
 VIOLATED = "violated"
 
@@ -267,11 +268,22 @@ def _fault(name: str, table: object, topology: Topology, named: Named, subject: 
         does=_fill(topology, table["does"], f"{name}.does"),
         incident=table["incident"],
         steps=read,
-        roots=_patterns(table, "roots", name, VIOLATED, topology),
+        roots=_patterns(table, "roots", name, VIOLATED, topology) | _roots_on(table, name, topology),
         exceptions=_patterns(table, "except", name, HELD, topology),
         only=tuple(_patterns(table, "only", name, VIOLATED, topology)),
         evidence=evidence,
     )
+
+
+def _roots_on(table: Table, name: str, topology: Topology) -> dict[str, str]:
+    """What is a root on this site alone."""
+    said = table.get("roots_on", {})
+    if not isinstance(said, dict):
+        raise FaultError(f"{name}.roots_on: a table of sites, each with patterns")
+    for where in said:
+        if where not in sites():
+            raise FaultError(f"{name}.roots_on.{where}: no such site{nearest(where, sites())}")
+    return _patterns({"roots_on": said.get(topology.site, {})}, "roots_on", name, VIOLATED, topology)
 
 
 def _patterns(table: Table, key: str, name: str, usual: str, topology: Topology) -> dict[str, str]:
