@@ -145,11 +145,11 @@ def test_a_fault_that_a_site_cannot_have_says_why() -> None:
 
 
 def test_a_fault_may_have_more_roots_on_one_site() -> None:
-    text = FAULT + '[node-mtu.roots_on.{}]\n"mtu-node[cp1]" = "unknown"\n'
-    assert "mtu-node[cp1]" not in parse(text.format("other"), SITE)["node-mtu"].roots
-    assert parse(text.format("lab"), SITE)["node-mtu"].roots["mtu-node[cp1]"] == "unknown"
+    text = FAULT + '[node-mtu.roots_on.SITE]\n"mtu-node[cp1]" = "unknown"\n'
+    assert "mtu-node[cp1]" not in parse(text.replace("SITE", "other"), SITE)["node-mtu"].roots
+    assert parse(text.replace("SITE", "lab"), SITE)["node-mtu"].roots["mtu-node[cp1]"] == "unknown"
     with pytest.raises(FaultError, match=r"node-mtu.roots_on.othr: no such site \(did you mean other"):
-        parse(text.format("othr"), SITE)
+        parse(text.replace("SITE", "othr"), SITE)
 
 
 def test_elsewhere_less_may_follow_but_one_root_must_be_there() -> None:
