@@ -39,7 +39,7 @@ DIALECTS = 8
 """Spellings of the same tried per recording, unless all are."""
 EXAMPLES = 8
 """Random ones, twice."""
-SLOW = frozenset({"dockerapi-20.10-twice"})
+SLOW = frozenset({"dockerapi-20.10-twice", "dockerapi-29.8-moments"})
 
 RECORDINGS = recorded.every()
 

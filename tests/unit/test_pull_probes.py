@@ -12,6 +12,7 @@ from siteproof.asks import Output
 from siteproof.errors import NoControl, ProbeError, ToolFailed, Unparseable
 from siteproof.probes.pulls import containerd_registries, crictl, crictl_images, docker_registries, reflection, registry
 from siteproof.probes.pulls.registry import RegistryAnswer
+from siteproof.runtimes.pull_route import Image, RegistryEndpoint
 
 TAG = "r.example/a:1"
 DIGEST = f"r.example/a@sha256:{'0' * 64}"
@@ -206,11 +207,25 @@ def test_the_last_answer_counts() -> None:
     assert answer(f"HTTP/1.1 200 Connection established\r\n\r\n{CHALLENGE}", "401 10.0.20.203").realm
 
 
-@pytest.mark.parametrize(("status", "said"), [(6, "no such host"), (7, "connection refused"), (60, "x509")])
+@pytest.mark.parametrize(("status", "said"), [(6, "no such host"), (7, "no connection"), (60, "x509")])
 def test_why_there_was_no_answer(status: int, said: str) -> None:
     seen = answer("", "000 ", status)
     assert str(seen) == said
     assert not seen.serves
+
+
+@pytest.mark.parametrize("status", [7, 28])
+def test_nothing_came_back_and_neither_does_elsewhere(status: int) -> None:
+    """curl's 7 is a connection refused, and also a host without a route."""
+    image = Image("r.example", "a", "1")
+    endpoint = RegistryEndpoint("https://r.example/v2", "upstream")
+    asked = registry.registry_answer("n1", endpoint, image, control="http://c.example/")
+    nothing = output(sections(headers="", written="000 ", status=str(status)))
+    there = output(sections(headers="HTTP/1.1 200 OK\r\nserver: y\r\n\r\n", written="200 192.0.2.7", status="0"))
+    control = registry.url_answers("n1", "http://c.example/").questions[0]
+    assert not asked.read(lambda question: there if question == control else nothing).serves
+    with pytest.raises(NoControl, match="http://c.example/ does not answer either"):
+        asked.read(lambda question: nothing)
 
 
 @pytest.mark.parametrize(

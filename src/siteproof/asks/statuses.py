@@ -33,7 +33,8 @@ def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]
         return
     where = f"{question.probe} on {question.host}"
     # What a tool says beside a good answer is no reason for a bad one: `find: /proc/4711: No such file` may come last.
-    lines = [*unknown_words(question, output)] or output.errors.strip().splitlines()
+    unknown = [*unknown_words(question, output)]
+    lines = unknown or output.errors.strip().splitlines()
     last = lines[-1].strip() if lines else ""
     missing = [line for line in lines if line.startswith(MISSING)]
     if output.status == 127 and missing:
@@ -53,7 +54,8 @@ def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]
             "it, if root alone may write there",
             host=question.host,
         )
-    refused = [line for line in lines if line.startswith(("sudo:", "doas:"))]
+    # sudo's words that mean nothing may be all that stands beside a tool's own failure, which is an answer.
+    refused = [line for line in unknown if line.startswith(("sudo:", "doas:"))]
     if output.status != 0 and refused:
         raise PrivilegeRefused(f"{where}: {refused[-1]}", host=question.host)
     if output.status in answers:

@@ -73,6 +73,14 @@ TOOLS: Mapping[str, tuple[Known, ...]] = {
             "busctl ends with a status, which the script looks at and prints",
             "https://github.com/systemd/systemd/blob/main/src/busctl/busctl.c",
         ),
+        Known(
+            r"Call failed: (?:All attempts to contact name servers or networks failed|Query timed out|"
+            r"No appropriate name servers or networks for name found|"
+            r"Could not resolve '[^'\n]*', server or network returned error \w+)",
+            "Call failed: All attempts to contact name servers or networks failed",
+            "resolved got no answer, or a server's SERVFAIL: a name was not found, as above",
+            "https://github.com/systemd/systemd/blob/main/src/resolve/resolved-bus.c",
+        ),
     ),
     "containerd": (
         Known(

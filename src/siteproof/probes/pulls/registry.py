@@ -14,10 +14,10 @@ from siteproof.errors import ToolFailed, Unparseable
 from siteproof.probes.common.sections import END, MARK, section, split, whole_number
 from siteproof.runtimes.pull_route import MANIFEST_TYPES, NO_PROXIES, Image, Proxies, RegistryEndpoint
 
-# curl's statuses that say something of the endpoint, in the words of models.pull_failure.
+# curl's statuses that say something of the endpoint, where it can tell in the words of runtimes.pull_failure.
 FAILURES = {
     6: "no such host",
-    7: "connection refused",
+    7: "no connection",  # refused, or no way there from this host: curl says the same of both
     28: "timeout",
     35: "TLS handshake failed",
     51: "x509",
@@ -82,9 +82,9 @@ def registry_answer(
 ) -> Ask[RegistryAnswer]:
     """Ask `endpoint` from `host` for the manifest of `image`, without a token, as a runtime does first.
 
-    An address is asked as one: no server name in TLS, and the address as HTTP's host. A timeout counts only if
-    `control`, a URL that does not take the way in question, answers from the same host; otherwise NoControl. So is an
-    endpoint that the runtime asks in a way that cannot be said to curl.
+    An address is asked as one: no server name in TLS, and the address as HTTP's host. No connection and a timeout count
+    only if `control`, a URL that does not take the way in question, answers from the same host; otherwise NoControl. So
+    is an endpoint that the runtime asks in a way that cannot be said to curl.
     """
     endpoint.refuse_unless_askable()
     url = endpoint.manifest_url(image.registry, image.repository, image.reference)
@@ -112,7 +112,7 @@ def registry_answer(
     return controlled(
         asked,
         url_answers(host, control),
-        silent=lambda answer: answer.failure == FAILURES[28],
+        silent=lambda answer: answer.failure in (FAILURES[7], FAILURES[28]),
         seen=lambda answer: not answer.failure,
         proves=f"{control} does not answer either",
     )
