@@ -146,7 +146,7 @@ def test_the_register_has_it_with_its_fault(register: Path) -> None:
     found = {entry["id"]: entry for entry in json.loads(register.read_text())}
     entry = found["ssh-root-login"]
     assert (entry["asks"], entry["facts"], entry["class"]) == (["sshd_settings"], ["siteproof_sshd"], "reads")
-    assert entry["subjects"] == [{"subject": "lan1", "host": "lan1"}]
+    assert entry["subjects"] == [{"subject": "lan1", "host": "lan1", "among": []}]
     assert "sshd-root-login" in entry["faults"]
 
 

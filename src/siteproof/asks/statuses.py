@@ -47,7 +47,8 @@ def refuse_no_answer(question: Question, output: Output, answers: frozenset[int]
             host=question.host,
         )
     as_root = isinstance(question, Command) and question.root
-    if as_root and output.status != 0 and (lacks := _ROOT_LACKS.search(output.errors)):
+    lacks = _ROOT_LACKS.search(output.errors) if output.status != 0 else None
+    if lacks and (as_root or lacks["by_sudo"]):
         raise ToolMissing(
             f"{where}: root has no {lacks['by_timeout'] or lacks['by_sudo']} on the PATH that sudo or doas gives it "
             "(secure_path); the login user may have it: --check-access says where, and a link in /usr/local/bin mends "
