@@ -34,7 +34,7 @@ def test_every_output_has_its_sidecar() -> None:
 
 WRITTEN_BY_OURSELVES = {"http_get"}
 """What the transport makes a record of; no tool prints it."""
-OF_SEVERAL = {"explained", "program_addresses"}
+OF_SEVERAL = {"edge_forwarding", "explained", "nf_tables_forwards", "program_addresses"}
 """What several tools are asked; each of them is recorded."""
 
 
