@@ -24,6 +24,25 @@ SAID = "".join(
         ("curl --version", "curl 7.88.1 cannot be loaded", 127),
     )
 )
+BUSYBOX = f"""
+{MARK}status cat --version
+1
+{MARK}cat --version
+cat: unrecognized option '--version'
+
+{MARK}status sed --version
+0
+{MARK}sed --version
+This is not GNU sed version 4.0
+
+{MARK}status ip -V
+1
+{MARK}ip -V
+BusyBox v1.30.1 (Debian 1:1.30.1-6+b3) multi-call binary.
+
+{MARK}end
+"""
+"""Of Debian 11's, as printed."""
 
 
 class Store:
@@ -52,6 +71,11 @@ def test_each_tool_says_its_own() -> None:
         "ss": "ip utility, iproute2-6.1.0, libbpf 1.1.2",
         "unbound-control": "Version 1.17.1",
     }
+
+
+def test_busybox_is_no_gnu_sed() -> None:
+    seen = versions.read(Store(output(BUSYBOX)), "h", {"cat", "sed", "ip"})
+    assert seen == {"cat": None, "sed": None, "ip": "BusyBox v1.30.1 (Debian 1:1.30.1-6+b3) multi-call binary."}
 
 
 @pytest.mark.parametrize("answer", [output(SAID), output("Usage: sh"), output("", 127), TimedOut("too long")], ids=str)

@@ -75,6 +75,10 @@ says() {{{{
 {END}
 """
 _VERSION = re.compile(r"\d+\.\d|\b\d{3,}\b")
+_BUSYBOX = re.compile(r"BusyBox v\d")
+"""What its applets say above their usage, with a status of failure."""
+_NONE_OF_ITS_OWN = "This is not GNU sed version"
+"""BusyBox's sed, for the scripts that look for GNU's."""
 _LONGEST = 120
 _MOST_PARTS = 64
 
@@ -127,5 +131,6 @@ def _said(answer: Recorded) -> Iterator[tuple[str, str]]:
     except ProbeError:
         return
     for line, text in sections.items():
-        if sections.get(f"status {line}", "").strip() == "0" and _VERSION.search(text):
+        well = sections.get(f"status {line}", "").strip() == "0" and not text.strip().startswith(_NONE_OF_ITS_OWN)
+        if (well or _BUSYBOX.match(text.strip())) and _VERSION.search(text):
             yield line, text.strip()[:_LONGEST]
