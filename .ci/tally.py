@@ -4,11 +4,11 @@
 
 The folder holds what the environments wrote: `tox.json` and `tox-proof.json` are tox's own `--result-json`, of
 `tox run` and of `tox run -e proof`. A JUnit file `<environment>.xml` or `<environment>-part-<part>.xml` is pytest's,
-`sample.json`, `proof.json` and `other.json` are from `python -m lab prove --json`, `replays.json` is from `python -m lab replays`. A
-test counts once, and so does a fault, however often it was tried: it passed if it never failed. An environment that
-counts nothing itself (lint, types) is one. An environment that failed though nothing that it counted did is one more
-failure, and so is a tox that did not come to its end: what broke off is never counted as passed. Takes nothing but
-Python, since it speaks also where nothing could be installed.
+`sample.json`, `proof.json` and `other.json` are from `python -m lab prove --json`, `replays.json` is from `python -m
+lab replays`. A test counts once, and so does a fault, however often it was tried: it passed if it never failed. An
+environment that counts nothing itself (lint, types) is one. An environment that failed though
+nothing that it counted did is one more failure, and so is a tox that did not come to its end: what broke off is never
+counted as passed. Takes nothing but Python, since it speaks also where nothing could be installed.
 """
 
 from __future__ import annotations
