@@ -50,12 +50,12 @@ def write_host(layer: Path, host: Host, topology: Topology, assets: Path, base: 
 
 def _login(layer: Path, host: Host, login: str, base: Path) -> None:
     """The base's login user by this site's name, with this host's shell."""
-    if login == LOGIN and not host.shell:
+    if login == LOGIN and not host.login_shell:
         return
     for name in ("passwd", "shadow", "group", "gshadow", "sudoers.d/siteproof"):
         lines = (base / "etc" / name).read_text().splitlines()
         written = _under(layer, f"/etc/{name}")
-        written.write_text("".join(f"{_login_line(line, login, host.shell, name)}\n" for line in lines))
+        written.write_text("".join(f"{_login_line(line, login, host.login_shell, name)}\n" for line in lines))
         shutil.copystat(base / "etc" / name, written)
         owner = (base / "etc" / name).stat()
         os.chown(written, owner.st_uid, owner.st_gid)

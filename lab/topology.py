@@ -77,7 +77,7 @@ class Host:
     binds: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
     """The release that it is an installation of; the machine's own where none is named."""
-    shell: str = ""
+    login_shell: str = ""
     """The login user's, where it is not the base's."""
     symlinks: Mapping[str, str] = field(default_factory=dict)
     read_only_sys: bool = False
@@ -377,7 +377,7 @@ def _host(
         files=files,
         binds=binds,
         base=str(table.get("base", "")),
-        shell=str(table.get("shell", "")),
+        login_shell=str(table.get("shell", "")),
         symlinks=dict(table.get("symlinks", {})),
         read_only_sys=bool(table.get("read_only_sys", False)),
     )

@@ -24,7 +24,7 @@ _WHO = {
     "netstat": re.compile(r"(?P<pid>\d+)/(?P<name>[^\s:]+).*"),
     "sockstat": re.compile(r"(?P<name>\S+) +(?P<pid>\d+)"),
 }
-_EVERYWHERE = {4: frozenset({"0.0.0.0", "*"}), 6: frozenset({"[::]", "::", "*"})}  # noqa: S104 - what is read
+_EVERYWHERE = {4: frozenset({"0.0.0.0", "*"}), 6: frozenset({"[::]", "::", "*"})}  # what is read  # noqa: S104  # nosec B104
 
 
 @dataclass(frozen=True, slots=True)
