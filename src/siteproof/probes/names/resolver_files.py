@@ -108,7 +108,8 @@ for own in {" ".join(_ROOTS_PLACES)}; do
     [ "$own" != /etc/network/interfaces ] || sourced=$lines
 done
 for own in {" ".join(_NETWORKD_PLACES)}; do
-    [ -e "$own" ] && ! open "$own" || continue
+    [ -e "$own" ] || continue
+    if open "$own"; then continue; fi
     lines=$($ROOT find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
     found "$own" "$lines"
 done
