@@ -28,7 +28,7 @@ from siteproof.results import Verdict
 ROOT = Path(__file__).parents[2]
 CHECKS = ROOT / "tests_infra"
 SAMPLE = 15
-MOST = 50
+MOST = 30
 """Ways per recording and check where all damage is tried: what the probe makes of each, test_corruption tries."""
 FIRST_CHECKS = {
     "dns-split-answer", "pull-live-no-public", "mtu-node", "mss-effective", "swarm-proxy-subnet", "edge-no-dmz-config",
