@@ -188,6 +188,10 @@ case $socket in /var/run/*) socket=${socket#/var} ;; esac
     exit 1
 }
 
+# Nothing of a configuration is shown of which others than root may say what it is.
+without_file=$defaults
+files=$(files_of "$settings" "$imports") || exit
+
 printf '\n== siteproof config\n'
 printf '%s\n' "$configuration" | sed 's/^/| /' | shown || exit
 printf '\n== siteproof environment\n'
@@ -199,8 +203,6 @@ lines_of "$chosen" | sed -n -e '1,/^SITEPROOF_ENVIRONMENT=$/d' -e 's|=\([a-zA-Z0
 printf '\n== siteproof times\n'
 read -r uptime _ </proc/uptime
 printf '%s %s %s\n' "$(date +%s)" "${uptime%.*}" "$(started "$(told "$chosen" BEGUN)")"
-without_file=$defaults
-files=$(files_of "$settings" "$imports") || exit
 printf '%s\n' "$files" | sed -n 's/^times //p'
 case $settings in /var/lib/rancher/*)
     $ROOT find -L /etc/rancher -mindepth 2 -maxdepth 2 -name registries.yaml -printf '%T@ %p\n' || exit ;;
