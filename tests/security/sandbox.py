@@ -24,8 +24,8 @@ from siteproof.transport import batch
 NOTHING = re.compile(r"(?!)")
 PORTION = 60
 LIMIT_S = 60
-REAL_PATH = b":/usr/local/sbin:/usr/sbin:/sbin"
-"""What the batch puts behind the PATH of a host."""
+REAL_PATH = b":/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin"
+"""What the batch puts behind the PATH of a host on which who asks is not root."""
 SHELLS = {
     words[0]: [shutil.which(words[0]) or words[0], *words[1:]]
     for words in (("dash",), ("bash", "--posix"), ("busybox", "sh"))

@@ -186,7 +186,7 @@ def _frames(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _filled(before: str, token: str, behind: str, size: int) -> bytes:
-    room = size - len(before.encode()) - len(behind.encode()) - 1
+    room = size - len(f"{before}{behind}".encode("utf-8", "surrogateescape")) - 1
     filling = token * (room // len(token.encode("utf-8", "surrogateescape")))
     return f"{before}{filling}{behind}".encode("utf-8", "surrogateescape")
 
