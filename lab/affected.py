@@ -193,13 +193,12 @@ def _written_at(root: Path, revision: str, site: str) -> Written | None:
     def text(file: str) -> str:
         return _git(root, "show", f"{revision}:{file}")
 
-    def own(file: str) -> str:
-        return text(f"lab/sites/{site}/{file}")
-
     try:
         names = _git(root, "ls-tree", "--name-only", "-z", revision, "lab/faults/").split("\0")
         files = {PurePosixPath(name).stem: text(name) for name in names if name.endswith(".toml")}
-        found = Written(files, text("lab/steps.toml"), text("lab/exceptions.toml"), own("steps.toml"))
+        found = Written(
+            files, text("lab/steps.toml"), text("lab/exceptions.toml"), text(f"lab/sites/{site}/steps.toml")
+        )
         tomllib.loads(found.steps)
     except (UsageError, tomllib.TOMLDecodeError):
         return None

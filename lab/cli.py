@@ -25,7 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         own, of_pytest = _split(arguments) if arguments[:1] == ["run"] else (arguments, [])
         options = _parser().parse_args(own)
-        options.argv = of_pytest or getattr(options, "argv", [])
+        if options.command is run:
+            options.argv = of_pytest
         topology.known(options.site)
         options.name = paths.lab_name(options.name, options.site)
         command: Callable[[argparse.Namespace], int] = options.command

@@ -19,8 +19,8 @@ from lab.steps import FaultError, Named, Steps, Table
 from lab.topology import FIRST, HERE, Topology, TopologyError, sites
 
 VERDICTS = ("violated", "unknown", "held")
-KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence", "not_on"]
-KEYS += ["roots_on"]
+KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence"]
+KEYS += ["not_on", "roots_on"]
 HELD = "held"
 VIOLATED = "violated"
 

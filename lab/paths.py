@@ -9,6 +9,8 @@ from pathlib import Path
 from lab.errors import UsageError
 
 PROJECT = Path(__file__).parent.parent
+FIRST = "lab"
+"""The site that is meant where none is named. The suite's inventory of a site is inventories/SITE."""
 CGROUP_ROOTS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 
@@ -17,10 +19,10 @@ def home() -> Path:
     return Path(configured).absolute() if configured else Path.home() / ".cache" / "siteproof-lab"
 
 
-def lab_name(given: str | None = None, site: str = "lab") -> str:
+def lab_name(given: str | None = None, site: str = FIRST) -> str:
     """What is given, else what the environment says, else the site's: two sites are two labs."""
     environment = os.environ.get("SITEPROOF_LAB")
-    name = given or (f"{environment}-{site}" if environment and site != "lab" else environment or site)
+    name = given or (f"{environment}-{site}" if environment and site != FIRST else environment or site)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
         raise UsageError(f"{name!r} cannot be the name of a lab: lower-case letters, digits and dashes")
     return name

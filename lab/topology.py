@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path, PurePosixPath
@@ -18,12 +18,11 @@ from typing import Any
 
 from lab.build.wanted import Image, Wanted
 from lab.errors import LabError, UsageError, nearest
+from lab.paths import FIRST as FIRST
 
 HERE = Path(__file__).parent
 SITES = HERE / "sites"
 DAEMONS = HERE / "daemons"
-FIRST = "lab"
-"""The site that is meant where none is named. The suite's inventory of a site is inventories/SITE."""
 MODES = ("systemd", "bare", "operator")
 SITE_KEYS = ["segments", "sysctl", "hosts", "roles", "words", "login", "ready", "servers", "token_server", "images"]
 NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
@@ -130,8 +129,10 @@ class Topology:
             images=self.images,
         )
 
-    def on(self, said: str, where: str) -> tuple[str, ...]:
-        """The hosts that `said` means: a host's name, or `role:ROLE`. Raises TopologyError."""
+    def on(self, said: str | Iterable[str], where: str) -> tuple[str, ...]:
+        """The hosts that are meant: by a host's name, by `role:ROLE`, or by several of these. Raises TopologyError."""
+        if not isinstance(said, str):
+            return tuple(host for each in said for host in self.on(each, where))
         if said.startswith("role:"):
             role = said.removeprefix("role:")
             if role not in self.roles:
@@ -243,7 +244,7 @@ def parse(text: str, templates: Iterable[str], site: str = FIRST) -> Topology:
     worded = replace(plain, words=words)
     return replace(
         worded,
-        ready=tuple(_ready(chain, number, worded) for number, chain in enumerate(data.get("ready", ()))),
+        ready=tuple(chain for n, table in enumerate(data.get("ready", ())) for chain in _ready(table, n, worded)),
         servers={
             name: tuple(worded.fill(served, "", f"servers.{name}") for served in names)
             for name, names in data.get("servers", {}).items()
@@ -269,19 +270,20 @@ def _roles(table: Mapping[str, Any], hosts: Mapping[str, Host]) -> dict[str, tup
     return found
 
 
-def _ready(table: Mapping[str, Any], number: int, site: Topology) -> tuple[Ready, ...]:
-    """One chain, on each of the hosts that it is for; `@{name}` is the host."""
+def _ready(table: Mapping[str, Any], number: int, site: Topology) -> Iterator[tuple[Ready, ...]]:
+    """A chain for each of the hosts that it is for; `@{name}` is the host."""
     where = f"ready.{number}"
     _known_keys(table, ("on", "steps"), f"{where}.")
-    [host] = site.on(str(table.get("on", "")), f"{where}.on")
-    found = []
-    for step in table.get("steps", ()):
-        _known_keys(step, ("what", "run", "prints"), f"{where}.steps.")
-        what, run, prints = (site.fill(str(step.get(key, "")), host, where) for key in ("what", "run", "prints"))
-        if not (what and run and prints):
-            raise TopologyError(f"{where}.steps: a step has `what`, `run` and what it `prints`")
-        found.append(Ready(host, what, run, prints))
-    return tuple(found)
+    for host in site.on(table.get("on", ""), f"{where}.on"):
+        yield tuple(_ready_step(step, host, f"{where}.steps", site) for step in table.get("steps", ()))
+
+
+def _ready_step(step: Mapping[str, Any], host: str, where: str, site: Topology) -> Ready:
+    _known_keys(step, ("what", "run", "prints"), f"{where}.")
+    what, run, prints = (site.fill(str(step.get(key, "")), host, where) for key in ("what", "run", "prints"))
+    if not (what and run and prints):
+        raise TopologyError(f"{where}: a step has `what`, `run` and what it `prints`")
+    return Ready(host, what, run, prints)
 
 
 def _image(name: str, padding: object, where: str) -> Image:

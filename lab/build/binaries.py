@@ -8,13 +8,16 @@ import zipfile
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.build import cache, golang, wheels
 from lab.build.errors import BuildError
 from lab.build.golang import Module
-from lab.build.parts import Part
 from lab.build.processes import Commands
 from lab.errors import nearest
+
+if TYPE_CHECKING:
+    from lab.build.parts import Part
 
 TRAEFIK = "traefik"
 MODULES = (
@@ -67,8 +70,12 @@ def places(programs: Collection[str], architecture: str) -> Mapping[str, Path]:
     return found
 
 
+def _is_unmade(places: Mapping[str, Path], program: str) -> bool:
+    return program in places and not places[program].parent.is_dir()
+
+
 def _unmade(places: Mapping[str, Path]) -> list[Module]:
-    return [m for m in MODULES if any(p in places and not places[p].parent.is_dir() for p in m.packages)]
+    return [module for module in MODULES if any(_is_unmade(places, program) for program in module.packages)]
 
 
 def kept(places: Mapping[str, Path]) -> list[Path]:
@@ -79,8 +86,7 @@ def kept(places: Mapping[str, Path]) -> list[Path]:
 def needs_venv(places: Mapping[str, Path]) -> bool:
     """Whether pip is needed and no Python here has it, nor can make an environment that does."""
     modules = _unmade(places)
-    traefik = TRAEFIK in places and not places[TRAEFIK].parent.is_dir()
-    if not traefik and (not modules or golang.suitable(modules)):
+    if not _is_unmade(places, TRAEFIK) and (not modules or golang.suitable(modules)):
         return False
     return not wheels.can_be_brought()
 
@@ -88,6 +94,8 @@ def needs_venv(places: Mapping[str, Path]) -> bool:
 def parts(commands: Commands, places: Mapping[str, Path]) -> list[Part]:
     """What makes those that are not there. Go keeps every core busy with one module: they follow each other, and the
     later ones find compiled what they share with the earlier ones."""
+    from lab.build.parts import Part  # not at the top, as in the package: where nothing is made it is not used
+
     found: list[Part] = []
     modules = _unmade(places)
     before: tuple[str, ...] = ()
@@ -98,7 +106,7 @@ def parts(commands: Commands, places: Mapping[str, Path]) -> list[Part]:
         place = next(places[program] for program in module.packages if program in places).parent
         found.append(Part(module.name, partial(golang.make, commands, module, place), after=before))
         before = (module.name,)
-    if TRAEFIK in places and not places[TRAEFIK].parent.is_dir():
+    if _is_unmade(places, TRAEFIK):
         found.append(Part(TRAEFIK, partial(_make_traefik, commands, places[TRAEFIK].parent)))
     return found
 

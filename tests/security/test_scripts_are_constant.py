@@ -15,7 +15,6 @@ SOURCES = [*sorted(PROBES.rglob("*.py")), *sorted((ROOT / "tests_infra").glob("*
 # Where a script, or a question, is made otherwise, and why that is harmless.
 ALLOWED: dict[tuple[str, str], str] = {
     ("dns.py", "Stream"): "no script; its parameters are words' texts",
-    ("dnsmasq.py", "Stream"): "no script; its parameters are constant but for the address, a word's text",
     ("http.py", "Stream"): "no script; its parameters are words' texts",
     ("versions.py", "split"): "which tools are asked differs from host to host; others are not read",
 }

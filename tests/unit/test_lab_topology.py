@@ -212,3 +212,11 @@ def test_what_a_site_says_wrongly_is_refused(old: str, new: str, said: str) -> N
     assert old in SAYS
     with pytest.raises(TopologyError, match=said):
         parse(SAYS.replace(old, new), TEMPLATES)
+
+
+def test_a_chain_is_walked_on_each_of_its_hosts() -> None:
+    both = SAYS.replace('on = "role:gateway"', 'on = ["role:gateway", "home"]').replace("192.168.0.1 edge", "it")
+    assert [(step.host, step.command) for [step] in parse(both, TEMPLATES).ready] == [
+        ("edge", "echo 192.168.0.1 edge"),
+        ("home", "echo 192.168.0.1 home"),
+    ]

@@ -83,6 +83,8 @@ ADDRESS = Form(
 PORTS = Form("port numbers", r"[1-9][0-9]{0,4}(?:,[1-9][0-9]{0,4})*")
 HOST_NAME = Form("a name in the DNS", rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 RECORD_TYPE = Form("a type of DNS records", r"A|AAAA|SOA")
+CHAOS_CLASS = Form("the class of what a DNS server says of itself", r"CH")
+TEXT_TYPE = Form("the type of DNS records that are texts", r"TXT")
 URL = Form("an http or https URL without a user", rf"https?://{_NAME_OR_ADDRESS}{_REST_OF_URL}")
 PROXY = Form(
     "a proxy's URL", rf"(?:https?|socks[45][ah]?)://(?:[A-Za-z0-9._~!$&'()*+,;=%:-]*@)?{_NAME_OR_ADDRESS}{_REST_OF_URL}"

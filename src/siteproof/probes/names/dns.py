@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from siteproof.asks import (
     controlled,
     name_of,
 )
-from siteproof.asks.words import Address
+from siteproof.asks.words import Address, Word
 from siteproof.errors import Unparseable
 
 Kind = Literal["A", "AAAA", "SOA"]
@@ -55,9 +56,16 @@ class Reply:
 
 def dns_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Reply]:
     """What the server `at` says to `host` about `name`, whatever its rcode. Raises Unanswered if nobody does."""
-    question = Stream(
+    words = {"name": HOST_NAME(name), "type": RECORD_TYPE(kind)}
+    asked = question(host, f"DNS {kind} {name} at {at}", at=at, words=words)
+    return Single(asked, bounded(lambda output: parse(output, name, kind), LONGEST_REPLY))
+
+
+def question(host: Host, probe: str, *, at: Address, words: Mapping[str, Word]) -> Stream:
+    """What `host` asks the server `at` over TCP: `name`, `type` and, unless it is IN, `class`."""
+    return Stream(
         host=name_of(host),
-        probe=f"DNS {kind} {name} at {at}",
+        probe=probe,
         deadline_s=8,
         probe_class="sends",
         address=ADDRESS(at).text,
@@ -65,9 +73,8 @@ def dns_reply(host: Host, name: str, *, at: Address, kind: Kind = "A") -> Ask[Re
         protocol="dns",
         # A server that has too many connections closes some, and expects to be asked again (RFC 7766, 6.2.4).
         retries=2,
-        parameters=(("name", HOST_NAME(name).text), ("type", RECORD_TYPE(kind).text)),
+        parameters=tuple((name, word.text) for name, word in words.items()),
     )
-    return Single(question, bounded(lambda output: parse(output, name, kind), LONGEST_REPLY))
 
 
 def dns_addresses(

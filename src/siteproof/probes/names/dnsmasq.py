@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from ipaddress import ip_address
 
-from siteproof.asks import ADDRESS, HOST_NAME, LINE, SMALL, Ask, Host, Output, Single, Stream, bounded, command, name_of
-from siteproof.asks.words import Address
+from siteproof.asks import HOST_NAME, LINE, SMALL, Ask, Host, Output, Single, bounded, command
+from siteproof.asks.words import CHAOS_CLASS, TEXT_TYPE, Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import Sections, split
-from siteproof.probes.names.forms import in_any_encoding, in_one_form
+from siteproof.probes.names.dns import question
+from siteproof.probes.names.forms import in_any_encoding, in_one_form, is_in
 from siteproof.probes.names.forwarding import Forwarding
 from siteproof.probes.names.listening import TOOLS, answering, sockets
 
@@ -219,6 +220,9 @@ class _Reader:
         self.is_absolute(path)
         changed, lines = self.text("settings", path)
         self.must_be_older(path, changed)
+        self.options(lines)
+
+    def options(self, lines: list[str]) -> None:
         for line in filter(None, map(_line, lines)):
             name, _, value = line.partition("=")
             self.option(name.strip(), value.strip())
@@ -251,9 +255,7 @@ class _Reader:
                 self.is_absolute(value)
                 changed, lines = self.text("settings", value)
                 self.perhaps(value, changed)
-                for line in filter(None, map(_line, lines)):
-                    inner, _, what = line.partition("=")
-                    self.option(inner.strip(), what.strip())
+                self.options(lines)
             case "no-hosts":
                 self.hosts = [path for path in self.hosts if path != "/etc/hosts"]
             case "addn-hosts" | "hostsdir":
@@ -275,7 +277,7 @@ class _Reader:
                     self.record(one, f"{name}={value}")
             case "auth-zone":
                 authoritative = in_one_form(value.partition(",")[0])
-                if _is_in(self.zone, authoritative) or _is_in(authoritative, self.zone):
+                if is_in(self.zone, authoritative) or is_in(authoritative, self.zone):
                     self.hiding[authoritative] = f"auth-zone={value}"
 
     def domain(self, name: str, value: str) -> None:
@@ -290,7 +292,7 @@ class _Reader:
                     raise NoControl(f"what dnsmasq makes of a star is not told here: {name}={value}")
                 continue
             # What is said of a longer name counts, so that nothing above the zone is of interest if it has an entry.
-            if _is_in(of, self.zone):
+            if is_in(of, self.zone):
                 self.entry(of, name, target, f"{name}={value}")
 
     def entry(self, of: str, name: str, target: str, line: str) -> None:
@@ -313,7 +315,7 @@ class _Reader:
             self.remarks.append(f"dnsmasq sends a part of the zone elsewhere: {line}")
 
     def record(self, name: str, line: str) -> None:
-        if _is_in(one := in_one_form(name.strip().removeprefix("*.")), self.zone):
+        if is_in(one := in_one_form(name.strip().removeprefix("*.")), self.zone):
             self.records.setdefault(one, {})[line] = None
 
     def read_hosts(self, path: str) -> None:
@@ -357,10 +359,6 @@ def _ends(name: str, suffixes: list[str]) -> bool:
     return any(name.endswith(suffix) and len(name) > len(suffix) for suffix in suffixes)
 
 
-def _is_in(name: str, zone: str) -> bool:
-    return name == zone or name.endswith(f".{zone}")
-
-
 def _address(target: str) -> Address | None:
     try:
         return ip_address(target.partition("@")[0].partition("#")[0].partition("%")[0])
@@ -399,18 +397,9 @@ def upstreams(router: Host, at: Address) -> Ask[frozenset[Address] | None]:
 
     None where it does not say (`no-ident`). Raises Unanswered if nobody answers.
     """
-    question = Stream(
-        host=name_of(router),
-        probe=f"DNS CH TXT servers.bind at {at}",
-        deadline_s=8,
-        probe_class="sends",
-        address=ADDRESS(at).text,
-        port=53,
-        protocol="dns",
-        retries=2,
-        parameters=(("class", "CH"), ("name", "servers.bind"), ("type", "TXT")),
-    )
-    return Single(question, bounded(parse_upstreams, SMALL))
+    words = {"class": CHAOS_CLASS("CH"), "name": HOST_NAME("servers.bind"), "type": TEXT_TYPE("TXT")}
+    asked = question(router, f"DNS CH TXT servers.bind at {at}", at=at, words=words)
+    return Single(asked, bounded(parse_upstreams, SMALL))
 
 
 def parse_upstreams(output: Output) -> frozenset[Address] | None:

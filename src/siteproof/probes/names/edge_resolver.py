@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siteproof.asks import Ask, Host, Question, Recorded
 from siteproof.asks.words import Address
@@ -58,13 +58,8 @@ class EdgeResolver(Ask[Forwarding]):
                 host=self.questions[0].host,
             )
         if told is None:
-            return Forwarding(
-                written.forwards,
-                written.hiding,
-                written.records,
-                (*written.remarks, "dnsmasq does not say which servers it has, so that its files are believed"),
-                written.doubt,
-            )
+            believed = "dnsmasq does not say which servers it has, so that its files are believed"
+            return replace(written, remarks=(*written.remarks, believed))
         return written
 
 

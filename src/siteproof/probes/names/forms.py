@@ -26,6 +26,11 @@ def in_one_form(name: str) -> str:
         return name
 
 
+def is_in(name: str, zone: str) -> bool:
+    """Whether `name` is the zone's own name or below it, both in one form."""
+    return name == zone or name.endswith(f".{zone}")
+
+
 def in_any_encoding(text: str) -> str:
     """`text` with comments that are UTF-8: somebody's name in Latin-1 is no reason not to read the lines below it."""
     return _COMMENT.sub(lambda comment: _NOT_UTF_8.sub("\N{REPLACEMENT CHARACTER}", comment[0]), text)

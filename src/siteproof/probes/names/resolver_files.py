@@ -97,21 +97,16 @@ for place in {" ".join(_PLACES)}; do
     lines=$(find -H "$place" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
     found "$place" "$lines"
 done
-for own in {" ".join(_ROOTS_PLACES)}; do
+for own in {" ".join((*_ROOTS_PLACES, *_NETWORKD_PLACES))}; do
     [ -e "$own" ] || continue
     if open "$own"; then
+        case $own in {" | ".join(_NETWORKD_PLACES)}) continue ;; esac # shown already
         lines=$(find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
     else
         lines=$($ROOT find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
     fi
     found "$own" "$lines"
     [ "$own" != /etc/network/interfaces ] || sourced=$lines
-done
-for own in {" ".join(_NETWORKD_PLACES)}; do
-    [ -e "$own" ] || continue
-    if open "$own"; then continue; fi
-    lines=$($ROOT find -H "$own" -maxdepth 2 -print ! -type d -exec grep -aiE "$shown" {{}} \\;) || exit
-    found "$own" "$lines"
 done
 """
 # ifupdown's file may lead anywhere; what it leads to is read with the rights of who logs in.

@@ -11,7 +11,7 @@ from siteproof.asks import LINE, Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
-from siteproof.probes.names.forms import in_one_form
+from siteproof.probes.names.forms import in_one_form, is_in
 
 VERSION = {"unbound-control": "unbound -V"}
 
@@ -119,7 +119,7 @@ def parse_overrides(output: Output, zone: str) -> Overrides:
         raise NoControl("unbound lists no localhost, so it does not list what it has")
     return Overrides(
         {name: kind for name, kind in zones.items() if kind not in _PASS and name != "localhost"},
-        {name: tuple(lines) for name, lines in records.items() if name == zone or name.endswith(f".{zone}")},
+        {name: tuple(lines) for name, lines in records.items() if is_in(name, zone)},
     )
 
 

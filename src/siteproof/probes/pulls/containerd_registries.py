@@ -50,7 +50,8 @@ def parse(output: Output) -> Containerd:
     if last != "SITEPROOF_END=":
         raise Unparseable(f"the environment of containerd was not read to its end: {last!r}")
     environment = {name: value for name, _, value in (line.partition("=") for line in variables)}
-    newer = _newer(sections)
+    started, files = _times(sections)
+    newer = _newer(started, files, "defaults" in sections)
     return Containerd(
         version=version,
         config_path=config_path,
@@ -58,7 +59,7 @@ def parse(output: Output) -> Containerd:
         directories=_directories(sections, config_path),
         proxies=Proxies.of(environment),
         newer_than_process=newer,
-        touched=_touched(sections, newer),
+        touched=_touched(started, sections, newer),
         foreign=frozenset(_foreign(sections)),
         tls=settings.tls,
         rewrites=settings.rewrites,
@@ -100,35 +101,33 @@ def _barred(text: str) -> str:
     return "\n".join(line[2:] for line in lines)
 
 
-def _newer(sections: Sections) -> tuple[str, ...]:
-    """`now uptime start-in-ticks`, then `written path` for each file: the files written after the process started."""
-    start, rest = _times(sections)
-    files = [(float(written), path) for written, _, path in (line.partition(" ") for line in rest)]
-    if not files and "defaults" not in sections:
+def _newer(started: float, lines: list[str], by_default: bool) -> tuple[str, ...]:
+    """`written path` for each file: the files written after the process started."""
+    files = [(float(written), path) for written, _, path in (line.partition(" ") for line in lines)]
+    if not files and not by_default:
         raise Unparseable("containerd's configuration file is not there")
-    return tuple(dict.fromkeys(path for written, path in files if written > start + _GRACE_S))
+    return tuple(dict.fromkeys(path for written, path in files if written > started + _GRACE_S))
 
 
 def _times(sections: Sections) -> tuple[float, list[str]]:
-    """When the process started, and the lines that follow."""
+    """`now uptime start-in-ticks`: when the process started; and the lines that follow."""
     first, *rest = sections["times"].strip().splitlines()
     now, uptime, started = (int(number) for number in first.split())
     return now - uptime + started / _TICKS, rest
 
 
-def _touched(sections: Sections, newer: Collection[str]) -> tuple[str, ...]:
+def _touched(started: float, sections: Sections, newer: Collection[str]) -> tuple[str, ...]:
     """What was touched after the start but not written: `changed f path` of a file, `written d path` of a directory.
 
     A file that is moved or copied there may have been written long before. One that was taken away is seen in the
     directory alone, which also changes by what is none of the configuration. What was recorded before has none of it.
     """
-    start, _ = _times(sections)
     found = []
     for line in sections.get("changed", "").strip().splitlines():
         if (match := re.fullmatch(r"(\d+(?:\.\d+)?) ([fd]) (/.*)", line)) is None:
             raise Unparseable(f"not a time of containerd's configuration: {line[:200]!r}")
         # A directory that a newer file lies in has changed by that.
         known = match[3] in newer or (match[2] == "d" and any(p.rpartition("/")[0] == match[3] for p in newer))
-        if float(match[1]) > start + _GRACE_S and not known:
+        if float(match[1]) > started + _GRACE_S and not known:
             found.append(match[3])
     return tuple(dict.fromkeys(found))
