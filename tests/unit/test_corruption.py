@@ -8,6 +8,7 @@ How much is tried is `damage.AMOUNT`. The counts stand at the end of the run, an
 from __future__ import annotations
 
 import re
+import tomllib
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +33,7 @@ from siteproof.probes.pulls.crictl_images import Again
 from siteproof.probes.swarm.dockerd import AllocatorLog
 from siteproof.probes.swarm.model import SwarmState
 from siteproof.probes.swarm.swarm_canary import CanaryRun
+from siteproof.runtimes.containerd import Containerd
 
 SAMPLE = 45
 """Ways of damage tried per recording, unless all are."""
@@ -123,12 +125,24 @@ def judged(answer: Any) -> Any:
         return replace(answer, exhausted=_quoting(answer.exhausted), raced=_quoting(answer.raced))
     if isinstance(answer, NatRules):
         return replace(answer, forwards=tuple(map(_without_words, answer.forwards)))
+    if isinstance(answer, Containerd):
+        # Checks only quote a hosts.toml that is none.
+        texts = {directory: _toml(text) for directory, text in answer.directories.items()}
+        return replace(answer, directories=texts)
     if isinstance(answer, SwarmState) and answer.unread:
         return Unknown()  # it says itself what could not be read, and what it has is asked for through that
     if type(answer) is not tuple:
         return answer
     parts = tuple(map(judged, answer))
     return Unknown() if Unknown() in parts else parts
+
+
+def _toml(text: str | None) -> str | None:
+    try:
+        tomllib.loads(text or "")
+    except tomllib.TOMLDecodeError:
+        return "no TOML"
+    return text
 
 
 def _quoting(found: Said) -> Said:
@@ -201,24 +215,29 @@ class Tally:
 
 
 @cache
-def _answers() -> dict[str, Output]:
+def _answers() -> dict[str, Recording]:
     """One whole answer of each family of tools."""
-    found: dict[str, Output] = {}
+    found: dict[str, Recording] = {}
     for recording in RECORDINGS:
         if recording.expected is not None:
-            found.setdefault(FAMILIES.get(recording.tool, recording.tool), recording.output)
+            found.setdefault(FAMILIES.get(recording.tool, recording.tool), recording)
     return found
 
 
 def others(recording: Recording) -> list[Output]:
-    """One whole answer of each other tool."""
+    """One whole answer of each other tool, but for one to the same question: who answers on port 53, say."""
     own = FAMILIES.get(recording.tool, recording.tool)
-    return [output for family, output in _answers().items() if family != own]
+    strangers = [answer for family, answer in _answers().items() if family != own]
+    return [answer.output for answer in strangers if probe_of(answer) != probe_of(recording)]
+
+
+def probe_of(recording: Recording) -> str:
+    return recording.ask.partition("(")[0]
 
 
 def ways(recording: Recording) -> list[tuple[str, Output]]:
     """All ways; or a sample, another one for each recording and the same in every run."""
-    legal = LEGAL.get(recording.ask.partition("(")[0], {})
+    legal = LEGAL.get(probe_of(recording), {})
     foreign = others(recording)
     if isinstance(recording.single.question, Stream):
         every = list(damage.stream(recording.output, foreign[:6]))
@@ -243,7 +262,7 @@ def test_damage_makes_an_answer_unknown_or_leaves_it(
     for what, output in ways(recording):
         tally.try_(what, output)
     _at_random(tally)
-    record_property("corruption", {**tally.counts, "misread": len(tally.misread), "probe": recording.ask.split("(")[0]})
+    record_property("corruption", {**tally.counts, "misread": len(tally.misread), "probe": probe_of(recording)})
     assert tally.misread == []
 
 
@@ -308,6 +327,6 @@ def _at_random(tally: Tally) -> None:
         tally.try_(f"bit {bit} of byte {place} flipped", replace(tally.recording.output, stdout=flipped))
 
     cut()
-    probe = tally.recording.ask.partition("(")[0]
+    probe = probe_of(tally.recording)
     if places and probe not in NOT_STRUCTURE and not isinstance(tally.single.question, Stream):
         flip()

@@ -77,13 +77,16 @@ def test_a_configuration_that_was_written_after_the_start() -> None:
     assert seen.newer_than_process == ("/etc/rancher/k3s/registries.yaml",)
 
 
+OLD = "999400 f /etc/containerd/config.toml"
+
+
 @pytest.mark.parametrize(
     ("changed", "touched"),
     [
         ("999400.5 f /etc/containerd/config.toml\n999400 d /etc/containerd/conf.d", ()),
         ("999600.5 f /etc/containerd/config.toml", ("/etc/containerd/config.toml",)),
-        ("999600 d /etc/containerd/conf.d", ("/etc/containerd/conf.d",)),
-        ("999600 f /etc/containerd/conf.d/new.toml\n999600 d /etc/containerd/conf.d", ()),
+        (f"{OLD}\n999600 d /etc/containerd/conf.d", ("/etc/containerd/conf.d",)),
+        (f"{OLD}\n999600 f /etc/containerd/conf.d/new.toml\n999600 d /etc/containerd/conf.d", ()),
     ],
 )
 def test_what_was_put_there_with_its_old_time_or_taken_away_is_a_doubt(changed: str, touched: tuple[str, ...]) -> None:
@@ -102,7 +105,16 @@ def test_without_a_file_its_defaults_count() -> None:
     assert containerd_registries.parse(output(sections(**parts, **HOSTS))).newer_than_process == ()
 
 
-@pytest.mark.parametrize("changed", ["Usage: find", "999600 x /etc/containerd/conf.d", "f /etc/containerd/conf.d"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        f"{OLD}\nUsage: find",
+        f"{OLD}\n999600 x /etc/containerd",
+        f"{OLD}\nf /etc/containerd",
+        "",
+        "999400 d /etc/containerd",
+    ],
+)
 def test_what_is_no_time_of_the_configuration(changed: str) -> None:
     with pytest.raises(Unparseable):
         containerd_registries.parse(output(sections(**CONTAINERD, changed=changed, **HOSTS)))

@@ -173,6 +173,11 @@ class _Rule:
                 reach = _left(option, reach)
             except (Unparseable, ValueError) as error:
                 reach = reach.under(str(error))
+        # One that has options is doubted for these.
+        having = _MATCHES | {option.match for option in self.options if option.name not in _SHORT}
+        for option in self.options:
+            if option.name == "-m" and not having.issuperset(option.values):
+                reach = reach.under(f"nobody knows what ports -m {' '.join(option.values)} lets through")
         return reach
 
 
@@ -198,6 +203,8 @@ def _left(option: _Option, reach: Reach) -> Reach:
 
 
 _TARGETS = _OTHER_TARGETS | _FORWARDING.keys()
+_MATCHES = _NO_PORTS | _OF_PORTS | {"set"}
+"""Those that are nothing without their options."""
 
 
 def _rule(text: str, spelt: list[str]) -> _Rule:
@@ -222,9 +229,11 @@ def _rule(text: str, spelt: list[str]) -> _Rule:
 
 
 def _contradiction(options: list[_Option]) -> str:
-    """What no rule of iptables-save has: an option twice, a target's option without the target."""
+    """What no rule of iptables-save has: an option twice, a match negated, a target's option without the target."""
     names = [option.name for option in options]
     once = [name for name in ("-p", "-s", "-d", "-i", "-o", "-j", "-g", *_FORWARDING.values()) if names.count(name) > 1]
+    if turned := [option.name for option in options if option.negated and option.name in ("-m", "-j", "-g")]:
+        return f"! stands before {turned[0]}"
     targets = [option.one for option in options if option.name in ("-j", "-g") and len(option.values) == 1]
     if once or len(targets) > 1:
         return f"{', '.join(once) or 'a target'} stands there twice"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siteproof.asks import HOST_NAME, LOOKUPS, SMALL, Ask, Host, Output, command
 from siteproof.asks.words import Address
@@ -134,7 +134,8 @@ def parse_current(output: Output, control: str) -> Asked:
     if not listing.asked:
         raise Unparseable("no DNS server is configured")
     if not any(server in STUBS for server in listing.asked[:1]):
-        return Asked(listing)
+        # One that is listed twice is asked again, and answers what it answered.
+        return Asked(replace(listing, listed=tuple(dict.fromkeys(listing.asked))))
     if sections["resolved"].strip() != "found":
         raise NoControl(f"{control} is not found, so resolved's current server answers nothing")
     current, servers, domains = sections["manager"].splitlines()

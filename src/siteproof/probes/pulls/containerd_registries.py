@@ -59,7 +59,7 @@ def parse(output: Output) -> Containerd:
         directories=_directories(sections, config_path),
         proxies=Proxies.of(environment),
         newer_than_process=newer,
-        touched=_touched(started, sections, newer),
+        touched=_touched(started, sections, newer, _own(files)),
         foreign=frozenset(_foreign(sections)),
         tls=settings.tls,
         rewrites=settings.rewrites,
@@ -116,18 +116,30 @@ def _times(sections: Sections) -> tuple[float, list[str]]:
     return now - uptime + started / _TICKS, rest
 
 
-def _touched(started: float, sections: Sections, newer: Collection[str]) -> tuple[str, ...]:
+def _own(lines: list[str]) -> set[str]:
+    """The files of `written path` that are containerd's own; k3s makes some of these from its registries.yaml."""
+    return {path for _, _, path in (line.partition(" ") for line in lines) if not path.endswith("/registries.yaml")}
+
+
+def _touched(started: float, sections: Sections, newer: Collection[str], files: Collection[str]) -> tuple[str, ...]:
     """What was touched after the start but not written: `changed f path` of a file, `written d path` of a directory.
+
+    Every one of `files` is among them, so that nothing at all is no answer.
 
     A file that is moved or copied there may have been written long before. One that was taken away is seen in the
     directory alone, which also changes by what is none of the configuration. What was recorded before has none of it.
     """
-    found = []
-    for line in sections.get("changed", "").strip().splitlines():
+    if "changed" not in sections:
+        return ()
+    found, told = [], set()
+    for line in sections["changed"].strip().splitlines():
         if (match := re.fullmatch(r"(\d+(?:\.\d+)?) ([fd]) (/.*)", line)) is None:
             raise Unparseable(f"not a time of containerd's configuration: {line[:200]!r}")
+        told.add(match[3])
         # A directory that a newer file lies in has changed by that.
         known = match[3] in newer or (match[2] == "d" and any(p.rpartition("/")[0] == match[3] for p in newer))
         if float(match[1]) > started + _GRACE_S and not known:
             found.append(match[3])
+    if untold := sorted(set(files) - told):
+        raise Unparseable(f"it is not told when {untold[0]} was touched")
     return tuple(dict.fromkeys(found))
