@@ -18,6 +18,8 @@ def went_well(pull: Pull, pulls: Pulls) -> None:
         note("the observer could not match containerd's cgroup and saw every connection of the host")
     # A pull that failed has failed whoever dialled what.
     strayed = set() if pull.whole_host and pull.failure else set(pull.strayed(pulls.is_forbidden))
+    if not strayed:
+        pull.ended()
     seen = {"forbidden dials": strayed, "cause": cause(pull.failure), "failure": pull.failure}
     assert seen == {"forbidden dials": set(), "cause": "", "failure": ""}
 

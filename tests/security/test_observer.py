@@ -17,7 +17,7 @@ import pytest
 from a_node import STRANGER, Node, a_node, compiled, question
 
 from siteproof.asks import Single
-from siteproof.errors import Unparseable
+from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.pulls.crictl import Pull, observed_pull
 from siteproof.probes.pulls.crictl_images import pull_again
 
@@ -43,7 +43,11 @@ inspecti) echo 'no such image' >&2; exit 1 ;;
 pull)
     echo 0 >{CGROUPS}/{OWN}/cgroup.procs
     /usr/bin/containerd dial
-    [ -e /tmp/kill ] && kill -KILL $PPID
+    # The script itself; the pull has a session of its own.
+    script=$PPID own=$(cut -d' ' -f6 /proc/$$/stat)
+    while [ "$(cut -d' ' -f6 /proc/$script/stat)" = "$own" ]; do script=$(cut -d' ' -f4 /proc/$script/stat); done
+    [ -e /tmp/kill ] && kill -KILL $script
+    [ -e /tmp/hang ] && exec sleep 1000
     echo 'Image is up to date for sha256:{"0" * 64}'
     ;;
 esac
@@ -74,8 +78,8 @@ def run_in(node: Node, cgroup: str, line: str, *, user: int = 0) -> None:
     node.wait_for("containerd", count + 1)
 
 
-def pulled(node: Node, *, user: int = 0) -> Pull:
-    ask = observed_pull("n1", IMAGE, deadline_s=30)
+def pulled(node: Node, *, user: int = 0, deadline_s: int = 30) -> Pull:
+    ask = observed_pull("n1", IMAGE, deadline_s=deadline_s)
     assert isinstance(ask, Single)
     answer = ask.read(lambda _: node.asked(question(ask), user=user))
     assert isinstance(answer, Pull)
@@ -102,6 +106,20 @@ def test_it_is_the_same_for_a_user_with_sudo(node: Node) -> None:
     seen = pulled(node, user=node.add_sudoer())
     assert (dialled(seen), seen.whole_host) == ({"192.0.2.1:443"}, False)
     assert tables(node) == {"filter"}
+
+
+@pytest.mark.parametrize("sudo", [False, True])
+def test_a_pull_that_does_not_end_is_seen_as_far_as_it_came(node: Node, *, sudo: bool) -> None:
+    """Nothing of it stays, as far as it is ours to end; its image would be taken away after the deadline."""
+    node.run("touch /tmp/hang")
+    seen = pulled(node, user=node.add_sudoer() if sudo else 0, deadline_s=12)
+    assert (dialled(seen), seen.late, seen.whole_host) == ({"192.0.2.1:443"}, True, False)
+    assert seen.failure.startswith("the pull had not ended after ")
+    assert seen.strayed(lambda address: True) == {"192.0.2.1:443"}
+    with pytest.raises(NoControl, match="192.0.2.1:443 dialled until then"):
+        seen.ended()
+    assert tables(node) == {"filter"}
+    assert sudo or not node.run("grep -lsz '[1]000' /proc/[1-9]*/cmdline || true")
 
 
 RULES = """table inet stranger {

@@ -21,7 +21,7 @@ _CAUSES = (
     ("403", r"\b403\b|[Ff]orbidden|denied"),
     ("404", r"\b404\b|not found|manifest unknown|name unknown"),
     ("server error", r"\b5\d\d\b"),
-    ("timeout", r"timeout|timed out|deadline exceeded"),
+    ("timeout", r"timeout|timed out|deadline exceeded|had not ended"),
     ("connection broke", r"unexpected EOF|connection reset|broken pipe"),
     ("disk", r"no space left"),
 )

@@ -117,17 +117,19 @@ option() {
 }
 
 for pid in $pids; do
-    # A child that has served its connection is gone.
+    started=$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0\n' '\n\1') || exit
+    mounts=$(cat "/proc/$pid/mountinfo" 2>/dev/null)
+    # A child that has served its connection is gone, or waits for its parent to hear of it.
     begun=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
+    case $begun in *') Z '*) continue ;; esac
     begin "process $pid"
     printf '%s\n' "$begun"
     # The numbers of its mounts are those of no other namespace.
-    if mounts=$(cat "/proc/$pid/mountinfo") && [ "$mounts" = "$(cat /proc/self/mountinfo)" ]; then
+    if [ -n "$mounts" ] && [ "$mounts" = "$(cat /proc/self/mountinfo)" ]; then
         echo 'the same mounts'
     else
         echo 'other mounts'
     fi
-    started=$(tr '\0\n' '\n\1' <"/proc/$pid/cmdline") || exit
     printf '%s\n' "$started"
     previous=
     while IFS= read -r word; do

@@ -51,13 +51,21 @@ class Pull:
     """A pull, and where its connections went."""
 
     failure: str
-    """containerd's own words; empty if the image was pulled."""
+    """containerd's own words, or that it had not ended; empty if the image was pulled."""
     cached: bool
     """The image was there before, so that only name, token and manifest were asked for, no blob."""
     dialled: frozenset[tuple[Address, int]]
     """Address and port of every new TCP connection that the observer saw."""
     whole_host: bool
     """The observer saw all of the host's connections, not containerd's alone."""
+    late: bool = False
+    """It had not ended when the observer was read: whom else it would have dialled, nobody knows."""
+
+    def ended(self) -> None:
+        """Raises NoControl where it had not: a slow way and a dead one look alike."""
+        if self.late:
+            dialled = ", ".join(sorted(f"{address}:{port}" for address, port in self.dialled))
+            raise NoControl(f"{self.failure}, with {dialled} dialled until then")
 
     def strayed(self, is_forbidden: Callable[[Address], bool]) -> frozenset[str]:
         """The forbidden addresses that were dialled, with their ports.
@@ -103,14 +111,21 @@ def observed_pull(node: Host, image: str, *, deadline_s: int, cold: bool = False
 def parse(output: Output) -> Pull:
     """Raises NoControl where the observer saw no connection, unless containerd says that it did not get that far."""
     sections = split(output.text, "pull", "status", "scope", "present", "table", "seen")
-    failure = failure_of(whole_number(sections, "status"), sections["pull"])
+    late = re.fullmatch(r"\s*late (\d+)\s*", sections["status"])
+    if late and sections["pull"].strip():
+        raise Unparseable(f"a pull that had not ended has said something: {sections['pull'][:200]!r}")
+    failure = (
+        f"the pull had not ended after {late[1]} s"
+        if late
+        else failure_of(whole_number(sections, "status"), sections["pull"])
+    )
     dialled = _dialled(sections["seen"], sections.get("table", "").strip())
     if not dialled and _NAME_NOT_FOUND not in failure:
         raise NoControl("the observer saw no connection at all, although a pull makes one")
     scope, present = sections["scope"], sections["present"]
     if scope not in ("containerd", "host") or present not in ("yes", "no"):
         raise Unparseable(f"the script did not say what it observed: {scope!r}, {present!r}")
-    return Pull(failure, present == "yes", dialled, scope == "host")
+    return Pull(failure, present == "yes", dialled, scope == "host", late is not None)
 
 
 def failure_of(status: int, said: str) -> str:
