@@ -32,7 +32,7 @@ esac
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    [ -z "$pulling" ] || kill -- "-$pulling" "-$timer"
+    [ -z "$pulling" ] || kill -- "-$pulling" "-$timer" "$timer"
     $ROOT nft delete table inet "$table"
     [ "$present" = no ] && $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" rmi "$image"
     # A pull that has not ended may still bring the image: then it is the watchdog who takes it away.
@@ -104,17 +104,27 @@ setsid sh -c '
     [ "$status" = 0 ] || exit 75
 ' pull </dev/null &
 pulling=$! late=yes
+# By then another process may have the number: the moment of its start tells.
 # shellcheck disable=SC2016 # its own shell puts them in
-setsid sh -c 'sleep "$1"; kill -- "-$2"' patience "$patience" "$pulling" </dev/null >/dev/null 2>&1 &
+setsid sh -c '
+    begun() { set -- $(cat "/proc/$1/stat"); printf %s "${22}"; }
+    first=$(begun "$2")
+    sleep "$1"
+    [ -n "$first" ] && [ "$(begun "$2")" = "$first" ] && kill -- "-$2"
+' patience "$patience" "$pulling" </dev/null >/dev/null 2>&1 &
 timer=$!
 # Some shells say that it was terminated.
 {
     wait "$pulling"
     pulled=$?
-    kill -- "-$timer"
+    kill -- "-$timer" "$timer"
 } 2>/dev/null
 pulling=
-if [ "$pulled" -lt 128 ]; then late=; else printf '\n== siteproof status\nlate %s\n' "$patience"; fi
+case $pulled in
+0 | 75) late= ;;
+143 | 271) printf '\n== siteproof status\nlate %s\n' "$patience" ;; # by the timer; ksh counts from 256
+*) echo "the shell that pulled ended with status $pulled" >&2; exit 1 ;;
+esac
 printf '== siteproof scope\n%s\n== siteproof present\n%s\n' "$scope" "$present"
 # Only in this run there is a table of this name.
 printf '== siteproof table\n%s\n== siteproof seen\n' "$table"
