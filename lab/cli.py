@@ -36,6 +36,10 @@ def main(arguments: Sequence[str]) -> int:
         return error.status
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who reads has enough, as head does; what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,5 @@
-"""The README's figures, and the table of what was seen on which versions, from what a run of the project's proof wrote;
+"""The README's figures, and the table of what was seen on which versions, from what a run of the proof wrote.
+
 `--write` puts them there.
 
 `register.json` is the suite's `--register`, `proof.json` is from `python -m lab prove --json`, `other.json` the same of
@@ -57,6 +58,8 @@ class Figures:
     elsewhere_exact: int
     both: int
     """Faults noticed exactly on both sites."""
+    impossible: int
+    """Faults that the other site cannot have."""
     held: int
     """Checks that the other site shows; `held_on_both` hold there as on the first."""
     held_on_both: int
@@ -69,6 +72,7 @@ class Figures:
 
     def markdown(self) -> str:
         elsewhere = f"; {self.elsewhere} more cannot be shown on the lab and say why" if self.elsewhere else ""
+        impossible = f"; {self.impossible} more the other cannot have, and say why" if self.impossible else ""
         again = f", {self.again} of them at the second try" if self.again else ""
         return (
             "| what was claimed | seen / all |\n"
@@ -79,7 +83,7 @@ class Figures:
             f"| {self.exactly} / {self.faults} |\n"
             f"| checks of another site, other in releases, daemons and addresses, that hold there as on the first "
             f"| {self.held_on_both} / {self.held} |\n"
-            f"| faults noticed as exactly on both sites | {self.both} / {self.faults} |\n"
+            f"| faults noticed as exactly on both sites{impossible} | {self.both} / {self.faults - self.impossible} |\n"
             f"| damaged answers misread, of {self.recordings} recordings of real tools "
             f"| {self.misread} / {self.tried:,} |\n"
             f"| tools believed that gave yesterday's answers while a fault stood; {self.unwitnessed} checks have no "
@@ -116,6 +120,7 @@ def figures(
         elsewhere_tried=len(other["faults"]),
         elsewhere_exact=len(there),
         both=len({fault["id"] for fault in exact} & {fault["id"] for fault in there}),
+        impossible=len({fault["id"] for fault in proof["faults"]} & other["absent"].keys()),
         held=len(there_held),
         held_on_both=len(here_held & there_held),
     )
@@ -138,8 +143,9 @@ def versions(sites: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "# Seen on",
         "",
-        "Written by `tox run -e figures -- --write`, from the proof of each site. What is not here may work",
-        "all the same; what a tool says in words that nobody knows is unknown, never held.",
+        "What the lab's [two sites](faults.md#two-sites) ran and were asked by when they were proven, written by",
+        "`tox run -e figures -- --write`. What is not here may work all the same: what a tool says in words that",
+        "nobody knows is unknown, never held.",
         "",
         "## What runs there",
         "",
@@ -161,7 +167,7 @@ def versions(sites: Sequence[Mapping[str, Any]]) -> str:
             else "; ".join(
                 f"{tool} {', '.join(said)}" for tool, said in site["seen"][check].items() if tool not in _EVERYWHERE
             )
-            or "its own streams and the shell"
+            or "the shell and tools of every host"
             for site in sites
         ]
         lines.append(f"| `{check}` | {' | '.join(cells)} |")
@@ -177,8 +183,10 @@ def _table(what: str, names: Sequence[str], sites: Sequence[Mapping[str, Sequenc
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.figures", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("directory", type=Path, help="where the four files are")
-    parser.add_argument("--write", action="store_true", help="put them into the README")
+    parser.add_argument("directory", type=Path, help="where the five files are")
+    parser.add_argument(
+        "--write", action="store_true", help="put them into the README, and the table into docs/versions.md"
+    )
     options = parser.parse_args(arguments)
     try:
         told = [json.loads((options.directory / name).read_text()) for name in FILES]

@@ -17,7 +17,8 @@ from lab.errors import LabError
 from lab.state import State
 from lab.topology import Topology
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)+(?:\+moby[.\w-]+)?|\b20\d{6}\b")
+"""`9.18.49`; iputils says `20250605`. dockerd's own has that of its module behind it, where it is built of that."""
 _MAKERS = ("BusyBox", "uutils")
 """Of several tools in one, which are others than those that go by these names elsewhere."""
 
@@ -57,6 +58,9 @@ def short(said: str) -> str:
     """The number in what a tool says of its version; before it who made it, if that is one for many tools."""
     number = _NUMBER.search(said)
     maker = next((name for name in _MAKERS if name.lower() in said.lower()), "")
+    # uutils did not always say who it is; no other coreutils are of the version 0.
+    if not maker and re.fullmatch(r"\w+ 0\.\d+\.\d+", said.strip()):
+        maker = "uutils"
     return " ".join(part for part in (maker, number[0] if number else said.strip()[:30]) if part)
 
 
@@ -91,6 +95,8 @@ _VERSION = {
     "traefik": "traefik version",
     "unbound": "unbound -V",
 }
+_PROGRAM = {"docker": "dockerd", "ssh": "sshd"}
+"""Services that are called otherwise than what they run."""
 
 
 def running(state: State, site: Topology) -> dict[str, list[str]]:
@@ -103,7 +109,9 @@ def running(state: State, site: Topology) -> dict[str, list[str]]:
             answer = command_on(state, host.name, ["sh", "-c", f"{command} 2>&1"])
             number = _NUMBER.search(answer.stdout.partition("Linked libs")[0])
             said = answer.stdout.strip() if what == "Debian" else number[0] if number else ""
+            if what == "Debian" and host.base == "sid":
+                said = "sid"  # its codename is that of the release that it will be
             if not said:
                 raise LabError(f"{what} on {host.name} does not say its version: {answer.stdout.strip()[:80]}")
-            found.setdefault(what, set()).add(said)
+            found.setdefault(_PROGRAM.get(what, what), set()).add(said)
     return {what: sorted(said, key=_order) for what, said in sorted(found.items())}

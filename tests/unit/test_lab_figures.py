@@ -20,6 +20,7 @@ REGISTER = [
 SEEN = {"mtu-node": {"ip": ["6.1.0"]}, "dns-names": {"dig": ["9.18.49"], "cat": ["9.1"]}}
 OTHER: dict[str, Any] = {
     "faults": [{"id": "a", "ok": True, "got": {}}],
+    "absent": {"z": "it has no such resolver"},
     "seen": {"mtu-node": {"ip": ["5.9.0", "6.15.0"]}},
 }
 REPLAYS = {"faults": [{"ok": True}, {"ok": True}]}
@@ -51,6 +52,15 @@ def test_a_check_is_proven_by_faults_that_were_noticed_exactly(
     assert (found.checks, found.elsewhere, found.tried) == (2, 1, 1000)
     assert (found.proven, found.exactly, found.again) == (proven, exactly, again)
     assert found.whole == (proven == 2 and exactly == len(faults))
+
+
+def test_what_the_other_site_cannot_have_is_not_asked_of_it() -> None:
+    faults = [fault("a"), fault("z"), BROKEN]
+    found = figures(REGISTER, {"faults": faults, "seen": SEEN}, OTHER, CORRUPTION, REPLAYS)
+    assert (
+        "| faults noticed as exactly on both sites; 1 more the other cannot have, and say why | 1 / 2 |"
+        in found.markdown()
+    )
 
 
 def test_one_misread_answer_is_a_failure() -> None:
@@ -113,8 +123,9 @@ def test_the_readmes_figures_are_of_the_checks_and_faults_that_there_are() -> No
     rows = re.findall(r"\| ([\d,]+) / ([\d,]+) \|", written)
     (proven, checks), (exactly, faults), there, (both, of_both), (misread, tried), (believed, lies) = rows
     elsewhere = load(topology.load("other"))
-    assert (there[0], of_both) == (there[1], faults)
-    assert int(both) == len(elsewhere.by_id)  # all that the other site can have
+    assert there[0] == there[1]
+    assert both == of_both == str(len(elsewhere.by_id))
+    assert f"{int(faults) - int(both)} more the other cannot have" in written
     register = (PROJECT / "docs/invariants.md").read_text()
     assert int(checks) == len(re.findall(r"^\| proven by \| (?!—)", register, re.MULTILINE))
     assert int(faults) == len(load(topology.load()).by_id)

@@ -19,7 +19,9 @@ from lab.seen import of_tools, seen, short
         ("BusyBox v1.30.1 (Debian 1:1.30.1-6+b3) multi-call binary.", "BusyBox 1.30.1"),
         ("cat (uutils coreutils) 0.0.30", "uutils 0.0.30"),
         ("ip utility, iproute2-6.1.0, libbpf 1.1.2", "6.1.0"),
-        ("ping from iputils 20250605", "ping from iputils 20250605"),
+        ("ping from iputils 20250605", "20250605"),
+        ("cat 0.0.30", "uutils 0.0.30"),
+        ("Docker version 29.8.0+moby.v2.0.0-beta.24, build 1", "29.8.0+moby.v2.0.0-beta.24"),
     ],
 )
 def test_a_version_is_the_number_and_who_made_it_where_one_makes_many_tools(said: str, version: str) -> None:
