@@ -16,7 +16,8 @@ from lab import steps
 from lab.errors import UsageError, nearest
 from lab.following import Edge, Plan
 from lab.steps import FaultError, Named, Steps, Table
-from lab.topology import FIRST, HERE, Topology, TopologyError, sites
+from lab.topology import FIRST, HERE, Topology, sites
+from lab.topology_host import TopologyError
 
 VERDICTS = ("violated", "unknown", "held")
 KEYS = ["does", "incident", "break", "broken", "heal", "healed", "roots", "except", "only", "evidence"]

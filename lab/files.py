@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.topology import BASE_SERVICES, DAEMONS, HERE, LOGIN, Host, Topology
+from lab.topology import DAEMONS, HERE, LOGIN, Topology
+from lab.topology_host import BASE_SERVICES, Host
 
 LOGIN_ID = 1500
 """Of the login user, whom each base calls LOGIN."""

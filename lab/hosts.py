@@ -18,7 +18,8 @@ from lab.build.machine import find_tool
 from lab.errors import LabError
 from lab.holder import IDS, first_id
 from lab.paths import PROJECT
-from lab.topology import Host, Topology
+from lab.topology import Topology
+from lab.topology_host import Host
 
 # Long enough for a slow disk; a boot that has not reported by then has failed.
 REPORT_SECONDS = 20

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 
 from lab.errors import LabError
-from lab.topology import Host, Topology
+from lab.topology import Topology
+from lab.topology_host import Host
 
 
 def batch(pid: int, lines: Iterable[str]) -> None:

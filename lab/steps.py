@@ -26,7 +26,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from lab.errors import LabError, nearest
-from lab.topology import Topology, TopologyError
+from lab.topology import Topology
+from lab.topology_host import TopologyError
 
 EVERY_HOST = "*"
 SHIMS = ("print-help", "print-nothing", "exit-1")

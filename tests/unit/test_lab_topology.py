@@ -10,7 +10,8 @@ import pytest
 
 from lab import topology
 from lab.errors import UsageError
-from lab.topology import TopologyError, load, parse
+from lab.topology import load, parse
+from lab.topology_host import TopologyError
 
 TEMPLATES = ["edge/nftables.conf", "units/traefik.service"]
 SITE = """
