@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from siteproof.asks import LINE, Ask, Host, Output, command
+from siteproof.asks import HOST_NAME, LINE, Ask, Host, Output, command
 from siteproof.asks.words import Address
 from siteproof.errors import NoControl, Unparseable
 from siteproof.probes.common.sections import END, section, split
@@ -87,8 +87,9 @@ def unbound_overrides(router: Host, zone: str) -> Ask[Overrides]:
     It counts only if the daemon has `localhost` among these, as every unbound has; otherwise NoControl.
     Without views, tags and response policies, of which the daemon does not tell: what names answer shows these.
     """
-    above = [zone.split(".", n)[n] for n in range(1, zone.count(".") + 1)]
-    own, *others = (name.replace(".", r"\.") for name in (zone, *above, "localhost", ""))
+    name = HOST_NAME(zone).text
+    above = [name.split(".", n)[n] for n in range(1, name.count(".") + 1)]
+    own, *others = (each.replace(".", r"\.") for each in (name, *above, "localhost", ""))
     about = rf"^([^[:space:]]*\.)?{own}\.[[:space:]]|^({'|'.join(others)})\.[[:space:]]"
     return command(
         router,
