@@ -184,6 +184,14 @@ def test_a_family_neither_declared_nor_absent_is_a_shortfall(project: Project) -
     ran.stdout.fnmatch_lines(["*swarm*neither declared*"])
 
 
+def test_checks_of_such_a_family_have_nothing_to_begin_with(project: Project) -> None:
+    del project.facts["siteproof_link"]
+    ran = project.run()
+    assert ran.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    ran.stdout.fnmatch_lines(["*link*neither declared*"])
+    ran.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 REFUSED = [
     ({"siteproof_lnk": {"mtu": 1400}}, "*all.yml:*siteproof_lnk is not known; did you mean `siteproof_link`?*"),
     ({"siteproof_link": {"mtuu": 1400}}, "*all.yml:*mtuu*did you mean `mtu`?*"),

@@ -145,7 +145,9 @@ def _start(item: pytest.Item) -> Make | None:
     """What starts the check of an item; None for one that asks nothing that could be known before it runs."""
     function, case = getattr(item, "obj", None), item.stash[PLANNED].case
     suite = item.config.stash[SUITE]
-    if case.absent is not None or not inspect.iscoroutinefunction(function) or item.nodeid in suite.ledger.deadly:
+    if case is UNDECLARED or case.absent is not None or item.nodeid in suite.ledger.deadly:
+        return None
+    if not inspect.iscoroutinefunction(function):
         return None
 
     def start() -> Check:
