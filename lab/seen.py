@@ -64,9 +64,9 @@ def short(said: str) -> str:
     return " ".join(part for part in (maker, number[0] if number else said.strip()[:30]) if part)
 
 
-def _order(version: str) -> tuple[str, tuple[int, ...]]:
+def _order(version: str) -> tuple[str, tuple[int, ...], str]:
     maker, _, number = version.rpartition(" ")
-    return maker, tuple(int(part) for part in re.findall(r"\d+", number))
+    return maker, tuple(int(part) for part in re.findall(r"\d+", number)), number
 
 
 def of_tools(found: Mapping[str, Mapping[str, list[str]]]) -> dict[str, list[str]]:
