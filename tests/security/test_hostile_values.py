@@ -345,7 +345,7 @@ LEADING = {
 
 def leading_answers(recording: Recording, canary: str) -> Iterator[Output]:
     text = recording.output.stdout.decode("utf-8", "surrogateescape")
-    if (found := re.search(LEADING.get(recording.ask.partition("(")[0], "(?!)"), text)) is None:
+    if (found := re.search(LEADING.get(recording.probe, "(?!)"), text)) is None:
         return
     values = list(hostile.short(canary).values())
     for value in values if EVERYTHING else values[zlib.crc32(recording.name.encode()) % 4 :: 4]:

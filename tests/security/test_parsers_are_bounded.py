@@ -227,7 +227,7 @@ def by_probe() -> dict[str, Recording]:
     """The longest recorded answer of each probe."""
     found: dict[str, Recording] = {}
     for recording in sorted(recorded.every(), key=lambda r: (r.error is not None, -len(r.output.stdout))):
-        found.setdefault(recording.ask.partition("(")[0], recording)
+        found.setdefault(recording.probe, recording)
     return found
 
 

@@ -72,6 +72,11 @@ class Recording:
         return self.path.parent.name
 
     @property
+    def probe(self) -> str:
+        """The name of what was asked."""
+        return self.ask.partition("(")[0]
+
+    @property
     def single(self) -> Single[Any]:
         """The question that was answered, with its statuses and its parser."""
         return single(self.ask)

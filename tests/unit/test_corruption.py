@@ -228,16 +228,12 @@ def others(recording: Recording) -> list[Output]:
     """One whole answer of each other tool, but for one to the same question: who answers on port 53, say."""
     own = FAMILIES.get(recording.tool, recording.tool)
     strangers = [answer for family, answer in _answers().items() if family != own]
-    return [answer.output for answer in strangers if probe_of(answer) != probe_of(recording)]
-
-
-def probe_of(recording: Recording) -> str:
-    return recording.ask.partition("(")[0]
+    return [answer.output for answer in strangers if answer.probe != recording.probe]
 
 
 def ways(recording: Recording) -> list[tuple[str, Output]]:
     """All ways; or a sample, another one for each recording and the same in every run."""
-    legal = LEGAL.get(probe_of(recording), {})
+    legal = LEGAL.get(recording.probe, {})
     foreign = others(recording)
     if isinstance(recording.single.question, Stream):
         every = list(damage.stream(recording.output, foreign[:6]))
@@ -262,7 +258,7 @@ def test_damage_makes_an_answer_unknown_or_leaves_it(
     for what, output in ways(recording):
         tally.try_(what, output)
     _at_random(tally)
-    record_property("corruption", {**tally.counts, "misread": len(tally.misread), "probe": probe_of(recording)})
+    record_property("corruption", {**tally.counts, "misread": len(tally.misread), "probe": recording.probe})
     assert tally.misread == []
 
 
@@ -327,6 +323,5 @@ def _at_random(tally: Tally) -> None:
         tally.try_(f"bit {bit} of byte {place} flipped", replace(tally.recording.output, stdout=flipped))
 
     cut()
-    probe = probe_of(tally.recording)
-    if places and probe not in NOT_STRUCTURE and not isinstance(tally.single.question, Stream):
+    if places and tally.recording.probe not in NOT_STRUCTURE and not isinstance(tally.single.question, Stream):
         flip()

@@ -39,7 +39,7 @@ OF_SEVERAL = {"edge_forwarding", "explained", "nf_tables_forwards", "program_add
 
 
 def test_every_probe_is_recorded() -> None:
-    asked = {recording.ask.partition("(")[0] for recording in EVERY if recording.expected is not None}
+    asked = {recording.probe for recording in EVERY if recording.expected is not None}
     probes = {name for name, value in recorded.NAMES.items() if not name.startswith("_") and _is_probe(value)}
     assert probes - asked - WRITTEN_BY_OURSELVES - OF_SEVERAL == set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 
 from siteproof.asks import Ask, Host, Output, command
@@ -59,7 +59,7 @@ def parse(output: Output) -> Containerd:
         directories=_directories(sections, config_path),
         proxies=Proxies.of(environment),
         newer_than_process=newer,
-        touched=_touched(started, sections, newer, _own(files)),
+        touched=_touched(started, sections, newer, files),
         foreign=frozenset(_foreign(sections)),
         tls=settings.tls,
         rewrites=settings.rewrites,
@@ -101,30 +101,28 @@ def _barred(text: str) -> str:
     return "\n".join(line[2:] for line in lines)
 
 
-def _newer(started: float, lines: list[str], by_default: bool) -> tuple[str, ...]:
-    """`written path` for each file: the files written after the process started."""
-    files = [(float(written), path) for written, _, path in (line.partition(" ") for line in lines)]
+def _newer(started: float, files: Mapping[str, float], by_default: bool) -> tuple[str, ...]:
+    """The files written after the process started."""
     if not files and not by_default:
         raise Unparseable("containerd's configuration file is not there")
-    return tuple(dict.fromkeys(path for written, path in files if written > started + _GRACE_S))
+    return tuple(path for path, written in files.items() if written > started + _GRACE_S)
 
 
-def _times(sections: Sections) -> tuple[float, list[str]]:
-    """`now uptime start-in-ticks`: when the process started; and the lines that follow."""
+def _times(sections: Sections) -> tuple[float, dict[str, float]]:
+    """`now uptime start-in-ticks`: when the process started. `written path`: when each file was written."""
     first, *rest = sections["times"].strip().splitlines()
     now, uptime, started = (int(number) for number in first.split())
-    return now - uptime + started / _TICKS, rest
-
-
-def _own(lines: list[str]) -> set[str]:
-    """The files of `written path` that are containerd's own; k3s makes some of these from its registries.yaml."""
-    return {path for _, _, path in (line.partition(" ") for line in lines) if not path.endswith("/registries.yaml")}
+    files: dict[str, float] = {}
+    for written, _, path in (line.partition(" ") for line in rest):
+        files[path] = max(float(written), files.get(path, 0.0))
+    return now - uptime + started / _TICKS, files
 
 
 def _touched(started: float, sections: Sections, newer: Collection[str], files: Collection[str]) -> tuple[str, ...]:
     """What was touched after the start but not written: `changed f path` of a file, `written d path` of a directory.
 
-    Every one of `files` is among them, so that nothing at all is no answer.
+    Every one of `files` is among them, so that nothing at all is no answer; but for the registries.yaml of which k3s
+    makes some of these.
 
     A file that is moved or copied there may have been written long before. One that was taken away is seen in the
     directory alone, which also changes by what is none of the configuration. What was recorded before has none of it.
@@ -140,6 +138,6 @@ def _touched(started: float, sections: Sections, newer: Collection[str], files: 
         known = match[3] in newer or (match[2] == "d" and any(p.rpartition("/")[0] == match[3] for p in newer))
         if float(match[1]) > started + _GRACE_S and not known:
             found.append(match[3])
-    if untold := sorted(set(files) - told):
+    if untold := [path for path in files if path not in told and not path.endswith("/registries.yaml")]:
         raise Unparseable(f"it is not told when {untold[0]} was touched")
     return tuple(dict.fromkeys(found))

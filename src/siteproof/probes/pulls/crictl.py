@@ -112,13 +112,12 @@ def parse(output: Output) -> Pull:
     """Raises NoControl where the observer saw no connection, unless containerd says that it did not get that far."""
     sections = split(output.text, "pull", "status", "scope", "present", "table", "seen")
     late = re.fullmatch(r"\s*late (\d+)\s*", sections["status"])
-    if late and sections["pull"].strip():
+    if late is None:
+        failure = failure_of(whole_number(sections, "status"), sections["pull"])
+    elif sections["pull"].strip():
         raise Unparseable(f"a pull that had not ended has said something: {sections['pull'][:200]!r}")
-    failure = (
-        f"the pull had not ended after {late[1]} s"
-        if late
-        else failure_of(whole_number(sections, "status"), sections["pull"])
-    )
+    else:
+        failure = f"the pull had not ended after {late[1]} s"
     dialled = _dialled(sections["seen"], sections.get("table", "").strip())
     if not dialled and _NAME_NOT_FOUND not in failure:
         raise NoControl("the observer saw no connection at all, although a pull makes one")

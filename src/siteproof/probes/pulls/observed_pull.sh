@@ -32,7 +32,7 @@ esac
 
 give_back() {
     trap '' HUP INT TERM PIPE
-    [ -z "$pulling" ] || kill -- "-$pulling" "-$timer" "$timer"
+    [ -z "$pulling" ] || kill -- "-$pulling"
     $ROOT nft delete table inet "$table"
     [ "$present" = no ] && $ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" rmi "$image"
     # A pull that has not ended may still bring the image: then it is the watchdog who takes it away.
@@ -96,35 +96,25 @@ echo '== siteproof pull'
 # pull is not waited for to the end of the time that there is. What it says comes at its end or not at all, and in one piece.
 patience=$((DEADLINE - 10 - ($(date +%s) - now)))
 [ "$patience" -ge 3 ] || patience=3
+# The pull and what ends it are one session, so that nobody else can have its number.
 # shellcheck disable=SC2016 # its own shell puts them in
 setsid sh -c '
+    { sleep "$1"; kill 0; } </dev/null >/dev/null 2>&1 &
     said=$($ROOT crictl --runtime-endpoint "$endpoint" --image-endpoint "$endpoint" pull "$image" 2>&1)
     status=$?
     printf "%s\n\n== siteproof status\n%s\n" "$said" "$status"
     [ "$status" = 0 ] || exit 75
-' pull </dev/null &
+' pull "$patience" </dev/null &
 pulling=$! late=yes
-# By then another process may have the number: the moment of its start tells.
-# shellcheck disable=SC2016 # its own shell puts them in
-setsid sh -c '
-    begun() { set -- $(cat "/proc/$1/stat"); printf %s "${22}"; }
-    first=$(begun "$2")
-    sleep "$1"
-    [ -n "$first" ] && [ "$(begun "$2")" = "$first" ] && kill -- "-$2"
-' patience "$patience" "$pulling" </dev/null >/dev/null 2>&1 &
-timer=$!
 # Some shells say that it was terminated.
-{
-    wait "$pulling"
-    pulled=$?
-    kill -- "-$timer" "$timer"
-} 2>/dev/null
-pulling=
+{ wait "$pulling"; } 2>/dev/null
+pulled=$?
 case $pulled in
-0 | 75) late= ;;
-143 | 271) printf '\n== siteproof status\nlate %s\n' "$patience" ;; # by the timer; ksh counts from 256
+0 | 75) kill -- "-$pulling" 2>/dev/null; late= ;;
+143 | 271) printf '\n== siteproof status\nlate %s\n' "$patience" ;; # ksh counts from 256
 *) echo "the shell that pulled ended with status $pulled" >&2; exit 1 ;;
 esac
+pulling=
 printf '== siteproof scope\n%s\n== siteproof present\n%s\n' "$scope" "$present"
 # Only in this run there is a table of this name.
 printf '== siteproof table\n%s\n== siteproof seen\n' "$table"
